@@ -1,0 +1,108 @@
+"""Checks: what was looked at, what was found, and whether the number beside it can be trusted.
+
+A `Check` is one finding. Its status is one of four words, from good to bad:
+
+``ok``        looked at, nothing wrong;
+``unknown``   cannot be judged from what there is (one chain has no R-hat);
+``caution``   the number stands, but read the message before you quote it;
+``failed``    do not use the number.
+
+A verdict over several checks is the worst of them. Every code is listed in `CATALOGUE`, so a finding has one
+meaning and one place in the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "unknown", "caution", "failed"]
+SEVERITY: dict[Status, int] = {"ok": 0, "unknown": 1, "caution": 2, "failed": 3}
+
+CATALOGUE: dict[str, str] = {
+    # preflight: before anything is optimised or sampled
+    "terms-add-up": "log prior + log likelihood + log Jacobian equals the log density that PyMC itself computes.",
+    "constants-widened": "Python numbers that PyTensor narrowed to int8 or float32 were widened to float64.",
+    "start-finite": "The log density and its gradient are finite at the starting point.",
+    # likelihood
+    "gradient-zero": "At the maximum the estimated distance to the maximum (EDM, in nats) is negligible.",
+    "curvature-positive": "The observed information is positive definite: the maximum is a peak, not a ridge.",
+    "starts-agree": "Optimisations from different starting points end at the same maximum.",
+    "interior": "The maximum lies inside the parameter space, not at its edge or at infinity.",
+    # posterior draws
+    "draws-finite": "Every draw of every free variable is finite.",
+    "draws-move": "No chain is stuck at one value.",
+    "chains-distinct": "No two chains are copies of each other.",
+    "r-hat": "Split R-hat compares the chains with each other; above 1.01 they have not mixed.",
+    "ess": "Effective sample size, bulk and tail: how many independent draws these are worth.",
+    "divergences": "Divergent transitions: places where the sampler could not follow the posterior.",
+    "tree-depth": "Draws that hit the maximum tree depth: slow exploration.",
+    "e-bfmi": "Energy Bayesian fraction of missing information: below 0.3 the tails are explored badly.",
+    "mcse": "Monte Carlo standard error of the posterior mean against the posterior standard deviation.",
+    "pareto-k": "Pareto k of importance sampling leave-one-out; above the threshold an observation is too influential.",
+    # approximations
+    "grid-converged": "Refining the grid does not change the integral.",
+    "laplace-mass": "The mode at which the Laplace approximation stands is a proper peak.",
+    # evidence
+    "bridge-error": "The standard error of the bridge estimate is small enough to use.",
+    "bridge-overlap": "Proposal and posterior overlap: the bracket around the log evidence is narrow.",
+    "bridge-chains": "Chain-wise estimates of the evidence agree with each other.",
+    "routes-agree": "Independent routes to the same number agree within their errors.",
+    # information
+    "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",
+    # predictive
+    "replicated-data": "Test quantities of replicated data bracket those of the observed data.",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: a code of the catalogue, a status, a message, and what to do.
+
+    Parameters
+    ----------
+    code : str
+        A key of `CATALOGUE`.
+    status : {"ok", "unknown", "caution", "failed"}
+    message : str
+        What was found, with its number and the threshold.
+    fix : str
+        What to do; empty when the status is ``ok``.
+
+    Raises
+    ------
+    ValueError
+        If the code is not in the catalogue or the status is not one of the four words.
+
+    Examples
+    --------
+    >>> Check("r-hat", "ok", "largest R-hat 1.001 (p), threshold 1.01").status
+    'ok'
+    """
+
+    code: str
+    status: Status
+    message: str
+    fix: str = ""
+
+    def __post_init__(self) -> None:
+        if self.code not in CATALOGUE:
+            raise ValueError(f"{self.code!r} is not in the catalogue of checks")
+        if self.status not in SEVERITY:
+            raise ValueError(f"{self.status!r} is not one of {list(SEVERITY)}")
+
+    def __str__(self) -> str:
+        remedy = f" What to do: {self.fix}" if self.fix else ""
+        return f"{self.status:<7} {self.code}: {self.message}{remedy}"
+
+
+def worst_status(checks: Iterable[Check]) -> Status:
+    """The verdict over several checks: the worst of their statuses, ``ok`` when there is none.
+
+    Examples
+    --------
+    >>> worst_status([Check("r-hat", "ok", ""), Check("ess", "caution", "low")])
+    'caution'
+    """
+    return max((check.status for check in checks), key=SEVERITY.__getitem__, default="ok")

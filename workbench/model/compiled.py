@@ -1,0 +1,204 @@
+"""Two ways to run a graph: many points at once through NumPy, or one point at a time as a C function.
+
+`batched` vectorises graphs over a leading axis and runs them operation by operation through NumPy. It needs no
+compiler (tens of milliseconds to build) and suits terms and transformations at thousands of points.
+
+`native` compiles value and gradient through Numba into a C function
+
+    int64 f(uint64 d, const double *z, double *gradient, double *value, void *inputs)
+
+where ``inputs`` is a table of pointers to the run-time inputs. Changing a weight or the data is a write to memory;
+nothing is compiled again, and nutpie can call the same function. The function is kept in PyTensor's own cache on
+disk under a key of the whole graph, so a model is compiled once a machine, not once a process. Nutpie's own wrapper
+cannot be cached, and half of its compile time goes into an error message (see docs/design.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.scalar as ps
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.compile.mode import Mode
+from pytensor.graph.basic import Variable
+from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.elemwise import Elemwise
+
+# CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
+STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
+_INTERPRETED = Mode("py", None)
+
+
+def stabilised(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs in PyTensor's canonical and numerically stable form."""
+    if not graphs:
+        return []
+    return list(rewrite_graph(list(graphs), include=STABLE, clone=True))
+
+
+def _softplus(x: Variable) -> Variable:
+    return pt.maximum(x, 0.0) + pt.log1p(pt.exp(-pt.abs(x)))
+
+
+def _log1mexp(x: Variable) -> Variable:
+    near_zero = x > -0.6931471805599453  # log 2: Maechler (2012), "Accurately computing log(1 - exp(-|a|))"
+    return pt.switch(near_zero, pt.log(-pt.expm1(x)), pt.log1p(-pt.exp(x)))
+
+
+_IN_NUMPY: dict[type, Callable[[Variable], Variable]] = {ps.Softplus: _softplus, ps.Log1mexp: _log1mexp}
+
+
+def _with_array_functions(graphs: Sequence[Variable]) -> list[Variable]:
+    """Scalar operations that PyTensor would run element by element in Python, in terms of NumPy's functions."""
+    rebuilt: dict[Variable, Variable] = {}
+    for node in toposort(list(graphs)):
+        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
+        scalar_op = type(node.op.scalar_op) if isinstance(node.op, Elemwise) else None
+        if scalar_op in _IN_NUMPY:
+            rebuilt[node.outputs[0]] = _IN_NUMPY[scalar_op](inputs[0])
+        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            outputs = node.clone_with_new_inputs(inputs, strict=False).outputs
+            rebuilt.update(zip(node.outputs, outputs, strict=True))
+    return [rebuilt.get(graph, graph) for graph in graphs]
+
+
+def interpreted(inputs: Sequence[Variable], graphs: Sequence[Variable]) -> Callable[..., list[NDArray]]:
+    """A function of arrays that runs the graphs operation by operation, without any compiler."""
+    graphs = _with_array_functions(stabilised(graphs))
+    function = pytensor.function(list(inputs), graphs, mode=_INTERPRETED, on_unused_input="ignore")
+
+    def call(*arrays: NDArray) -> list[NDArray]:
+        with np.errstate(all="ignore"):  # -inf and NaN are values here; whoever asked decides what they mean
+            return [np.asarray(array) for array in function(*arrays)]
+
+    return call
+
+
+def batched(z: Variable, graphs: Sequence[Variable]) -> Callable[[NDArray], list[NDArray]]:
+    """A function of many points: arrays of shape ``(m, d)`` to one array of shape ``(m, *shape)`` per graph.
+
+    Parameters
+    ----------
+    z : pytensor vector, shape (d,)
+    graphs : sequence of pytensor variables over z
+
+    Returns
+    -------
+    callable
+    """
+    if not graphs:
+        return lambda _: []
+    points = pt.TensorType("float64", shape=(None, z.type.shape[0]))("Z")
+    # A graph that does not depend on z has no leading axis until it is given one.
+    zero = pt.zeros_like(z[:1].sum()) if z.type.shape[0] else pt.constant(0.0)
+    tied = [graph + zero.astype(graph.dtype) for graph in graphs]
+    call = interpreted([points], list(vectorize_graph(tied, {z: points})))
+    return lambda array: call(np.ascontiguousarray(array, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class NativeFunction:
+    """A C function for value and gradient, and the objects that must outlive it.
+
+    Attributes
+    ----------
+    address : int
+        Where the C function is; nutpie takes it as it is.
+    call : ctypes function
+    cached : bool
+        Whether it came from the cache on disk.
+    owner : object
+        Keeps the machine code alive.
+    """
+
+    address: int
+    call: Any
+    cached: bool
+    owner: Any
+
+
+_SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_int64, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)
+
+
+def native(
+    z: Variable, inputs: Sequence[Variable], examples: Sequence[NDArray], outputs: tuple[Variable, Variable]
+) -> NativeFunction:
+    """Compile ``(value, gradient)`` over z and the run-time inputs into a C function.
+
+    Parameters
+    ----------
+    z : pytensor vector, shape (d,)
+    inputs : sequence of pytensor variables
+        The run-time inputs after z, in the order of the pointer table.
+    examples : sequence of ndarray
+        One array per input; their shapes and types are fixed in the compiled function.
+    outputs : (scalar, vector)
+        Value and gradient, shape ``(d,)``.
+
+    Returns
+    -------
+    NativeFunction
+    """
+    import numba
+    from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+
+    mode = pytensor.compile.mode.get_mode("NUMBA").including("local_check_parameter_to_ninf_switch")
+    function = pytensor.function([z, *inputs], list(outputs), mode=mode, on_unused_input="ignore")
+    inner = function.vm.jit_fn
+    (d,) = z.type.shape
+    lines = ["def log_density(d, z_, gradient_, value_, inputs_):", f"    if d != {d}: return -1"]
+    lines += [f"    z = numba.carray(z_, ({d},))", f"    table = numba.carray(inputs_, ({max(len(inputs), 1)},), np.uintp)"]
+    names = ["z"]
+    for i, array in enumerate(examples):
+        shape = tuple(int(n) for n in array.shape)
+        lines.append(f"    a{i} = numba.carray(as_pointer(table[{i}]), {shape!r}, np.{array.dtype.name})")
+        names.append(f"a{i}")
+    lines += [
+        f"    value, gradient = inner({', '.join(names)})",
+        "    value_[0] = value.item()",
+        "    doubt = 0.0",
+        f"    for i in range({d}):",
+        "        gradient_[i] = gradient[i]",
+        "        doubt += gradient[i] - gradient[i]",  # NaN as soon as one element is not finite
+        "    if value_[0] - value_[0] != 0.0: return 4",
+        "    if doubt != 0.0: return 3",
+        "    return 0",
+    ]
+    source = "\n".join(lines)
+    graph_key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
+    versions = f"{pytensor.__version__} {numba.__version__}"
+    key = None if graph_key is None else sha256(f"{graph_key} {versions} {source}".encode()).hexdigest()
+    scope = {"numba": numba, "np": np, "inner": inner, "as_pointer": _as_pointer(), "__name__": __name__}
+    wrapper = compile_numba_function_src(source, "log_density", scope, cache_key=key)
+    pointer = numba.types.CPointer(numba.types.double)
+    signature = numba.types.int64(numba.types.uint64, pointer, pointer, pointer, numba.types.voidptr)
+    compiled = numba.cfunc(signature, cache=key is not None)(wrapper)
+    return NativeFunction(compiled.address, _SIGNATURE(compiled.address), compiled.cache_hits > 0, (compiled, function))
+
+
+@cache
+def _as_pointer() -> Any:
+    """Numba's cast from an address to a pointer; made once, when Numba is first needed."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def as_pointer(_typing_context: Any, address: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+        return types.voidptr(address), generate
+
+    return as_pointer

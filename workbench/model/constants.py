@@ -1,0 +1,99 @@
+"""Constants widened to 64 bits before any density is built.
+
+PyTensor stores a Python number in the narrowest type that holds it: 100 becomes int8, 20.0 becomes float32. Inside a
+log density that is an error, not an economy: ``Beta(100, 100)`` adds two int8 numbers and overflows to NaN,
+``Beta(20., 30.)`` is off by 5e-6 because log-gamma runs in single precision. `widened` rebuilds a graph with
+
+* float16 and float32 constants as float64 everywhere,
+* narrow integer constants as int64 wherever they enter arithmetic or a distribution's parameters (an index or a
+  shape stays what it was), and as float64 in the base of a power, where an integer base with a negative exponent
+  would be rounded to zero.
+
+It runs twice: on the random variables, because PyMC folds constants while it derives the log density, and on the log
+density, because the formulas have Python numbers of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytensor.scalar as ps
+import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.type import TensorType
+
+_NARROW_FLOATS = ("float16", "float32")
+_NARROW_INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
+
+
+def _wide_type(variable: Variable, node: Apply, position: int) -> str | None:
+    """The type that this input number `position` of the node needs; None if it is fine as it is."""
+    if not isinstance(variable, Constant) or not isinstance(variable.type, TensorType):
+        return None
+    if variable.type.dtype in _NARROW_FLOATS:
+        return "float64"
+    op = node.op
+    if isinstance(op, Elemwise) and isinstance(op.scalar_op, ps.Pow) and position == 0:
+        return "float64" if variable.type.dtype.startswith(("int", "uint")) else None
+    arithmetic = isinstance(op, Elemwise)
+    if isinstance(op, RandomVariable | SymbolicRandomVariable):
+        arithmetic = any(variable is parameter for parameter in op.dist_params(node))
+    return "int64" if arithmetic and variable.type.dtype in _NARROW_INTEGERS else None
+
+
+def _rebuild(node: Apply, inputs: list[Variable]) -> Sequence[Variable]:
+    """The outputs of this node over new inputs; the old outputs where the node admits no other input types."""
+    op = node.op
+    if not isinstance(op, SymbolicRandomVariable):
+        return node.clone_with_new_inputs(inputs, strict=False).outputs
+    same_types = all(new.type == old.type for new, old in zip(inputs, node.inputs, strict=True))
+    if same_types or op.extended_signature is None or not hasattr(op, "rv_op"):
+        kept = [
+            new if new.type == old.type else new.astype(old.type.dtype)
+            for new, old in zip(inputs, node.inputs, strict=True)
+        ]
+        return op.make_node(*kept).outputs
+    # An encapsulated graph has fixed input types, so it is derived again from its parameters.
+    (rngs, size, parameters), _ = op.get_input_output_type_idxs(op.extended_signature)
+    options = {"rng": inputs[rngs[0]]} if len(rngs) == 1 else {}
+    if size is not None:
+        options["size"] = inputs[size]
+    return op.rebuild_rv(*[inputs[i] for i in parameters], **options).owner.outputs
+
+
+def widened(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs with every constant wide enough not to spoil the arithmetic.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+        Random variables, log density terms or transformations. They are not changed.
+
+    Returns
+    -------
+    list of pytensor variables
+        New graphs over the same inputs, in the same order. Where nothing is narrow, the graph itself.
+    """
+    rebuilt: dict[Variable, Variable] = {}
+    for node in toposort(list(graphs)):
+        inputs = []
+        for position, variable in enumerate(node.inputs):
+            dtype = _wide_type(variable, node, position)
+            wide = rebuilt.get(variable, variable)
+            inputs.append(wide if dtype is None else pt.constant(np.asarray(variable.data, dtype=dtype)))
+        if any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            for old, new in zip(node.outputs, _rebuild(node, inputs), strict=True):
+                new.name = old.name
+                rebuilt[old] = new
+    return [rebuilt.get(graph, graph) for graph in graphs]
+
+
+def replaced(graphs: Sequence[Variable], replacements: dict[Variable, Variable]) -> list[Variable]:
+    """The same graphs with some variables, constants among them, replaced by others."""
+    return list(clone_replace(list(graphs), replacements, rebuild_strict=False)) if graphs else []

@@ -1,0 +1,316 @@
+"""The place of the highest value of an objective, with errors and a certificate. MLE and MAP share it.
+
+The climb is on z, where nothing is bounded; the answer is in theta. For a function theta = T(z) of the mode the
+covariance follows by the delta method, cov(theta) = J I^-1 J' with J = dT/dz from differences of T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from workbench.check import Check
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.model.density import LogDensity, Weights
+from workbench.model.space import Space
+from workbench.numerics.objective import Vector
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
+from workbench.result import Result
+
+
+@dataclass(frozen=True)
+class Certificate(Result):
+    """Why a mode can be trusted, instead of an optimiser's word.
+
+    Attributes
+    ----------
+    edm : float
+        Estimated distance to the maximum, nats.
+    gradient_norm : float
+        Largest absolute element of the gradient on z, nats per unit of z.
+    smallest_eigenvalue : float
+        Of the information scaled to unit diagonal; at most 1, near 0 on a ridge.
+    starts, agreeing, optima : int
+        Starting points that could be climbed from, how many of them reached the best optimum, how many different optima there were.
+    """
+
+    edm: float
+    gradient_norm: float
+    smallest_eigenvalue: float
+    starts: int
+    agreeing: int
+    optima: int
+    title: ClassVar[str] = "certificate of the maximum"
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status != "failed" for check in self.checks)
+
+    def table(self) -> pd.DataFrame:
+        """One row a check: code, status and what was found."""
+        rows = [(c.code, c.status, c.message) for c in self.checks]
+        return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
+
+
+@dataclass(frozen=True)
+class Mode(Result):
+    """Where an objective is highest: the MLE (of the likelihood) or the MAP (of the joint density in theta).
+
+    Attributes
+    ----------
+    kind : {"MLE", "MAP", "mode on z"}
+    theta : xarray.Dataset
+        Free variables and deterministics at the mode, in the model's own units.
+    z : ndarray, shape (d,)
+    labels : tuple of str
+        Flat labels of every scalar in `theta`.
+    estimate : ndarray, shape (k,)
+        The scalars of `theta` in the order of `labels`.
+    covariance_matrix : ndarray, shape (k, k)
+        By the delta method; of shape (0, 0) where there is none.
+    no_error : str
+        Why there is no covariance; empty where there is one.
+    log_likelihood, log_prior : float
+        At the mode, nats.
+    n_parameters, n_observations : int
+    certificate : Certificate
+    """
+
+    kind: Literal["MLE", "MAP", "mode on z"]
+    theta: xr.Dataset
+    z: Vector
+    labels: tuple[str, ...]
+    estimate: Vector
+    covariance_matrix: NDArray[np.float64]
+    no_error: str
+    log_likelihood: float
+    log_prior: float
+    n_parameters: int
+    n_observations: int
+    certificate: Certificate
+    title: ClassVar[str] = "mode"
+
+    @property
+    def covariance(self) -> xr.DataArray:
+        """Covariance over flat labels, shape ``(k, k)``.
+
+        Raises
+        ------
+        RefusalError
+            If the curvature gives no covariance; the reason is in the message.
+        """
+        if self.no_error:
+            raise RefusalError(f"there is no covariance: {self.no_error}", self.kind, "see the certificate")
+        labels = list(self.labels)
+        return xr.DataArray(self.covariance_matrix, coords={"row": labels, "column": labels}, dims=("row", "column"))
+
+    @property
+    def errors(self) -> Vector:
+        """Standard errors in the order of `labels`, shape ``(k,)``; empty where there are none."""
+        return np.sqrt(np.maximum(np.diag(self.covariance_matrix), 0.0))
+
+    @property
+    def std_error(self) -> xr.Dataset | str:
+        """Standard errors in the shape of `theta`, or the reason why there are none."""
+        if self.no_error:
+            return self.no_error
+        errors, variables, position = self.errors, {}, 0
+        for name, array in self.theta.data_vars.items():
+            block = errors[position : position + array.size].reshape(array.shape)
+            variables[name] = xr.DataArray(block, dims=array.dims, coords=array.coords)
+            position += array.size
+        return xr.Dataset(variables)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, 2 k - 2 log L (Akaike 1974)."""
+        return 2.0 * self.n_parameters - 2.0 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's Bayesian information criterion, k log n - 2 log L (Schwarz 1978)."""
+        return float(self.n_parameters * np.log(self.n_observations) - 2.0 * self.log_likelihood)
+
+    def interval(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
+        """Wald interval of every scalar: estimate -+ z standard errors.
+
+        Parameters
+        ----------
+        level : float
+            Coverage in (0, 1).
+        kind : {"wald"}
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``lower`` and ``upper``, one row a label.
+
+        Raises
+        ------
+        InputError
+            If the level is outside (0, 1) or the kind is unknown.
+        RefusalError
+            If there are no standard errors.
+        """
+        if not 0.0 < level < 1.0:
+            raise InputError(f"the level is {level}", "level", "give a number between 0 and 1")
+        if kind != "wald":
+            raise InputError(f"there is no interval of kind {kind!r}", "kind", "say 'wald'")
+        if self.no_error:
+            raise RefusalError(f"there is no Wald interval: {self.no_error}", self.kind, "see the certificate")
+        half = stats.norm.ppf(0.5 + level / 2) * self.errors
+        return pd.DataFrame({"lower": self.estimate - half, "upper": self.estimate + half}, index=list(self.labels))
+
+    def table(self) -> pd.DataFrame:
+        """One row a scalar: estimate, standard error, 95% Wald interval."""
+        frame = pd.DataFrame({self.kind: self.estimate}, index=list(self.labels))
+        if not self.no_error:
+            frame["std_error"] = self.errors
+            wald = self.interval()
+            frame["wald_2.5%"], frame["wald_97.5%"] = wald["lower"], wald["upper"]
+        return frame
+
+    def notes(self) -> list[str]:
+        """Log likelihood and criteria, the reason for missing errors, and every check that is not ok."""
+        lines = [
+            f"log likelihood {self.log_likelihood:.6g} nats, {self.n_parameters} parameters, "
+            f"{self.n_observations} observations, EDM {self.certificate.edm:.1e} nats"
+        ]
+        if self.kind == "MLE":
+            lines.append(f"AIC {self.aic:.6g}, BIC {self.bic:.6g}")
+        if self.no_error:
+            lines.append(f"no standard errors: {self.no_error}")
+        return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
+
+
+def jacobian(space: Space, z: Vector, scale: Vector) -> NDArray[np.float64]:
+    """D theta / d z of every scalar at z, by a five-point stencil.
+
+    Parameters
+    ----------
+    space : Space
+    z : ndarray, shape (d,)
+    scale : ndarray, shape (d,)
+        Local scale of each coordinate, such as its standard deviation.
+
+    Returns
+    -------
+    ndarray, shape (k, d)
+    """
+    steps = np.diag(1e-3 * scale)
+    points = np.concatenate([z + steps, z - steps, z + 2 * steps, z - 2 * steps])
+    plus, minus, plus2, minus2 = np.split(space.flat(space.theta(points)), 4)
+    return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
+
+
+def _describe(space: Space, direction: Vector) -> str:
+    """The free variables along a direction in z, largest share first."""
+    shares = {name: float(np.sum(direction[block] ** 2)) for name, block in space.blocks.items()}
+    named = [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0.1]
+    return " and ".join(named[:4])
+
+
+def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[np.int64]) -> tuple[Certificate, str]:
+    """The checks on the best climb, and the reason for having no standard errors (empty if there is none)."""
+    best = climbs[0]
+    agreeing = int(np.sum(labels == 0))
+    falls, direction = falls_away(objective, best)
+    names = _describe(space, direction) if not falls else ""
+    reason = ""
+    checks = []
+    if not best.curvature.is_peak:
+        reason = f"flat or rising along {names}: the data do not determine it"
+        checks.append(Check("curvature-positive", "failed", f"the information is not positive definite: {reason}",
+                            "fix one of these variables, or give the model data that tell them apart"))  # fmt: skip
+    else:
+        eigenvalue = best.curvature.eigenvalues[0]
+        checks.append(Check("curvature-positive", "ok", f"smallest scaled eigenvalue {eigenvalue:.2g}"))
+    if best.curvature.is_peak and not falls:
+        reason = f"the maximum lies at the edge of the support of {names} or at infinity"
+        checks.append(Check("interior", "failed", f"no fall on one side along {names}: {reason}",
+                            "report the bound; a Wald error does not exist there"))  # fmt: skip
+    elif best.curvature.is_peak:
+        checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
+    if best.edm < EDM_TOLERANCE:
+        checks.append(Check("gradient-zero", "ok", f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"))
+    else:
+        reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
+        checks.append(Check("gradient-zero", "failed", f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}",
+                            "scale the data so that parameters are near 1"))  # fmt: skip
+    optima = int(labels.max()) + 1
+    status = "ok" if optima == 1 else "caution"
+    found = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
+    checks.append(Check("starts-agree", status, found, "" if optima == 1 else "the model has several modes: look at each"))
+    smallest = float(best.curvature.eigenvalues[0])
+    certificate = Certificate(
+        tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima
+    )
+    return certificate, reason
+
+
+def find_mode(
+    density: LogDensity, weights: Weights, kind: Literal["MLE", "MAP", "mode on z"], starts: NDArray[np.float64]
+) -> Mode:
+    """The highest point of the density under these weights.
+
+    Parameters
+    ----------
+    density : LogDensity
+    weights : Weights
+    kind : {"MLE", "MAP", "mode on z"}
+    starts : ndarray, shape (m, d)
+        Points in z to climb from; those outside the support are left out.
+
+    Returns
+    -------
+    Mode
+
+    Raises
+    ------
+    NumericalError
+        If the log density is finite at none of the starts.
+    """
+    objective, space = density.objective(weights), density.space
+    climbs = []
+    for start in starts:
+        try:
+            climbs.append(climb(objective, start))
+        except NumericalError:
+            continue
+    if not climbs:
+        raise NumericalError(
+            "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
+        )
+    climbs.sort(key=lambda end: -end.value)
+    certificate, reason = _certify(objective, space, climbs, distinct(climbs))
+    best = climbs[0]
+    theta = space.theta(best.z)
+    estimate = space.flat(theta)[0]
+    matrix = np.zeros((0, 0))
+    if not reason:
+        covariance = best.curvature.covariance
+        slopes = jacobian(space, best.z, np.sqrt(np.diag(covariance)))
+        matrix = slopes @ covariance @ slopes.T
+    log_prior, log_likelihood, _ = density.sums(best.z)
+    return Mode(
+        checks=certificate.checks,
+        kind=kind,
+        theta=space.dataset({name: array[0] for name, array in theta.items()}),
+        z=best.z,
+        labels=tuple(label for name in (*space.names, *space.deterministics) for label in space.labels(name)),
+        estimate=estimate,
+        covariance_matrix=matrix,
+        no_error=reason,
+        log_likelihood=float(log_likelihood[0]),
+        log_prior=float(log_prior[0]),
+        n_parameters=space.dimension,
+        n_observations=density.n_observations,
+        certificate=certificate,
+    )

@@ -1,0 +1,234 @@
+"""The map between the unconstrained vector z and the named quantities theta.
+
+A sampler, an optimiser and an integral live on z in R^d; people think in theta: named variables with units, shapes
+and dimensions. `Space` is the only place that knows which block of z belongs to which variable. It maps by name.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from numpy.typing import NDArray
+from pytensor.graph.basic import Variable
+
+from workbench.errors import InputError
+from workbench.model.compiled import batched, interpreted
+from workbench.model.constants import replaced
+from workbench.model.terms import SymbolicTerms
+
+
+@dataclass(frozen=True)
+class Space:
+    """Blocks, shapes, labels and transformations of the free variables of one model.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Free variables in the order of their blocks in z.
+    deterministics : tuple of str
+    shapes : dict of str to tuple of int
+        Shape in theta of every free variable and deterministic.
+    blocks : dict of str to slice
+        Free variable -> its part of z.
+    block_shapes : dict of str to tuple of int
+        Free variable -> the shape of that part before it was flattened.
+    dims : dict of str to tuple of str
+        Names of the axes of every variable in theta.
+    coords : dict of str to ndarray
+        Labels along the axes.
+    start : ndarray, shape (d,)
+        Where the model would start: `initval` where one is set, the support point elsewhere.
+    """
+
+    names: tuple[str, ...]
+    deterministics: tuple[str, ...]
+    shapes: dict[str, tuple[int, ...]]
+    blocks: dict[str, slice]
+    block_shapes: dict[str, tuple[int, ...]]
+    dims: dict[str, tuple[str, ...]]
+    coords: dict[str, NDArray]
+    start: NDArray[np.float64]
+    _terms: SymbolicTerms = field(repr=False)
+
+    @property
+    def dimension(self) -> int:
+        """The number d of coordinates of z."""
+        return self.start.size
+
+    @cached_property
+    def vector(self) -> Variable:
+        """The symbolic z, shape ``(d,)``."""
+        return pt.TensorType("float64", shape=(self.dimension,))("z")
+
+    def on_vector(self, graphs: list[Variable], z: Variable | None = None) -> list[Variable]:
+        """The same graphs over the one vector z instead of one value variable per free variable."""
+        z = self.vector if z is None else z
+        parts = {
+            variable: z[self.blocks[name]].reshape(self.block_shapes[name]).astype(variable.dtype)
+            for name, variable in self._terms.values.items()
+        }
+        return replaced(graphs, parts)
+
+    @cached_property
+    def _theta(self) -> Any:
+        graphs = [*self._terms.free.values(), *self._terms.deterministic.values()]
+        constants = {v: pt.constant(self._terms.observed[n]) for n, v in self._terms.data.items()}
+        return batched(self.vector, self.on_vector(replaced(graphs, constants)))
+
+    def theta(self, points: NDArray[np.float64]) -> dict[str, NDArray]:
+        """Free variables and deterministics at many points.
+
+        Parameters
+        ----------
+        points : ndarray, shape (m, d)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (m, *shape)
+            In the model's own units.
+        """
+        arrays = self._theta(np.atleast_2d(points))
+        return dict(zip((*self.names, *self.deterministics), arrays, strict=True))
+
+    def dataset(self, arrays: Mapping[str, NDArray], leading: tuple[str, ...] = ()) -> xr.Dataset:
+        """Arrays by variable name as a labelled Dataset.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray, shape (*leading sizes, *shape)
+        leading : tuple of str
+            Names of the axes that stand before the variable's own, such as ``("chain", "draw")``.
+
+        Returns
+        -------
+        xarray.Dataset
+        """
+        variables = {name: ((*leading, *self.dims[name]), array) for name, array in arrays.items()}
+        used = {dim for name in arrays for dim in self.dims[name]}
+        return xr.Dataset(variables, coords={dim: self.coords[dim] for dim in used if dim in self.coords})
+
+    def labels(self, name: str) -> list[str]:
+        """Flat labels of the elements of a variable, such as ``beta[treated]``, in C order.
+
+        Examples
+        --------
+        A scalar ``mu`` has the one label ``mu``; a vector without coordinates has ``beta[0]``, ``beta[1]``.
+        """
+        shape = self.shapes[name]
+        if not shape:
+            return [name]
+        axes = [
+            self.coords[dim] if dim in self.coords else np.arange(size)
+            for dim, size in zip(self.dims[name], shape, strict=True)
+        ]
+        return [f"{name}[{', '.join(str(label) for label in labels)}]" for labels in itertools.product(*axes)]
+
+    def flat(self, arrays: Mapping[str, NDArray], names: tuple[str, ...] | None = None) -> NDArray[np.float64]:
+        """Scalars side by side: arrays of shape ``(m, *shape)`` as one of shape ``(m, k)``."""
+        names = (*self.names, *self.deterministics) if names is None else names
+        m = len(next(iter(arrays.values())))
+        return np.concatenate([np.asarray(arrays[n], dtype=np.float64).reshape(m, -1) for n in names], axis=1)
+
+    def z(self, theta: Mapping[str, Any]) -> NDArray[np.float64]:
+        """The point z at which the free variables have these values.
+
+        Parameters
+        ----------
+        theta : mapping of str to array_like
+            One value per free variable, in the model's own units.
+
+        Returns
+        -------
+        ndarray, shape (d,)
+
+        Raises
+        ------
+        InputError
+            If a name is unknown or missing, a shape is wrong, or a value is outside the variable's support.
+        """
+        known = ", ".join(self.names)
+        for name in theta:
+            if name not in self.names:
+                raise InputError(f"there is no free variable {name!r}", "theta", f"the free variables are: {known}")
+        missing = [name for name in self.names if name not in theta]
+        if missing:
+            raise InputError(f"no value for {', '.join(missing)}", "theta", f"give a value for each of: {known}")
+        values = []
+        for name in self.names:
+            value = np.asarray(theta[name], dtype=np.float64)
+            if value.shape != self.shapes[name]:
+                raise InputError(
+                    f"{name} has shape {value.shape}, not {self.shapes[name]}", "theta", "give one number per element"
+                )
+            values.append(value)
+        parts = self._forward(*values)
+        z = np.concatenate([np.zeros(0), *(np.ravel(part) for part in parts)]).astype(np.float64)
+        back = self.theta(z)
+        for name, value in zip(self.names, values, strict=True):
+            block = z[self.blocks[name]]
+            if not np.all(np.isfinite(block)) or not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-8):
+                raise InputError(
+                    f"{name} = {np.array2string(value)} lies outside its support or on its edge",
+                    "theta",
+                    "choose a value inside; `study.anatomy` lists the supports",
+                )
+        return z
+
+    @cached_property
+    def _forward(self) -> Any:
+        return self._terms.forward()
+
+
+def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:
+    """The space of a model's free variables.
+
+    Parameters
+    ----------
+    model : pm.Model
+    terms : SymbolicTerms
+        The same model's terms.
+
+    Returns
+    -------
+    Space
+    """
+    parts = interpreted([], list(terms.start.values()))() if terms.start else []
+    start = dict(zip(terms.start, parts, strict=True))
+    blocks, position = {}, 0
+    for name, part in start.items():
+        blocks[name] = slice(position, position + part.size)
+        position += part.size
+    names, deterministics = tuple(terms.free), tuple(terms.deterministic)
+    values = list(terms.values.values())
+    constants = [terms.observed[name] for name in terms.data]
+    probe = interpreted([*values, *terms.data.values()], [*terms.free.values(), *terms.deterministic.values()])
+    arrays = probe(*[start[n].astype(v.dtype) for n, v in terms.values.items()], *constants)
+    shapes = {name: array.shape for name, array in zip((*names, *deterministics), arrays, strict=True)}
+    dims, coords = {}, {}
+    for name, shape in shapes.items():
+        own = model.named_vars_to_dims.get(name) or (None,) * len(shape)
+        dims[name] = tuple(dim or f"{name}_dim_{i}" for i, dim in enumerate(own))
+        for dim in dims[name]:
+            labels = model.coords.get(dim)
+            if labels is not None:
+                coords[dim] = np.asarray(labels)
+    flat = [np.ravel(part) for part in start.values()]
+    return Space(
+        names=names,
+        deterministics=deterministics,
+        shapes=shapes,
+        blocks=blocks,
+        block_shapes={name: part.shape for name, part in start.items()},
+        dims=dims,
+        coords=coords,
+        start=np.concatenate([np.zeros(0), *flat]).astype(np.float64),
+        _terms=terms,
+    )

@@ -1,0 +1,170 @@
+"""The log density of a model, term by term, as graphs.
+
+For a model with free variables theta, observations y and transformations theta = T(z) the joint density on the
+unconstrained space is a sum of terms, each with one owner and one role:
+
+    log_prior_v(theta)          one per free variable v
+    log_jacobian_v(z)           one per transformed free variable: log abs det d theta_v / d z_v
+    log_likelihood_o(y, theta)  one per observed variable o, elementwise over its observations
+    potential_k(theta)          one per `pm.Potential`, which has no side until the user gives it one
+
+`symbolic_terms` derives them from the model once, with constants widened and the observations as inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pymc as pm
+from pymc.initial_point import make_initial_point_expression
+from numpy.typing import NDArray
+from pymc.logprob.basic import transformed_conditional_logp
+from pymc.logprob.utils import replace_rvs_by_values
+from pytensor.graph.basic import Variable
+
+from workbench.errors import RefusalError
+from workbench.model.compiled import interpreted
+from workbench.model.constants import replaced, widened
+
+
+@dataclass(frozen=True)
+class SymbolicTerms:
+    """Graphs of every log density term over the value variables and the data inputs.
+
+    Attributes
+    ----------
+    values : dict of str to variable
+        Free variable name -> its value variable (one block of z).
+    data : dict of str to variable
+        Observed variable name -> the input that stands for its observations.
+    observed : dict of str to ndarray
+        Observed variable name -> its observations.
+    log_prior, log_jacobian, log_likelihood, potential : dict of str to variable
+        Elementwise terms by owner, in nats.
+    free, deterministic : dict of str to variable
+        Free variables and deterministics in the model's own units, as functions of the value variables.
+    forward : callable
+        Values of the free variables, in order, -> their blocks of z: the inverse of `free`.
+    start : dict of str to variable
+        Free variable name -> where PyMC would start it (its `initval`, else its support point), as part of z.
+    """
+
+    values: dict[str, Variable]
+    data: dict[str, Variable]
+    observed: dict[str, np.ndarray]
+    log_prior: dict[str, Variable]
+    log_jacobian: dict[str, Variable]
+    log_likelihood: dict[str, Variable]
+    potential: dict[str, Variable]
+    free: dict[str, Variable]
+    deterministic: dict[str, Variable]
+    start: dict[str, Variable]
+    forward: Callable[..., list[NDArray]]
+
+
+def symbolic_terms(model: pm.Model) -> SymbolicTerms:
+    """Every term of the model's log density as a graph, with constants widened.
+
+    Parameters
+    ----------
+    model : pm.Model
+        It is not changed.
+
+    Raises
+    ------
+    RefusalError
+        If PyMC cannot derive a log density for one of the variables.
+    """
+    owners = [*model.basic_RVs, *model.potentials, *model.deterministics]
+    wide = dict(zip(owners, widened(owners), strict=True))
+    free = {rv.name: wide[rv] for rv in model.free_RVs}
+    seen = {rv.name: wide[rv] for rv in model.observed_RVs}
+    values = {rv.name: model.rvs_to_values[rv] for rv in model.free_RVs}
+    observed = {rv.name: np.asarray(model.rvs_to_values[rv].eval()) for rv in model.observed_RVs}
+    data = {
+        rv.name: model.rvs_to_values[rv].type.clone(shape=observed[rv.name].shape)(f"data:{rv.name}")
+        for rv in model.observed_RVs
+    }
+    rvs_to_values = {free[n]: values[n] for n in free} | {seen[n]: data[n] for n in seen}
+    transforms = {wide[rv]: model.rvs_to_transforms.get(rv) for rv in model.basic_RVs}
+
+    def by_values(graphs: list[Variable]) -> list[Variable]:
+        return list(replace_rvs_by_values(graphs, rvs_to_values=rvs_to_values, rvs_to_transforms=transforms))
+
+    try:
+        densities = transformed_conditional_logp(
+            list(rvs_to_values), rvs_to_values=rvs_to_values, rvs_to_transforms=transforms, jacobian=False
+        )
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        raise RefusalError(
+            f"PyMC cannot derive the log density of this model: {error}",
+            "model",
+            "give the variable a distribution with a density, or a CustomDist with `logp`",
+        ) from error
+    names = [*free, *seen]
+    density = dict(zip(names, widened(densities), strict=True))
+    jacobian = {}
+    for name, rv in free.items():
+        transform = transforms[rv]
+        if transform is not None:
+            parameters = by_values(list(rv.owner.inputs))
+            jacobian[name] = transform.log_jac_det(values[name], *parameters)
+    potentials = by_values([wide[p] for p in model.potentials])
+    natural = by_values([*free.values(), *(wide[d] for d in model.deterministics)])
+    natural = widened(natural)
+
+    def forward(*theta: NDArray) -> list[NDArray]:
+        natural = [rv.type() for rv in free.values()]
+        graphs = []
+        for rv, value in zip(free.values(), natural, strict=True):
+            transform = transforms[rv]
+            graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
+        graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
+        return interpreted(natural, graphs)(*[t.astype(v.dtype) for t, v in zip(theta, natural, strict=True)])
+
+    initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
+    start = make_initial_point_expression(
+        free_rvs=list(free.values()),
+        rvs_to_transforms=transforms,
+        initval_strategies=initvals,
+        return_transformed=True,
+    )
+    return SymbolicTerms(
+        start=dict(zip(free, start, strict=True)),
+        forward=forward,
+        values=values,
+        data=data,
+        observed=observed,
+        log_prior={name: density[name] for name in free},
+        log_likelihood={name: density[name] for name in seen},
+        log_jacobian=dict(zip(jacobian, widened(list(jacobian.values())), strict=True)),
+        potential={p.name: g for p, g in zip(model.potentials, widened(potentials), strict=True)},
+        free=dict(zip(free, natural[: len(free)], strict=True)),
+        deterministic={d.name: g for d, g in zip(model.deterministics, natural[len(free) :], strict=True)},
+    )
+
+
+def symbolic_target(model: pm.Model) -> Variable:
+    """The log density on z as PyMC itself adds it up (with its own Jacobian), constants widened: the second route.
+
+    Parameters
+    ----------
+    model : pm.Model
+
+    Returns
+    -------
+    pytensor scalar, nats, over the model's value variables.
+    """
+    owners = [*model.basic_RVs, *model.potentials]
+    wide = dict(zip(owners, widened(owners), strict=True))
+    rvs_to_values = {wide[rv]: model.rvs_to_values[rv] for rv in model.basic_RVs}
+    transforms = {wide[rv]: model.rvs_to_transforms.get(rv) for rv in model.basic_RVs}
+    densities = transformed_conditional_logp(
+        list(rvs_to_values), rvs_to_values=rvs_to_values, rvs_to_transforms=transforms, jacobian=True
+    )
+    potentials = replace_rvs_by_values(
+        [wide[p] for p in model.potentials], rvs_to_values=rvs_to_values, rvs_to_transforms=transforms
+    )
+    return sum(graph.sum() for graph in widened([*densities, *potentials]))

@@ -1,0 +1,82 @@
+"""The contract between a log density and everything that maximises, integrates or samples it.
+
+An objective is a function log f on R^d that is known up to nothing: no dropped constants. Its contract:
+
+* ``dimension`` is d;
+* ``value(z)`` takes a float64 vector of shape ``(d,)`` and returns log f(z) in nats, a finite number or ``-inf``;
+* ``value_and_gradient(z)`` also returns the gradient, shape ``(d,)``, a new array that the caller owns; where the
+  value is ``-inf`` the gradient means nothing;
+* any other non-finite value is an error and raises `NumericalError`;
+* the same z gives the same value, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+class Objective(Protocol):
+    """A log density on R^d with its gradient; see the module's contract."""
+
+    @property
+    def dimension(self) -> int:
+        """The number d of coordinates of z."""
+
+    def value(self, z: Vector) -> float:
+        """Log f(z) in nats: finite or ``-inf``; raises `NumericalError` for NaN."""
+
+    def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
+        """Log f(z) and its gradient, shape ``(d,)``; raises `NumericalError` for NaN."""
+
+
+@dataclass(frozen=True)
+class FunctionObjective:
+    """An objective from a Python function that returns value and gradient, such as a closed-form target.
+
+    Parameters
+    ----------
+    dimension : int
+    function : callable
+        ``function(z) -> (value, gradient)``.
+    """
+
+    dimension: int
+    function: Callable[[Vector], tuple[float, Vector]]
+
+    def value(self, z: Vector) -> float:
+        """Log f(z), nats."""
+        return float(self.function(z)[0])
+
+    def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
+        """Log f(z), nats, and its gradient, shape ``(d,)``."""
+        value, gradient = self.function(z)
+        return float(value), np.array(gradient, dtype=np.float64)
+
+
+def values(objective: Objective, points: NDArray[np.float64]) -> Vector:
+    """Log f at many points.
+
+    Parameters
+    ----------
+    objective : Objective
+    points : ndarray, shape (m, d)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        Nats.
+
+    Raises
+    ------
+    NumericalError
+        If the objective is NaN at one of the points.
+    """
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    return np.array([objective.value(point) for point in points], dtype=np.float64)

@@ -1,0 +1,160 @@
+"""What every result has in common: a table, a readable form, its checks, and JSON that can be read back.
+
+A result is a frozen dataclass that derives from `Result`, beside the function that makes it. The JSON form keeps
+every field, so a saved run can be shown, compared and reported on without the model and without computing anything
+again (`result_from_json`).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench.check import Check
+from workbench.errors import InputError
+
+_KINDS: dict[str, type] = {}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished answer: frozen, with a `table`, its `checks`, and `to_json`."""
+
+    checks: tuple[Check, ...]
+    title: ClassVar[str] = "result"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _KINDS[cls.__name__] = cls
+
+    def table(self) -> pd.DataFrame:
+        """The numbers of this result, one row a quantity."""
+        raise TypeError(f"{type(self).__name__} has no table")  # an abstract method, without the metaclass
+
+    def notes(self) -> list[str]:
+        """Sentences that belong under the table: what the numbers mean, every check that is not ``ok``."""
+        return [str(check) for check in self.checks if check.status != "ok"]
+
+    def __repr__(self) -> str:
+        lines = [self.title, self.table().to_string(float_format=readable), *self.notes()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes())
+        return f"<p><b>{html.escape(self.title)}</b></p>{self.table().to_html(float_format=readable)}{notes}"
+
+    def to_json(self) -> str:
+        """This result as JSON text (RFC 8259; NaN and infinities as tagged strings) with every field."""
+        return json.dumps(encode(self), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Refusal(Result):
+    """A question that was refused: what cannot be known, about which variable, why, and what to do instead."""
+
+    question: str
+    what: str
+    where: str
+    fix: str
+    title: ClassVar[str] = "refused"
+
+    def table(self) -> pd.DataFrame:
+        """One row: the question, what was refused, where, and the way out."""
+        return pd.DataFrame(
+            {"refused": [self.what], "where": [self.where], "what to do": [self.fix]}, index=[self.question]
+        )
+
+
+def readable(value: float) -> str:
+    """A number as text with six significant digits; NaN, which only ever means *not applicable*, as a dash.
+
+    Examples
+    --------
+    >>> readable(float("nan")), readable(1234.56789), readable(-0.000012345678)
+    ('-', '1234.57', '-1.23457e-05')
+    """
+    return "-" if math.isnan(value) else f"{value:.6g}"
+
+
+def encode(value: Any) -> Any:
+    """Any value that a result may hold, in JSON's own types; what JSON lacks becomes a tagged object.
+
+    Raises
+    ------
+    TypeError
+        If the value is of a type that a result must not hold (an object that could not be read back).
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return number if math.isfinite(number) else {"#": "float", "value": repr(number)}
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, dict):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    if isinstance(value, np.ndarray):
+        flat = [encode(item) for item in value.ravel().tolist()]
+        return {"#": "array", "dtype": value.dtype.str, "shape": list(value.shape), "value": flat}
+    if isinstance(value, xr.DataArray | xr.Dataset):
+        kind = "DataArray" if isinstance(value, xr.DataArray) else "Dataset"
+        return {"#": kind, "value": encode(value.to_dict(data="array"))}
+    if isinstance(value, Check):
+        return {"#": "Check", **{f.name: encode(getattr(value, f.name)) for f in fields(value)}}
+    if type(value).__name__ in _KINDS:
+        return {"#": type(value).__name__, **{f.name: encode(getattr(value, f.name)) for f in fields(value)}}
+    raise TypeError(f"a result cannot hold a {type(value).__name__}")
+
+
+def decode(value: Any) -> Any:
+    """The inverse of `encode`; sequences come back as tuples.
+
+    Raises
+    ------
+    InputError
+        If a tag names a kind of result that this version of Workbench does not know.
+    """
+    if isinstance(value, list):
+        return tuple(decode(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    tag = value.get("#")
+    if tag is None:
+        return {key: decode(item) for key, item in value.items()}
+    if tag == "float":
+        return float(value["value"])
+    if tag == "array":
+        flat = [decode(item) for item in value["value"]]
+        return np.array(flat, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
+    if tag in ("DataArray", "Dataset"):
+        kind = xr.DataArray if tag == "DataArray" else xr.Dataset
+        return kind.from_dict(decode(value["value"]))
+    if tag == "Check" or tag in _KINDS:
+        content = {key: decode(item) for key, item in value.items() if key != "#"}
+        return Check(**content) if tag == "Check" else _KINDS[tag](**content)
+    raise InputError(f"a result of kind {tag!r} is unknown", "results.json", "open it with the version that wrote it")
+
+
+def result_from_json(text: str) -> Any:
+    """The result that `Result.to_json` wrote.
+
+    Raises
+    ------
+    InputError
+        If the text is no JSON or holds a kind of result that is unknown here.
+    """
+    try:
+        return decode(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON: {error}", "results.json", "restore the file from a backup") from error

@@ -1,0 +1,56 @@
+"""Every number that a user may turn, with its unit, its default and the reason for the default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from workbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers behind a study; every one has a default that is safe to leave alone.
+
+    Parameters
+    ----------
+    chains : int
+        Markov chains. Four are needed for R-hat and for an evidence error from splits by chain.
+    draws : int
+        Draws a chain after warm-up.
+    tune : int
+        Warm-up draws a chain, discarded.
+    target_accept : float
+        Mean acceptance probability that NUTS aims at, in (0, 1).
+    level : float
+        Probability of every interval, in (0, 1).
+    prior_draws : int
+        Draws from the prior and the prior predictive.
+    starts : int
+        Starting points of an optimisation: the model's own, the rest from the prior.
+    replicates : int
+        Replicated data sets of the posterior predictive check.
+
+    Raises
+    ------
+    InputError
+        If a number lies outside its range.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    tune: int = 1000
+    target_accept: float = 0.8
+    level: float = 0.95
+    prior_draws: int = 1000
+    starts: int = 4
+    replicates: int = 1000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("target_accept", "level"):
+                good, wanted = 0.0 < value < 1.0, "a number between 0 and 1"
+            else:
+                good, wanted = isinstance(value, int) and value >= 1, "a whole number of at least 1"
+            if not good:
+                raise InputError(f"{field.name} is {value!r}", "settings", f"give {wanted}")
