@@ -10,13 +10,12 @@ Bayes' theorem::
     posterior        likelihood     prior      evidence
 
 An outcome of probability p carries the information -log p: none if it is certain, the sum of both if it is
-two independent ones. Its average is the entropy, and the other quantities compare such averages. All are exact
-to rounding, so that approximate answers can be held against them.
+two independent ones. Its average is the entropy, and the other quantities compare such averages.
 
 Axes and outcomes are found by name and label, never by position. A quantity of information is in nats, or in
 bits with ``base="bits"`` (1 bit = log 2 = 0.693 nats); its `p` and `q` are a `Distribution` or an array of
-probabilities of any shape. 0 * log 0 is 0. Everywhere, what is not a distribution, or names an axis or an
-outcome that does not exist, is refused with an `InputError`, which is a `ValueError`.
+probabilities of any shape. 0 * log 0 is 0. Everywhere an `InputError` (a `ValueError`) refuses what is not a
+distribution, an axis or outcome that does not exist, and a condition of probability zero.
 
 References
 ----------
@@ -41,6 +40,7 @@ from workbench.errors import InputError
 
 type Axes = str | Sequence[str]
 type Base = Literal["nats", "bits"]
+type Probabilities = Distribution | ArrayLike
 NATS_PER_UNIT = {"nats": 1.0, "bits": math.log(2.0)}
 # Ten correct digits pass and a mistyped one does not; the rounding of a million terms stays far below.
 TOTAL_TOLERANCE = 1e-9
@@ -69,22 +69,15 @@ class Distribution:
         values = _checked(table.values, f"axes {table.dims}")
         coords = {axis: table[axis].values if axis in table.coords else () for axis in table.dims}
         if not coords or any(not 0 < len(column) == len(set(column)) for column in coords.values()):
-            raise InputError("An axis needs one label per outcome, all different.", f"labels {coords}")
+            raise InputError("Labels are missing or not unique.", f"{coords}", "Label each outcome.")
         values.flags.writeable = False
-        object.__setattr__(
-            self, "probabilities", xr.DataArray(values, coords, table.dims, name="probability")
-        )
+        object.__setattr__(self, "probabilities", xr.DataArray(values, coords, table.dims, "probability"))
 
     @classmethod
     def from_table(cls, table: Mapping[Any, float], axes: Axes, *, normalised: bool = True) -> Distribution:
         """Distribution from {outcome: p}, or from {(outcome of x, outcome of y): p} for several axes.
 
-        What is not listed has probability zero. With ``normalised=False`` the numbers are weights of any total.
-
-        Raises
-        ------
-        InputError
-            If an outcome does not fit the axes, or the numbers are not a distribution.
+        What is not listed has probability zero. ``normalised=False`` takes weights of any total but zero.
 
         Examples
         --------
@@ -93,40 +86,20 @@ class Distribution:
         +    0.1
         -    0.9
         """
-        names = _names(axes)
-        keys = [(key,) if isinstance(axes, str) else key for key in table]
-        for key in keys:
-            if not isinstance(key, tuple) or len(key) != len(names) or any(isinstance(k, tuple) for k in key):
-                raise InputError("An outcome needs one label for each axis.", f"{key!r} for axes {names}")
-        labels = [list(dict.fromkeys(key[j] for key in keys)) for j in range(len(names))]
-        values = np.zeros([len(column) for column in labels], dtype=object)
-        for key, number in zip(keys, table.values(), strict=True):
-            values[tuple(column.index(k) for column, k in zip(labels, key, strict=True))] = number
+        weights = _tabulated(table, axes)
         if not normalised:
-            values = _checked(values, f"axes {names}", total=None)
-            values = values / _positive(values.sum(), "the total of the weights")
-        # Labels of several types stay what they are; NumPy would turn 1 beside "a" into "1".
-        dtypes = [object if len({type(k) for k in column}) > 1 else None for column in labels]
-        coords = [np.array(column, dtype=dtype) for column, dtype in zip(labels, dtypes, strict=True)]
-        return cls(xr.DataArray(values, coords, names))
+            weights = weights / _positive(weights.values.sum(), "the total of the weights")
+        return cls(weights)
 
     @classmethod
     def from_counts(cls, counts: Mapping[Any, int], axes: Axes) -> Distribution:
         """Relative frequencies of counts, given as in `from_table`: p(x) = count(x) / sum of the counts.
-
-        Raises
-        ------
-        InputError
-            If a count is negative or not whole, all are zero, or an outcome does not fit the axes.
 
         Examples
         --------
         >>> Distribution.from_counts({"heads": 3, "tails": 1}, "coin").probability(coin="heads")
         0.75
         """
-        numbers = _checked(list(counts.values()), "the counts", total=None)
-        if not np.array_equal(numbers, np.floor(numbers)):
-            raise InputError("A count is not whole.", f"{numbers}", "Use from_table(.., normalised=False).")
         return cls.from_table(counts, axes, normalised=False)
 
     @property
@@ -137,7 +110,7 @@ class Distribution:
     def __repr__(self) -> str:
         """Axes and probabilities as a table."""
         series = self.probabilities.to_series().rename_axis([None] * len(self.axes))
-        return f"Distribution over {', '.join(self.axes)}\n{series.to_string()}"
+        return f"Distribution over {', '.join(self.axes)}\n{series.to_string(max_rows=20)}"
 
     def probability(self, **outcome: Hashable) -> float:
         """Probability of an outcome of some axes, the others summed out: p(x) = sum_y p(x, y)."""
@@ -148,13 +121,7 @@ class Distribution:
         return Distribution(_sum_to(self.probabilities, axes))
 
     def conditional(self, *axes: str, given: Mapping[str, Hashable]) -> Distribution:
-        """Conditional distribution of some axes once others are known: p(y | x) = p(x, y) / p(x).
-
-        Raises
-        ------
-        InputError
-            If an axis is on both sides, or what is given has probability zero.
-        """
+        """Conditional distribution of some axes once others are known: p(y | x) = p(x, y) / p(x)."""
         row = _sum_to(_select(self.probabilities, given), axes)
         return Distribution(row / _positive(row.values.sum(), f"given {given}"))
 
@@ -166,7 +133,7 @@ class Distribution:
         Raises
         ------
         InputError
-            If f is NaN at a possible outcome.
+            If f is NaN at a possible outcome, or infinite with both signs.
 
         Examples
         --------
@@ -174,22 +141,19 @@ class Distribution:
         >>> joint.expectation(lambda first, second: first + second)
         7.0
         """
-        possible = [(labels, p) for labels, p in self.probabilities.to_series().items() if p > 0]
+        possible: Any = [(labels, p) for labels, p in self.probabilities.to_series().items() if p > 0]
         if len(self.axes) == 1:
             terms = [p * f(label) for label, p in possible]
         else:
             terms = [p * f(**dict(zip(self.axes, labels, strict=True))) for labels, p in possible]
-        if np.isnan(terms).any():
-            raise InputError("f is NaN at a possible outcome.", f"{possible[np.isnan(terms).argmax()][0]}")
+        if math.isnan(sum(terms)):
+            raise InputError("f is NaN, or infinite with both signs.", f"p * f = {terms}", "Correct f.")
         return math.fsum(terms)
 
     def variance(self, f: Callable[..., float]) -> float:
         """Mean squared distance of f from its mean, in its unit squared: Var[f] = E[(f - E[f])^2]."""
         mean = self.expectation(f)
         return self.expectation(lambda *label, **labels: (f(*label, **labels) - mean) ** 2)
-
-
-type Probabilities = Distribution | ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,9 +168,7 @@ class BayesTheorem:
 
 
 def bayes(
-    prior: Distribution,
-    likelihood: xr.DataArray | Mapping[Any, Mapping[Any, float]],
-    observed: Mapping[str, Hashable],
+    prior: Distribution, likelihood: xr.DataArray | Mapping[Any, Mapping], observed: Mapping[str, Hashable]
 ) -> BayesTheorem:
     """Posterior by Bayes' theorem, with every term kept: p(theta | y) = p(y | theta) p(theta) / p(y).
 
@@ -215,15 +177,15 @@ def bayes(
     prior : Distribution
         p(theta), over one or several axes.
     likelihood : xarray.DataArray or mapping
-        p(y | theta), over the axes of the prior and those of the data, which it sums to one over; or, if theta
-        and y have one axis each, {outcome of theta: {outcome of y: p}}.
+        p(y | theta), over the axes of the prior and of the data, summing to one over the data; or, with one
+        axis each, {outcome of theta: {outcome of y: p}}.
     observed : mapping
         {axis of the data: outcome}; axes of the data that were not observed are summed out.
 
     Raises
     ------
     InputError
-        If axes or outcomes do not fit, a row of the likelihood is not a distribution, or the evidence is zero.
+        If axes or outcomes do not fit, p(y | theta) is not a distribution for each theta, or p(y) is zero.
 
     Examples
     --------
@@ -235,15 +197,13 @@ def bayes(
     """
     if isinstance(likelihood, Mapping):
         cells = {(theta, y): p for theta, row in likelihood.items() for y, p in row.items()}
-        flat = Distribution.from_table(cells, (*prior.axes, *observed), normalised=False)
-        likelihood = flat.probabilities * sum(cells.values())
+        likelihood = _tabulated(cells, (*prior.axes, *observed))
     likelihood = _aligned(likelihood, prior.probabilities)
     data = [axis for axis in likelihood.dims if axis not in prior.axes]
+    _checked(likelihood.values, "the likelihood", normalised=False)
     totals = likelihood.sum(data)
-    if not data or not np.allclose(totals, 1.0, rtol=0.0, atol=TOTAL_TOLERANCE):
-        raise InputError(
-            "The likelihood does not sum to one over the data.", f"{totals.to_series().to_dict()}"
-        )
+    if not np.allclose(totals, 1.0, rtol=0.0, atol=TOTAL_TOLERANCE):
+        raise InputError("A likelihood does not sum to 1 over the data.", f"{totals.values}", "Correct it.")
     joint = Distribution(prior.probabilities * likelihood)
     return BayesTheorem(
         prior=prior,
@@ -267,10 +227,10 @@ def information_content(p: ArrayLike, base: Base = "nats") -> np.ndarray:
     >>> information_content([1.0, 0.5, 0.125, 0.0], base="bits")
     array([ 0.,  1.,  3., inf])
     """
-    values = _checked(p, "p", total=None)
-    if (values > 1).any():
-        raise InputError("A probability is above 1.", f"p = {values}")
-    return (0.0 - xlogy(1.0, values)) / _nats_per(base)
+    values = _checked(p, "p", normalised=False)
+    if (values > 1.0 + TOTAL_TOLERANCE).any():
+        raise InputError("A probability is above 1.", f"p = {values}", "Divide weights by their total.")
+    return _in_unit(-xlogy(1.0, values), base)
 
 
 def entropy(p: Probabilities, base: Base = "nats") -> float:
@@ -281,7 +241,7 @@ def entropy(p: Probabilities, base: Base = "nats") -> float:
     >>> entropy([0.5, 0.5], base="bits")
     1.0
     """
-    return _amount(entr(_values(p)), base)
+    return float(_in_unit(np.sum(entr(_values(p))), base))
 
 
 def cross_entropy(p: Probabilities, q: Probabilities, base: Base = "nats") -> float:
@@ -294,7 +254,7 @@ def cross_entropy(p: Probabilities, q: Probabilities, base: Base = "nats") -> fl
     >>> round(cross_entropy([0.5, 0.5], [0.25, 0.75], base="bits"), 4)
     1.2075
     """
-    return _amount(-xlogy(*_pair(p, q)), base)
+    return float(_in_unit(np.sum(-xlogy(*_pair(p, q))), base))
 
 
 def kl_divergence(p: Probabilities, q: Probabilities, base: Base = "nats") -> float:
@@ -307,7 +267,7 @@ def kl_divergence(p: Probabilities, q: Probabilities, base: Base = "nats") -> fl
     >>> round(kl_divergence([0.5, 0.5], [0.25, 0.75], base="bits"), 4)
     0.2075
     """
-    return _amount(rel_entr(*_pair(p, q)), base)
+    return float(_in_unit(np.sum(rel_entr(*_pair(p, q))), base))
 
 
 def conditional_entropy(joint: Distribution, y: Axes, given: Axes, base: Base = "nats") -> float:
@@ -319,7 +279,7 @@ def conditional_entropy(joint: Distribution, y: Axes, given: Axes, base: Base = 
     0.0
     """
     both, known = joint.marginal(*_names(given), *_names(y)), joint.marginal(*_names(given))
-    return _amount(-rel_entr(*xr.broadcast(both.probabilities, known.probabilities)), base)
+    return float(_in_unit(np.sum(-rel_entr(*xr.broadcast(both.probabilities, known.probabilities))), base))
 
 
 def mutual_information(joint: Distribution, x: Axes, y: Axes, base: Base = "nats") -> float:
@@ -329,7 +289,7 @@ def mutual_information(joint: Distribution, x: Axes, y: Axes, base: Base = "nats
 
     Examples
     --------
-    >>> mutual_information(Distribution.from_counts({(0, 0): 1, (1, 1): 1}, ("x", "y")), "x", "y", base="bits")
+    >>> mutual_information(Distribution.from_counts({(0, 0): 1, (1, 1): 1}, ("x", "y")), "x", "y", "bits")
     1.0
     """
     both = joint.marginal(*_names(x), *_names(y))
@@ -338,7 +298,7 @@ def mutual_information(joint: Distribution, x: Axes, y: Axes, base: Base = "nats
 
 
 def perplexity(p: Probabilities, q: Probabilities | None = None) -> float:
-    """Perplexity, how many equally likely outcomes are as uncertain: exp H(p), or exp H(p, q) if q is given.
+    """Perplexity, how many equally likely outcomes are as uncertain: exp H(p), or exp H(p, q) with a q.
 
     Examples
     --------
@@ -348,39 +308,52 @@ def perplexity(p: Probabilities, q: Probabilities | None = None) -> float:
     return math.exp(entropy(p) if q is None else cross_entropy(p, q))
 
 
-def _nats_per(base: Base) -> float:
+def _in_unit(nats: ArrayLike, base: Base) -> np.ndarray:
+    """Amount of information in the unit asked; below zero it is by rounding only."""
     if base not in NATS_PER_UNIT:
         raise InputError("Unknown unit of information.", f"base={base!r}", "Use 'nats' or 'bits'.")
-    return NATS_PER_UNIT[base]
-
-
-def _amount(terms: np.ndarray, base: Base) -> float:
-    """Sum of terms in nats, in the unit asked; none of the quantities is negative but by rounding."""
-    return max(0.0, float(np.sum(terms))) / _nats_per(base)
+    return (np.maximum(nats, 0.0) + 0.0) / NATS_PER_UNIT[base]
 
 
 def _names(axes: Axes) -> tuple[str, ...]:
     return (axes,) if isinstance(axes, str) else tuple(axes)
 
 
-def _checked(values: ArrayLike, where: str, total: float | None = 1.0) -> np.ndarray:
-    """Copy of the numbers as float64, if they are finite, not negative, and of the given total."""
+def _tabulated(cells: Mapping[Any, float], axes: Axes) -> xr.DataArray:
+    """Labelled table of {outcome: number}, labels in the order of their first appearance, zero elsewhere."""
+    names = tuple(dict.fromkeys(_names(axes)))  # no key fits axes of which one is named twice
+    keys = [(key,) if isinstance(axes, str) else key for key in cells]
+    for key in keys:
+        if not isinstance(key, tuple) or len(key) != len(names) or any(isinstance(k, tuple) for k in key):
+            raise InputError("A key does not fit the axes.", f"{key!r}, {names}", "Give a label per axis.")
+    labels = [list(dict.fromkeys(key[j] for key in keys)) for j in range(len(names))]
+    places = [{label: i for i, label in enumerate(column)} for column in labels]
+    table = np.zeros([len(column) for column in labels])
+    for key, number in zip(keys, _checked(list(cells.values()), f"axes {names}", False), strict=True):
+        table[tuple(place[k] for place, k in zip(places, key, strict=True))] = number
+    # Labels of several types stay what they are; NumPy alone would turn 1 beside "a" into "1".
+    dtypes = [object if len({type(k) for k in column}) > 1 else None for column in labels]
+    coords = [np.array(column, dtype) for column, dtype in zip(labels, dtypes, strict=True)]
+    return xr.DataArray(table, coords, names)
+
+
+def _checked(values: ArrayLike, where: str, normalised: bool = True) -> np.ndarray:
+    """Copy of finite numbers that are not negative, as float64; normalised, they also sum to one."""
     try:
         numbers = np.array(values, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError("A probability is not a number.", where) from error
-    for fault, wrong in (("not finite", ~np.isfinite(numbers)), ("negative", numbers < 0)):
-        if wrong.any():
-            raise InputError(f"A probability is {fault}: {numbers[wrong][0]}.", where)
-    if total is not None and abs(numbers.sum() - total) > TOTAL_TOLERANCE:
-        fix = "Correct them, or use from_table(.., normalised=False) for weights."
-        raise InputError(f"The probabilities add up to {numbers.sum():.12g}, not to {total}.", where, fix)
-    return numbers
+        raise InputError("A probability is not a number.", where, "Use numbers only.") from error
+    if (wrong := ~np.isfinite(numbers) | (numbers < 0)).any():
+        raise InputError(f"{numbers[wrong][0]} is not a probability.", where, "Use finite numbers from 0 up.")
+    total = numbers.sum()
+    if normalised and abs(total - 1.0) > TOTAL_TOLERANCE:
+        raise InputError(f"Probabilities add up to {total:.12g}, not 1.", where, "Correct or rescale them.")
+    return numbers / total if normalised else numbers
 
 
 def _positive(probability: float, where: str) -> float:
     if not probability > 0:
-        raise InputError("The probability is zero, so nothing follows from it.", where)
+        raise InputError("Its probability is zero: nothing follows.", where, "Choose what can happen.")
     return float(probability)
 
 
@@ -389,9 +362,7 @@ def _select(table: xr.DataArray, outcome: Mapping[str, Hashable]) -> xr.DataArra
     for axis, label in outcome.items():
         labels = table[axis].values.tolist() if axis in table.dims else []
         if label not in labels:
-            raise InputError(
-                f"There is no outcome {axis} = {label!r}.", f"axes {table.dims}, labels {labels}"
-            )
+            raise InputError(f"No outcome {axis} = {label!r}.", f"axes {table.dims}", f"Use one of {labels}.")
         table = table.isel({axis: labels.index(label)}, drop=True)
     return table
 
@@ -399,7 +370,7 @@ def _select(table: xr.DataArray, outcome: Mapping[str, Hashable]) -> xr.DataArra
 def _sum_to(table: xr.DataArray, axes: tuple[str, ...]) -> xr.DataArray:
     """Table over the named axes only, in their order, the others summed out."""
     if not axes or len(set(axes)) < len(axes) or not set(axes) <= set(table.dims):
-        raise InputError("The axes asked for do not fit.", f"{axes}", f"Name each once, out of {table.dims}.")
+        raise InputError("The axes do not fit.", f"{axes}", f"Name each once, out of {table.dims}.")
     return table.sum([axis for axis in table.dims if axis not in axes]).transpose(*axes)
 
 
@@ -409,8 +380,9 @@ def _aligned(table: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
         labels = table[axis].values.tolist() if axis in table.coords else []
         wanted = like[axis].values.tolist()
         if len(labels) != len(wanted) or set(labels) != set(wanted):
-            raise InputError(f"The outcomes of axis {axis!r} differ.", f"{labels} and {wanted}")
-        table = table.isel({axis: [labels.index(label) for label in wanted]})
+            raise InputError(f"Outcomes of {axis!r} differ.", f"{labels}, {wanted}", "Use the same.")
+        order = [labels.index(label) for label in wanted]
+        table = table.isel({axis: order}).assign_coords({axis: like[axis].values})
     return table.transpose(*like.dims, ...)
 
 
@@ -424,5 +396,5 @@ def _pair(p: Probabilities, q: Probabilities) -> tuple[np.ndarray, np.ndarray]:
         q = _aligned(q.probabilities, p.probabilities)
     left, right = _values(p), _values(q)
     if left.shape != right.shape:
-        raise InputError("The two distributions differ in shape.", f"{left.shape} and {right.shape}")
+        raise InputError("p and q differ in shape.", f"{left.shape}, {right.shape}", "Use the same outcomes.")
     return left, right
