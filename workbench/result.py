@@ -23,7 +23,7 @@ from workbench.errors import InputError
 _KINDS: dict[str, type] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Result:
     """A finished answer: frozen, with a `table`, its `checks`, and `to_json`."""
 
@@ -55,7 +55,7 @@ class Result:
         return json.dumps(encode(self), allow_nan=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Refusal(Result):
     """A question that was refused: what cannot be known, about which variable, why, and what to do instead."""
 

@@ -72,9 +72,20 @@ def _with_array_functions(graphs: Sequence[Variable]) -> list[Variable]:
     return [rebuilt.get(graph, graph) for graph in graphs]
 
 
-def interpreted(inputs: Sequence[Variable], graphs: Sequence[Variable]) -> Callable[..., list[NDArray]]:
-    """A function of arrays that runs the graphs operation by operation, without any compiler."""
-    graphs = _with_array_functions(stabilised(graphs))
+def interpreted(
+    inputs: Sequence[Variable], graphs: Sequence[Variable], stable: bool = True
+) -> Callable[..., list[NDArray]]:
+    """A function of arrays that runs the graphs operation by operation, without any compiler.
+
+    Parameters
+    ----------
+    inputs, graphs : sequence of pytensor variables
+    stable : bool
+        Whether to bring the graphs into numerically stable form first; without it they run as they were written.
+    """
+    if stable:
+        graphs = _with_array_functions(stabilised(graphs))
+    graphs = list(graphs)
     function = pytensor.function(list(inputs), graphs, mode=_INTERPRETED, on_unused_input="ignore")
 
     def call(*arrays: NDArray) -> list[NDArray]:

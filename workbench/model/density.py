@@ -100,13 +100,22 @@ class LogDensity:
     InputError
         If `potentials` names a potential that the model lacks, or a side that is neither of the two.
     RefusalError
-        If PyMC cannot derive the log density.
+        If PyMC cannot derive the log density, or an index in the model is out of range.
     """
 
     def __init__(self, model: pm.Model, potentials: Mapping[str, Side] | None = None) -> None:
         self.model = model
         self.symbolic: SymbolicTerms = symbolic_terms(model)
-        self.space: Space = build_space(model, self.symbolic)
+        try:
+            self.space: Space = build_space(model, self.symbolic)
+            at_start = self._likelihood_at_start()
+        except IndexError as error:
+            raise RefusalError(
+                f"an index in the model is out of range: {error}",
+                "model",
+                "group codes start at 0 in Python: subtract 1 from codes that start at 1, or enlarge the effect",
+            ) from error
+        self.likelihood_shapes = {name: array.shape for name, array in at_start.items()}
         self.potentials = dict(potentials or {})
         known = list(self.symbolic.potential)
         for name, side in self.potentials.items():
@@ -117,11 +126,20 @@ class LogDensity:
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
         self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
 
+    def _likelihood_at_start(self) -> dict[str, NDArray]:
+        """Every log likelihood term at the start, run as it was written.
+
+        Compiled code reads beside the array where an index is out of range; run operation by operation it raises.
+        """
+        s, space = self.symbolic, self.space
+        graphs = space.on_vector(list(s.log_likelihood.values()))
+        call = interpreted([space.vector, *s.data.values()], graphs, stable=False)
+        return dict(zip(s.log_likelihood, call(space.start, *(s.observed[n] for n in s.data)), strict=True))
+
     @cached_property
     def n_observations(self) -> int:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
-        start = self.terms(self.space.start).log_likelihood
-        return sum(array[0].size for array in start.values())
+        return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
 
     # -- the second route: every term on its own, at many points -------------------------------------------------
 
@@ -272,7 +290,7 @@ class _Program:
         for name, graph in s.potential.items():
             side = likelihood_side if density.potentials.get(name) == "likelihood" else prior
             side.append(graph.sum())
-        shapes = self._term_shapes()
+        shapes = density.likelihood_shapes
         self.weight_shapes = {n: shapes[n] for n in s.log_likelihood} | {p: () for p in self._sided(density)}
         weights = {n: pt.TensorType("float64", shape=shape)(f"w:{n}") for n, shape in self.weight_shapes.items()}
         likelihood = [_switched(weights[n], g).sum() for n, g in s.log_likelihood.items()]
@@ -285,7 +303,7 @@ class _Program:
         (total,) = stabilised(self.space.on_vector([total]))
         gradient = pt.grad(total, z, disconnected_inputs="ignore")
         (total, gradient) = stabilised([total, gradient])
-        self._derived = _static_border([total, gradient], [z, a, c, *weights.values()])
+        self._derived = _static_border([total, gradient], [z, a, c, *weights.values()], s.data.values())
         self._derive = interpreted(list(s.data.values()), self._derived) if self._derived else None
         self.weight_names = tuple(weights)
         data = self._static(s.observed)
@@ -299,12 +317,6 @@ class _Program:
     @staticmethod
     def _sided(density: LogDensity) -> list[str]:
         return [n for n in density.symbolic.potential if density.potentials.get(n) == "likelihood"]
-
-    def _term_shapes(self) -> dict[str, tuple[int, ...]]:
-        s = self.symbolic
-        call = interpreted([self.space.vector, *s.data.values()], self.space.on_vector(list(s.log_likelihood.values())))
-        arrays = call(self.space.start, *[s.observed[n] for n in s.data])
-        return {name: array.shape for name, array in zip(s.log_likelihood, arrays, strict=True)}
 
     def _static(self, data: Mapping[str, NDArray]) -> list[NDArray]:
         """Everything that depends on the data alone, computed once per data set."""
@@ -348,24 +360,30 @@ class _Program:
         return vectors
 
 
-def _static_border(graphs: list[Variable], moving: Iterable[Variable]) -> list[Variable]:
+def _static_border(
+    graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]
+) -> list[Variable]:
     """The variables at which the part of the graphs that depends on data alone meets the part that moves.
 
     They are computed once per data set instead of once per call. Shared variables are always among them, so that
-    the compiled function has no hidden inputs.
+    the compiled function has no hidden inputs; an index or a shape that no data enter stays visible to the compiler.
     """
-    depends = set(moving)
-    for node in toposort(graphs):
-        if any(v in depends for v in node.inputs):
-            depends.update(node.outputs)
+    moves, from_data = set(moving), set(data)
+    nodes = list(toposort(graphs))
+    for node in nodes:
+        if any(v in moves for v in node.inputs):
+            moves.update(node.outputs)
+        elif any(v in from_data or isinstance(v, SharedVariable) for v in node.inputs):
+            from_data.update(node.outputs)
     border: dict[Variable, None] = {}
-    for node in toposort(graphs):
-        if not any(v in depends for v in node.inputs):
+    for node in nodes:
+        if not any(v in moves for v in node.inputs):
             continue
         for v in node.inputs:
-            small = isinstance(v, Constant) and np.size(v.data) <= _INLINE_ELEMENTS
-            array = v.type.ndim > 0 or v.type.dtype.startswith("float") if isinstance(v.type, TensorType) else False
-            if v not in depends and (isinstance(v, SharedVariable) or (array and not small)):
+            if v in moves or not isinstance(v.type, TensorType):
+                continue
+            large = isinstance(v, Constant) and np.size(v.data) > _INLINE_ELEMENTS
+            if large or v in from_data or isinstance(v, SharedVariable):
                 border[v] = None
     return list(border)
 

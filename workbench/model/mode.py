@@ -24,7 +24,7 @@ from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, f
 from workbench.result import Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Certificate(Result):
     """Why a mode can be trusted, instead of an optimiser's word.
 
@@ -59,7 +59,7 @@ class Certificate(Result):
         return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Mode(Result):
     """Where an objective is highest: the MLE (of the likelihood) or the MAP (of the joint density in theta).
 
@@ -240,7 +240,7 @@ def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[
         checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
     if best.edm < EDM_TOLERANCE:
         checks.append(Check("gradient-zero", "ok", f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"))
-    else:
+    elif best.curvature.is_peak:
         reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
         checks.append(Check("gradient-zero", "failed", f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}",
                             "scale the data so that parameters are near 1"))  # fmt: skip

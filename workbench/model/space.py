@@ -200,7 +200,7 @@ def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:
     -------
     Space
     """
-    parts = interpreted([], list(terms.start.values()))() if terms.start else []
+    parts = interpreted([], list(terms.start.values()), stable=False)() if terms.start else []
     start = dict(zip(terms.start, parts, strict=True))
     blocks, position = {}, 0
     for name, part in start.items():
@@ -209,7 +209,8 @@ def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:
     names, deterministics = tuple(terms.free), tuple(terms.deterministic)
     values = list(terms.values.values())
     constants = [terms.observed[name] for name in terms.data]
-    probe = interpreted([*values, *terms.data.values()], [*terms.free.values(), *terms.deterministic.values()])
+    graphs = [*terms.free.values(), *terms.deterministic.values()]
+    probe = interpreted([*values, *terms.data.values()], graphs, stable=False)
     arrays = probe(*[start[n].astype(v.dtype) for n, v in terms.values.items()], *constants)
     shapes = {name: array.shape for name, array in zip((*names, *deterministics), arrays, strict=True)}
     dims, coords = {}, {}

@@ -22,7 +22,9 @@ from pymc.initial_point import make_initial_point_expression
 from numpy.typing import NDArray
 from pymc.logprob.basic import transformed_conditional_logp
 from pymc.logprob.utils import replace_rvs_by_values
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
 from workbench.model.compiled import interpreted
@@ -64,6 +66,31 @@ class SymbolicTerms:
     forward: Callable[..., list[NDArray]]
 
 
+def _check_indices(graphs: list[Variable]) -> None:
+    """Refuse a fixed index that lies outside the axis it goes into, before any rewrite trips over it.
+
+    Compiled code does not check: it reads beside the array and returns a plausible, wrong fit.
+    """
+    for node in toposort(graphs):
+        if not isinstance(node.op, AdvancedSubtensor):
+            continue
+        array = node.inputs[0]
+        for axis, entry in enumerate(node.op.idx_list):
+            index = node.inputs[1 + entry] if isinstance(entry, int) else None
+            size = array.type.shape[axis] if axis < array.type.ndim else None
+            if not isinstance(index, Constant) or size is None or np.asarray(index.data).dtype.kind != "i":
+                continue
+            codes = np.asarray(index.data)
+            if codes.size and (codes.max() >= size or codes.min() < -size):
+                name = array.name or "an array"
+                raise RefusalError(
+                    f"an index into {name} is out of range: the codes run from {codes.min()} to {codes.max()}, "
+                    f"but {name} has {size} elements, numbered from 0 to {size - 1}",
+                    name,
+                    "subtract 1 from codes that start at 1, or give the variable more elements",
+                )
+
+
 def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     """Every term of the model's log density as a graph, with constants widened.
 
@@ -75,9 +102,10 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     Raises
     ------
     RefusalError
-        If PyMC cannot derive a log density for one of the variables.
+        If PyMC cannot derive a log density for one of the variables, or an index is out of range.
     """
     owners = [*model.basic_RVs, *model.potentials, *model.deterministics]
+    _check_indices(owners)
     wide = dict(zip(owners, widened(owners), strict=True))
     free = {rv.name: wide[rv] for rv in model.free_RVs}
     seen = {rv.name: wide[rv] for rv in model.observed_RVs}

@@ -1,0 +1,328 @@
+"""What a model says: its variables, the role of each, and which questions can be asked of it.
+
+Every free variable has one role:
+
+``parameter``  its prior stands on fixed numbers; the likelihood is maximised over it;
+``latent``     its distribution depends on other free variables (group effects, imputed observations, states), or it
+               is the standardised half of a non-centred effect. It belongs to the data's story and must be integrated
+               out before a likelihood is maximised;
+``ambiguous``  a product of two free variables that could be read either way;
+``discrete``   there is no gradient with respect to it.
+
+The roles are read from the graph; `parameters=` and `latents=` of a study decide where the user knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+from pytensor.graph.basic import Variable
+from pytensor.graph.traversal import ancestors, toposort
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.random.basic import NormalRV
+from pytensor.tensor.shape import Reshape
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+
+from workbench.errors import InputError, RefusalError
+from workbench.model.density import LogDensity
+from workbench.result import Result
+
+IMPROPER = ("FlatRV", "HalfFlatRV")
+_SUPPORTS = {
+    "LogTransform": "> 0",
+    "LogExpM1": "> 0",
+    "LogOddsTransform": "(0, 1)",
+    "Interval": "interval",
+    "SimplexTransform": "simplex",
+    "Ordered": "increasing",
+    "CholeskyCovPacked": "Cholesky factor",
+    "CircularTransform": "circle",
+    "ZeroSumTransform": "sums to 0",
+}
+_SCALES = ("LogTransform", "LogExpM1")
+
+
+@dataclass(frozen=True)
+class VariableAnatomy:
+    """One variable of a model.
+
+    Attributes
+    ----------
+    name, distribution : str
+        `distribution` as PyMC prints it, such as ``Normal(170, 20)``.
+    role : str
+        ``parameter``, ``latent``, ``ambiguous``, ``discrete``, ``observed``, ``potential`` or ``deterministic``.
+    why : str
+        The reason for the role, where it is not obvious.
+    shape : tuple of int
+    support : str
+    proper : bool
+        Whether its prior integrates to one.
+    """
+
+    name: str
+    distribution: str
+    role: str
+    why: str
+    shape: tuple[int, ...]
+    support: str
+    proper: bool
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Anatomy(Result):
+    """What a model says and what can be asked of it.
+
+    Attributes
+    ----------
+    variables : dict of str to dict
+        Every variable by name, with the fields of `VariableAnatomy`.
+    questions : dict of str to str
+        Question -> empty if it can be answered, else the reason why not.
+    widened : tuple of str
+        Variables whose log density would have been wrong with PyTensor's narrow constants, with the size of the error.
+    dimension, n_observations : int
+        Coordinates of z; log likelihood terms.
+    """
+
+    variables: dict[str, dict]
+    questions: dict[str, str]
+    widened: tuple[str, ...]
+    dimension: int
+    n_observations: int
+    title: ClassVar[str] = "the model"
+
+    def named(self, *roles: str) -> list[str]:
+        """Names of the variables that have one of these roles."""
+        return [name for name, variable in self.variables.items() if variable["role"] in roles]
+
+    def table(self) -> pd.DataFrame:
+        """One row a variable: role, distribution, shape, support."""
+        rows = {
+            name: (v["role"], v["distribution"], "x".join(map(str, v["shape"])) or "scalar", v["support"])
+            for name, v in self.variables.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["role", "distribution", "shape", "support"])
+
+    def notes(self) -> list[str]:
+        """Sizes, reasons of roles, refused questions and widened constants."""
+        lines = [f"{self.dimension} free dimensions, {self.n_observations} observations"]
+        lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
+        lines += [f"not available: {question}: {reason}" for question, reason in self.questions.items() if reason]
+        if self.widened:
+            lines.append(f"constants widened to 64 bits; narrow ones would have changed {'; '.join(self.widened)}")
+        return lines + [str(check) for check in self.checks if check.status != "ok"]
+
+
+def distribution_text(rv: Variable) -> str:
+    """The distribution as PyMC prints it; the kind of operation where PyMC has no text, as for imputed data."""
+    if hasattr(rv, "str_repr"):
+        return rv.str_repr().split(" ~ ", 1)[-1]
+    return type(rv.owner.op).__name__.removesuffix("RV")
+
+
+def _views(variable: Variable, targets: set[Variable]) -> set[Variable]:
+    """The targets of which this variable is only a view: indexed, reshaped or broadcast."""
+    while variable.owner is not None and variable not in targets:
+        if not isinstance(variable.owner.op, DimShuffle | Subtensor | AdvancedSubtensor | Reshape):
+            break
+        variable = variable.owner.inputs[0]
+    return {variable} & targets
+
+
+def _products(model: pm.Model) -> list[tuple[Variable, Variable]]:
+    """Pairs of factors of every product or matrix product in the model."""
+    graphs = [*model.basic_RVs, *model.potentials, *model.deterministics]
+    pairs = []
+    for node in toposort(graphs):
+        op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+        product = isinstance(op, Dot) or type(op).__name__ in ("MatMul", "Dot22")
+        if isinstance(op, Elemwise):
+            product = type(op.scalar_op).__name__ == "Mul"
+        if product:
+            inputs = node.inputs
+            pairs += [(a, b) for i, a in enumerate(inputs) for j, b in enumerate(inputs) if i != j]
+    return pairs
+
+
+def _standardised(rv: Variable) -> bool:
+    """Whether it is a Normal with mean 0 and a fixed scale: the raw half of a non-centred effect."""
+    if not isinstance(rv.owner.op, NormalRV):
+        return False
+    mean = rv.owner.op.dist_params(rv.owner)[0]
+    while isinstance(mean.owner.op if mean.owner else None, DimShuffle):
+        mean = mean.owner.inputs[0]
+    data = getattr(mean, "data", None)
+    return data is not None and bool(np.all(np.asarray(data) == 0))
+
+
+def roles(model: pm.Model) -> dict[str, tuple[str, str]]:
+    """The role of every free variable as the graph tells it, and why.
+
+    Parameters
+    ----------
+    model : pm.Model
+
+    Returns
+    -------
+    dict of str to (role, why)
+    """
+    free = list(model.free_RVs)
+    found: dict[str, tuple[str, str]] = {}
+    for rv in free:
+        parents = [other.name for other in free if other is not rv and other in set(ancestors(rv.owner.inputs))]
+        if not str(rv.dtype).startswith("float"):
+            found[rv.name] = ("discrete", f"its values are of type {rv.dtype}")
+        elif parents:
+            found[rv.name] = ("latent", f"its distribution depends on {', '.join(parents)}")
+        else:
+            found[rv.name] = ("parameter", "")
+    targets = {rv for rv in free if found[rv.name][0] == "parameter" and _standardised(rv)}
+    for factor, other in _products(model):
+        for rv in _views(factor, targets):
+            scales = [s for s in free if s is not rv and s in set(ancestors([other]))]
+            if not scales:
+                continue
+            names = ", ".join(s.name for s in scales)
+            positive = [type(model.rvs_to_transforms.get(s)).__name__ in (*_SCALES, "CholeskyCovPacked") for s in scales]
+            if any(positive) and rv.type.ndim > 0:
+                found[rv.name] = ("latent", f"it is a standardised effect: Normal(0, .) times {names} (non-centred)")
+            elif found[rv.name][0] == "parameter":
+                found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
+    return found
+
+
+def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> dict[str, str]:
+    """Which questions the model can answer, and why not where it cannot."""
+
+    def named(*kinds: str) -> str:
+        return ", ".join(name for name, v in variables.items() if v.role in kinds)
+
+    discrete, latent, ambiguous = named("discrete"), named("latent"), named("ambiguous")
+    improper = ", ".join(name for name, v in variables.items() if not v.proper)
+    split = f"the potential {density.unlabelled[0]!r} has no side" if density.unlabelled else ""
+    gradient = f"{discrete} is discrete" if discrete else ""
+    nothing = "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
+    maximum = gradient or split or nothing
+    if not maximum and latent:
+        maximum = f"{latent} is latent and has to be integrated out"
+    if not maximum and ambiguous:
+        maximum = f"the role of {ambiguous} is ambiguous"
+    no_prior = f"the prior of {improper} is improper" if improper else ""
+    small = "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
+    return {
+        "prior draws": no_prior,
+        "likelihood maximum": maximum,
+        "likelihood surface": maximum,
+        "posterior mode": maximum,
+        "posterior laplace": gradient,
+        "posterior grid": gradient or small,
+        "posterior draws": "",
+        "posterior predictive": nothing if not density.symbolic.log_likelihood else "",
+        "evidence estimate": gradient or no_prior or split or nothing,
+        "evidence bridge": gradient or no_prior or split or nothing,
+        "information": gradient or no_prior or split or nothing,
+    }
+
+
+def examine(
+    density: LogDensity, parameters: Iterable[str] = (), latents: Iterable[str] = (), widened: tuple[str, ...] = ()
+) -> Anatomy:
+    """The anatomy of a model.
+
+    Parameters
+    ----------
+    density : LogDensity
+    parameters, latents : iterable of str
+        Free variables whose role the user decides.
+    widened : tuple of str
+        What `preflight` found about narrow constants.
+
+    Returns
+    -------
+    Anatomy
+
+    Raises
+    ------
+    InputError
+        If `parameters` or `latents` name something that is no free variable, or name it twice.
+    """
+    model, space = density.model, density.space
+    found = roles(model)
+    chosen = {name: "parameter" for name in parameters} | {name: "latent" for name in latents}
+    both = set(parameters) & set(latents)
+    for name in chosen:
+        if name not in found or name in both:
+            what = f"{name!r} is named twice" if name in both else f"there is no free variable {name!r}"
+            raise InputError(what, "parameters / latents", f"the free variables are {', '.join(found)}")
+    variables: dict[str, VariableAnatomy] = {}
+    for rv in model.free_RVs:
+        role, why = (chosen[rv.name], "you said so") if rv.name in chosen else found[rv.name]
+        transform = type(model.rvs_to_transforms.get(rv)).__name__
+        support = "integers" if role == "discrete" else _SUPPORTS.get(transform, "real")
+        proper = type(rv.owner.op).__name__ not in IMPROPER
+        variables[rv.name] = VariableAnatomy(
+            rv.name, distribution_text(rv), role, why, tuple(space.shapes[rv.name]), support, proper
+        )
+    shapes = {name: array.shape for name, array in density.symbolic.observed.items()}
+    for rv in model.observed_RVs:
+        text = distribution_text(rv)
+        variables[rv.name] = VariableAnatomy(rv.name, text, "observed", "", tuple(shapes[rv.name]), "data", True)
+    for name in density.symbolic.potential:
+        side = density.potentials.get(name, "no side yet")
+        variables[name] = VariableAnatomy(name, "Potential", "potential", f"it counts as {side}", (), "", True)
+    for name in space.deterministics:
+        variables[name] = VariableAnatomy(name, "Deterministic", "deterministic", "", tuple(space.shapes[name]), "", True)
+    return Anatomy(
+        checks=(),
+        variables={name: {**v.__dict__} for name, v in variables.items()},
+        questions=_questions(density, variables),
+        widened=widened,
+        dimension=space.dimension,
+        n_observations=density.n_observations,
+    )
+
+
+_REMEDIES = {
+    "latent": "integrating latents out is not available yet; draws and evidence work. If the variable is a coefficient "
+    "that you want to maximise, say Study(model, parameters=[...])",
+    "ambiguous": "say which it is: Study(model, parameters=[...]) or Study(model, latents=[...])",
+    "discrete": "sum it out of the model (a mixture instead of a label)",
+    "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'",
+    "improper": "give it a proper prior; without one compare models by leave-one-out (study.information() says how)",
+    "data": "observe at least one variable",
+    "dimensions": "use study.posterior.draws() or .laplace()",
+}
+
+
+def require(anatomy: Anatomy, question: str) -> None:
+    """Refuse a question that the model cannot answer.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    question : str
+        A key of ``anatomy.questions``.
+
+    Raises
+    ------
+    RefusalError
+        With the variable, the reason and the remedy.
+    """
+    reason = anatomy.questions[question]
+    if not reason:
+        return
+    for word, remedy in _REMEDIES.items():
+        if word in reason:
+            break
+    else:
+        remedy = ""
+    where = next((name for name in anatomy.variables if name in reason.split()[:6] or f"'{name}'" in reason), "model")
+    raise RefusalError(f"{question} is refused: {reason}", where, remedy)

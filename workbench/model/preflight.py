@@ -1,0 +1,149 @@
+"""Checks of a model and its data before anything is optimised or sampled.
+
+What is caught here costs milliseconds; after sampling it costs minutes, and an index out of range or a fractional
+count would never be noticed at all: the compiled code reads beside the array and returns a plausible fit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.check import Check
+from workbench.errors import RefusalError
+from workbench.model.anatomy import distribution_text
+from workbench.model.compiled import interpreted
+from workbench.model.density import LogDensity
+
+_ADDS_UP = 1e-10  # relative; the design's promise
+_WRONG = 1e-12  # relative error of a log density above which narrow constants are called wrong
+
+
+def _probes(density: LogDensity, m: int) -> NDArray[np.float64]:
+    """The start and m - 1 points around it, shape ``(m, d)``."""
+    generator = np.random.default_rng(0)
+    points = np.tile(density.space.start, (m, 1))
+    points[1:] += generator.uniform(-1.0, 1.0, size=points[1:].shape)
+    return points
+
+
+def _shown(rows: NDArray[np.int64], values: NDArray) -> str:
+    """Rows and values for a message: the first five, and how many more."""
+    pairs = ", ".join(f"row {tuple(map(int, r)) if r.size > 1 else int(r[0])}: {v}" for r, v in zip(rows[:5], values[:5], strict=False))
+    return pairs + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def _check_observations(density: LogDensity) -> None:
+    """Observations that are not finite numbers."""
+    for rv in density.model.observed_RVs:
+        data = np.asarray(density.symbolic.observed[rv.name])
+        if data.dtype.kind == "f":
+            bad = np.argwhere(~np.isfinite(np.atleast_1d(data)))
+            if len(bad):
+                raise RefusalError(
+                    f"{rv.name} has {len(bad)} values that are not finite: "
+                    + _shown(bad, np.atleast_1d(data)[tuple(bad.T)]),
+                    rv.name,
+                    "remove or correct these rows",
+                )
+
+
+def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
+    """Observations that have density zero wherever the parameters are."""
+    terms = density.terms(points).log_likelihood
+    for rv in density.model.observed_RVs:
+        array = terms[rv.name]
+        if np.any(np.isnan(array)):
+            raise RefusalError(
+                f"the log likelihood of {rv.name} is not a number at the starting point",
+                rv.name,
+                "look for NaN in a covariate, a division by zero or a log of a negative number",
+            )
+        never = np.argwhere(np.atleast_1d(np.all(np.isneginf(array), axis=0)))
+        if len(never):
+            data = np.atleast_1d(np.asarray(density.symbolic.observed[rv.name]))
+            same = np.atleast_1d(array[0]).shape == data.shape
+            values = data[tuple(never.T)] if same else np.full(len(never), np.nan)
+            family = distribution_text(rv).split("(", 1)[0]
+            raise RefusalError(
+                f"{len(never)} observations of {rv.name} are impossible under {family}: {_shown(never, values)}",
+                rv.name,
+                f"correct these values, or choose a likelihood that allows them instead of {family}",
+            )
+
+
+def preflight(density: LogDensity) -> tuple[Check, ...]:
+    """Everything that can be known to be wrong before a fit.
+
+    Parameters
+    ----------
+    density : LogDensity
+
+    Returns
+    -------
+    tuple of Check
+
+    Raises
+    ------
+    RefusalError
+        If observations are not finite or outside the support, if the density is not finite at the start, or if the
+        terms do not add up to PyMC's own log density.
+    """
+    _check_observations(density)
+    points = _probes(density, 5)
+    _check_support(density, points)
+    terms, target = density.terms(points), density.pymc_target(points)
+    total = np.zeros(len(points))
+    for group in (terms.log_prior, terms.log_jacobian, terms.potential, terms.log_likelihood):
+        for array in group.values():
+            total = total + array.reshape(len(points), -1).sum(axis=1)
+    if not np.isfinite(total[0]):
+        guilty = [n for g in (terms.log_prior, terms.potential, terms.log_likelihood) for n, a in g.items()
+                  if not np.all(np.isfinite(a[0]))]  # fmt: skip
+        raise RefusalError(
+            f"the log density is {total[0]} at the starting point, because of {', '.join(guilty) or 'a Jacobian'}",
+            guilty[0] if guilty else "model",
+            "give the free variables an `initval` at which the data are possible",
+        )
+    finite = np.isfinite(total) & np.isfinite(target)
+    gap = np.max(np.abs(total - target)[finite] / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
+    if gap > _ADDS_UP or np.any(np.isfinite(total) != np.isfinite(target)):
+        raise RefusalError(
+            f"prior, likelihood and Jacobian do not add up to PyMC's log density (relative gap {gap:.1e})",
+            "model",
+            "a variable of this model is not understood; please report it with the model",
+        )
+    return (
+        Check("terms-add-up", "ok", f"largest relative gap {gap:.1e} at {len(points)} points"),
+        Check("start-finite", "ok", f"log density {total[0]:.6g} nats at the start"),
+    )
+
+
+def narrow_constants(density: LogDensity) -> tuple[str, ...]:
+    """Variables whose log density PyMC gets wrong with PyTensor's narrow constants, and by how much.
+
+    Parameters
+    ----------
+    density : LogDensity
+
+    Returns
+    -------
+    tuple of str
+        Name and error at the start, such as ``log_prior(sigma) by 3.4e-08 nats``.
+    """
+    model, space = density.model, density.space
+    names = [rv.name for rv in model.basic_RVs]
+    plain = model.logp(vars=model.basic_RVs, jacobian=False, sum=False)
+    values = {density.symbolic.values[n]: space.start[space.blocks[n]].reshape(space.block_shapes[n]) for n in space.names}
+    ours = density.terms(space.start)
+    theirs = interpreted(list(values), [g.sum() for g in plain], stable=False)(
+        *[np.asarray(a, dtype=v.dtype) for v, a in values.items()]
+    )
+    found = []
+    for name, number in zip(names, theirs, strict=True):
+        mine = ours.log_prior[name][0] if name in ours.log_prior else ours.log_likelihood[name][0].sum()
+        if np.isfinite(mine) and not abs(float(number) - mine) <= _WRONG * max(1.0, abs(mine)):
+            side = "log_prior" if name in ours.log_prior else "log_likelihood"
+            error = abs(float(number) - mine)
+            found.append(f"{side}({name}) " + (f"by {error:.1e} nats" if np.isfinite(error) else f"to {number}"))
+    return tuple(found)
