@@ -191,7 +191,9 @@ def roles(model: pm.Model) -> dict[str, tuple[str, str]]:
             if not scales:
                 continue
             names = ", ".join(s.name for s in scales)
-            positive = [type(model.rvs_to_transforms.get(s)).__name__ in (*_SCALES, "CholeskyCovPacked") for s in scales]
+            positive = [
+                type(model.rvs_to_transforms.get(s)).__name__ in (*_SCALES, "CholeskyCovPacked") for s in scales
+            ]
             if any(positive) and rv.type.ndim > 0:
                 found[rv.name] = ("latent", f"it is a standardised effect: Normal(0, .) times {names} (non-centred)")
             elif found[rv.name][0] == "parameter":
@@ -209,14 +211,18 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     improper = ", ".join(name for name, v in variables.items() if not v.proper)
     split = f"the potential {density.unlabelled[0]!r} has no side" if density.unlabelled else ""
     gradient = f"{discrete} is discrete" if discrete else ""
-    nothing = "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
+    nothing = (
+        "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
+    )
     maximum = gradient or split or nothing
     if not maximum and latent:
         maximum = f"{latent} is latent and has to be integrated out"
     if not maximum and ambiguous:
         maximum = f"the role of {ambiguous} is ambiguous"
     no_prior = f"the prior of {improper} is improper" if improper else ""
-    small = "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
+    small = (
+        "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
+    )
     return {
         "prior draws": no_prior,
         "likelihood maximum": maximum,
@@ -279,7 +285,9 @@ def examine(
         side = density.potentials.get(name, "no side yet")
         variables[name] = VariableAnatomy(name, "Potential", "potential", f"it counts as {side}", (), "", True)
     for name in space.deterministics:
-        variables[name] = VariableAnatomy(name, "Deterministic", "deterministic", "", tuple(space.shapes[name]), "", True)
+        variables[name] = VariableAnatomy(
+            name, "Deterministic", "deterministic", "", tuple(space.shapes[name]), "", True
+        )
     return Anatomy(
         checks=(),
         variables={name: {**v.__dict__} for name, v in variables.items()},

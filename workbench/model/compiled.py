@@ -170,7 +170,10 @@ def native(
     inner = function.vm.jit_fn
     (d,) = z.type.shape
     lines = ["def log_density(d, z_, gradient_, value_, inputs_):", f"    if d != {d}: return -1"]
-    lines += [f"    z = numba.carray(z_, ({d},))", f"    table = numba.carray(inputs_, ({max(len(inputs), 1)},), np.uintp)"]
+    lines += [
+        f"    z = numba.carray(z_, ({d},))",
+        f"    table = numba.carray(inputs_, ({max(len(inputs), 1)},), np.uintp)",
+    ]
     names = ["z"]
     for i, array in enumerate(examples):
         shape = tuple(int(n) for n in array.shape)

@@ -360,9 +360,7 @@ class _Program:
         return vectors
 
 
-def _static_border(
-    graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]
-) -> list[Variable]:
+def _static_border(graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]) -> list[Variable]:
     """The variables at which the part of the graphs that depends on data alone meets the part that moves.
 
     They are computed once per data set instead of once per call. Shared variables are always among them, so that

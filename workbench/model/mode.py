@@ -239,7 +239,9 @@ def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[
     elif best.curvature.is_peak:
         checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
     if best.edm < EDM_TOLERANCE:
-        checks.append(Check("gradient-zero", "ok", f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"))
+        checks.append(
+            Check("gradient-zero", "ok", f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}")
+        )
     elif best.curvature.is_peak:
         reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
         checks.append(Check("gradient-zero", "failed", f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}",
@@ -247,11 +249,11 @@ def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[
     optima = int(labels.max()) + 1
     status = "ok" if optima == 1 else "caution"
     found = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
-    checks.append(Check("starts-agree", status, found, "" if optima == 1 else "the model has several modes: look at each"))
-    smallest = float(best.curvature.eigenvalues[0])
-    certificate = Certificate(
-        tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima
+    checks.append(
+        Check("starts-agree", status, found, "" if optima == 1 else "the model has several modes: look at each")
     )
+    smallest = float(best.curvature.eigenvalues[0])
+    certificate = Certificate(tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima)
     return certificate, reason
 
 

@@ -29,7 +29,10 @@ def _probes(density: LogDensity, m: int) -> NDArray[np.float64]:
 
 def _shown(rows: NDArray[np.int64], values: NDArray) -> str:
     """Rows and values for a message: the first five, and how many more."""
-    pairs = ", ".join(f"row {tuple(map(int, r)) if r.size > 1 else int(r[0])}: {v}" for r, v in zip(rows[:5], values[:5], strict=False))
+    pairs = ", ".join(
+        f"row {tuple(map(int, r)) if r.size > 1 else int(r[0])}: {v}"
+        for r, v in zip(rows[:5], values[:5], strict=False)
+    )
     return pairs + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
 
 
@@ -134,7 +137,9 @@ def narrow_constants(density: LogDensity) -> tuple[str, ...]:
     model, space = density.model, density.space
     names = [rv.name for rv in model.basic_RVs]
     plain = model.logp(vars=model.basic_RVs, jacobian=False, sum=False)
-    values = {density.symbolic.values[n]: space.start[space.blocks[n]].reshape(space.block_shapes[n]) for n in space.names}
+    values = {
+        density.symbolic.values[n]: space.start[space.blocks[n]].reshape(space.block_shapes[n]) for n in space.names
+    }
     ours = density.terms(space.start)
     theirs = interpreted(list(values), [g.sum() for g in plain], stable=False)(
         *[np.asarray(a, dtype=v.dtype) for v, a in values.items()]

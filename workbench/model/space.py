@@ -169,7 +169,9 @@ class Space:
                     f"{name} has shape {value.shape}, not {self.shapes[name]}", "theta", "give one number per element"
                 )
             values.append(value)
-        parts = self._forward(*values)
+        parts = self._terms.forward()(
+            *[v.astype(t.dtype) for v, t in zip(values, self._terms.free.values(), strict=True)]
+        )
         z = np.concatenate([np.zeros(0), *(np.ravel(part) for part in parts)]).astype(np.float64)
         back = self.theta(z)
         for name, value in zip(self.names, values, strict=True):
@@ -181,10 +183,6 @@ class Space:
                     "choose a value inside; `study.anatomy` lists the supports",
                 )
         return z
-
-    @cached_property
-    def _forward(self) -> Any:
-        return self._terms.forward()
 
 
 def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:

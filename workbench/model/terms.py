@@ -13,6 +13,7 @@ unconstrained space is a sum of terms, each with one owner and one role:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class SymbolicTerms:
     free, deterministic : dict of str to variable
         Free variables and deterministics in the model's own units, as functions of the value variables.
     forward : callable
-        Values of the free variables, in order, -> their blocks of z: the inverse of `free`.
+        Makes (once) the function from values of the free variables, in order, to their blocks of z.
     start : dict of str to variable
         Free variable name -> where PyMC would start it (its `initval`, else its support point), as part of z.
     """
@@ -63,7 +64,7 @@ class SymbolicTerms:
     free: dict[str, Variable]
     deterministic: dict[str, Variable]
     start: dict[str, Variable]
-    forward: Callable[..., list[NDArray]]
+    forward: Callable[[], Callable[..., list[NDArray]]]
 
 
 def _check_indices(graphs: list[Variable]) -> None:
@@ -143,14 +144,15 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     natural = by_values([*free.values(), *(wide[d] for d in model.deterministics)])
     natural = widened(natural)
 
-    def forward(*theta: NDArray) -> list[NDArray]:
+    @functools.cache
+    def forward() -> Callable[..., list[NDArray]]:
         natural = [rv.type() for rv in free.values()]
         graphs = []
         for rv, value in zip(free.values(), natural, strict=True):
             transform = transforms[rv]
             graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
         graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
-        return interpreted(natural, graphs)(*[t.astype(v.dtype) for t, v in zip(theta, natural, strict=True)])
+        return interpreted(natural, graphs)
 
     initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
     start = make_initial_point_expression(

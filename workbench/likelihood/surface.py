@@ -1,0 +1,193 @@
+"""The likelihood as a function of the parameters: curves and a surface, relative to its maximum.
+
+For one scalar parameter the curve is the profile likelihood,
+
+    l_p(theta_i) = max over the others of log p(y given theta) - log p(y given theta-hat),
+
+which for a model with one parameter is the log likelihood itself. A drop of 1.92 nats bounds the 95% interval of a
+likelihood-ratio test (Wilks 1938).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.model.anatomy import Anatomy, require
+from workbench.model.density import LIKELIHOOD, LogDensity
+from workbench.model.mode import Mode
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import climb
+from workbench.result import Result
+
+_WIDTH = 4.0  # standard errors on each side of the maximum
+_CURVE, _GRID = 81, 41  # points of a curve, and of each axis of the surface
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Surface(Result):
+    """Profile curves of scalar parameters, and the surface of a pair.
+
+    Attributes
+    ----------
+    points : dict of str to ndarray, shape (m,)
+        Label -> values of theta along its curve.
+    curves : dict of str to ndarray, shape (m,)
+        Label -> log likelihood relative to the maximum, nats (0 at the maximum).
+    pair : tuple of str
+        The two labels of the surface; empty where the model has one parameter.
+    axes : tuple of ndarray
+        Values of theta along the two axes, shapes ``(p,)`` and ``(q,)``; empty where there is no pair.
+    surface : ndarray, shape (p, q)
+        Profile log likelihood over the pair, relative to the maximum, nats.
+    """
+
+    points: dict[str, Vector]
+    curves: dict[str, Vector]
+    pair: tuple[str, ...]
+    axes: tuple[Vector, ...]
+    surface: NDArray[np.float64]
+    title: ClassVar[str] = "likelihood relative to its maximum"
+
+    def table(self) -> pd.DataFrame:
+        """One row a parameter: maximum, and where the profile has dropped by 1.92 nats (95%)."""
+        rows = {}
+        for label, curve in self.curves.items():
+            inside = self.points[label][curve > -1.9207]
+            rows[label] = (self.points[label][np.argmax(curve)], inside.min(), inside.max())
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["maximum", "-1.92 nats below", "-1.92 nats above"])
+
+
+def _fixed(objective: Objective, fixed: NDArray[np.int64], values: Vector) -> FunctionObjective:
+    """The objective over the coordinates that are not fixed."""
+    free = np.setdiff1d(np.arange(objective.dimension), fixed)
+
+    def function(rest: Vector) -> tuple[float, Vector]:
+        z = np.empty(objective.dimension)
+        z[fixed], z[free] = values, rest
+        value, gradient = objective.value_and_gradient(z)
+        return value, gradient[free]
+
+    return FunctionObjective(free.size, function)
+
+
+def _profile(objective: Objective, best: Vector, fixed: NDArray[np.int64], path: NDArray[np.float64]) -> Vector:
+    """Maximum over the free coordinates at every point of a path of fixed ones, warm-started along it."""
+    free = np.setdiff1d(np.arange(objective.dimension), fixed)
+    result, start = np.empty(len(path)), best[free]
+    for k, values in enumerate(path):
+        section = _fixed(objective, fixed, values)
+        if not free.size:
+            result[k] = section.value(np.zeros(0))
+            continue
+        try:
+            end = climb(section, start)
+            result[k], start = end.value, end.z
+        except NumericalError:
+            result[k], start = -np.inf, best[free]
+    return result
+
+
+def scalar_parameters(density: LogDensity) -> dict[str, int]:
+    """Labels of the scalars that are a function of one coordinate of z each -> that coordinate.
+
+    A simplex, an ordered vector or a Cholesky factor has no such coordinates and is left out.
+    """
+    space, found = density.space, {}
+    for name in space.names:
+        block = space.blocks[name]
+        transform = density.model.rvs_to_transforms.get(density.model[name])
+        elementwise = transform is None or transform.ndim_supp in (0, None)
+        if elementwise and space.block_shapes[name] == space.shapes[name]:
+            for offset, label in enumerate(space.labels(name)):
+                found[label] = block.start + offset
+    return found
+
+
+def explore_surface(density: LogDensity, anatomy: Anatomy, mode: Mode, names: tuple[str, ...] = ()) -> Surface:
+    """Profile likelihood curves around the maximum, and the surface of a pair.
+
+    Parameters
+    ----------
+    density : LogDensity
+    anatomy : Anatomy
+    mode : Mode
+        The maximum likelihood estimate.
+    names : tuple of str
+        One or two labels such as ``mu`` or ``beta[0]``; by default every scalar parameter has a curve, and the
+        first two share a surface.
+
+    Returns
+    -------
+    Surface
+
+    Raises
+    ------
+    InputError
+        If a label is unknown or more than two are given.
+    RefusalError
+        If the question is refused for this model, or no parameter is a scalar function of one coordinate.
+    """
+    require(anatomy, "likelihood surface")
+    coordinates = scalar_parameters(density)
+    if len(names) > 2:
+        raise InputError(f"{len(names)} names for a surface", "likelihood surface", "give one or two")
+    for name in names:
+        if name not in coordinates:
+            raise InputError(
+                f"there is no scalar parameter {name!r}", "likelihood surface", f"there are {', '.join(coordinates)}"
+            )
+    labels = list(names) or list(coordinates)[:12]
+    if not labels:
+        raise RefusalError("no parameter of this model is a scalar on its own", "likelihood surface", "look at draws")
+    objective = density.objective(LIKELIHOOD)
+    covariance = np.linalg.inv(-_information(density, mode))
+    points, curves = {}, {}
+
+    def line(label: str, count: int) -> Vector:
+        centre, width = mode.z[coordinates[label]], np.sqrt(covariance[coordinates[label], coordinates[label]])
+        return centre + width * np.linspace(-_WIDTH, _WIDTH, count)
+
+    def natural(label: str, along: Vector) -> Vector:
+        z = np.tile(mode.z, (len(along), 1))
+        z[:, coordinates[label]] = along
+        flat = density.space.flat(density.space.theta(z), density.space.names)
+        order = [x for name in density.space.names for x in density.space.labels(name)]
+        return flat[:, order.index(label)]
+
+    for label in labels:
+        along = line(label, _CURVE)
+        points[label] = natural(label, along)
+        curves[label] = _both_ways(objective, mode, coordinates[label], along) - mode.log_likelihood
+    pair = tuple(labels[:2]) if len(labels) > 1 else ()
+    axes: tuple[Vector, ...] = ()
+    surface = np.zeros((0, 0))
+    if pair:
+        lines = [line(label, _GRID) for label in pair]
+        axes = tuple(natural(label, along) for label, along in zip(pair, lines, strict=True))
+        fixed = np.array([coordinates[label] for label in pair])
+        path = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
+        order = np.argsort(fixed)
+        values = _profile(objective, mode.z, fixed[order], path[:, order]) - mode.log_likelihood
+        surface = values.reshape(len(lines[0]), len(lines[1]))
+    return Surface((), points, curves, pair, axes, surface)
+
+
+def _both_ways(objective: Objective, mode: Mode, coordinate: int, along: Vector) -> Vector:
+    """A profile walked from the maximum outwards to both sides, so that every step has a near start."""
+    centre, fixed = len(along) // 2, np.array([coordinate])
+    up = _profile(objective, mode.z, fixed, along[centre:, None])
+    down = _profile(objective, mode.z, fixed, along[centre::-1, None])
+    return np.concatenate([down[:0:-1], up])
+
+
+def _information(density: LogDensity, mode: Mode) -> NDArray[np.float64]:
+    """The Hessian of the log likelihood on z at the mode."""
+    from workbench.numerics.curvature import hessian
+
+    return hessian(density.objective(LIKELIHOOD), mode.z)

@@ -1,0 +1,151 @@
+"""The integral of exp(log f) over R^1 or R^2 by the trapezoidal rule, to near machine precision.
+
+For a smooth integrand that vanishes at both ends the trapezoidal rule on an evenly spaced grid converges faster than
+any power of the spacing (Trefethen and Weideman 2014, doi:10.1137/130932132). The grid is laid out in the coordinates
+u in which the peak is round, z = centre + L u; it grows until the density at its edge has fallen by 45 nats, and is
+refined until halving the spacing no longer changes the integral.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from workbench.errors import NumericalError, RefusalError
+from workbench.numerics.objective import Objective, Vector, values
+
+_FALL = 45.0  # nats below the peak at which the density at the edge is exp(-45) = 3e-20 of it
+_TOLERANCE = 1e-10  # nats between two refinements
+_FIRST_SPACING = 0.5  # of a standard deviation
+_MOST_POINTS = 600_000
+
+
+@dataclass(frozen=True)
+class GridIntegral:
+    """An integral on a grid, and the grid itself as a weighted sample of the density.
+
+    Attributes
+    ----------
+    points : ndarray, shape (m, d)
+        Points on z.
+    log_f : ndarray, shape (m,)
+        Log f at the points, nats.
+    log_integral : float
+        Log of the integral of f, nats.
+    error : float
+        Change of `log_integral` in the last halving of the spacing, plus the mass that the edge can hide, nats.
+    spacing : float
+        In standard deviations of the peak.
+    converged : bool
+    """
+
+    points: NDArray[np.float64]
+    log_f: Vector
+    log_integral: float
+    error: float
+    spacing: float
+    converged: bool
+
+    @property
+    def weights(self) -> Vector:
+        """Probability of each grid point, shape ``(m,)``; they sum to one."""
+        relative = np.exp(self.log_f - self.log_f.max())
+        return relative / relative.sum()
+
+    def expectation(self, function_values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expectation under f / integral of values of shape ``(m, ...)`` at the points."""
+        return np.tensordot(self.weights, function_values, axes=(0, 0))
+
+
+def _evaluate(
+    objective: Objective, centre: Vector, factor: NDArray[np.float64], axes: list[Vector]
+) -> tuple[NDArray[np.float64], Vector]:
+    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    if len(mesh) > _MOST_POINTS:
+        raise RefusalError(
+            f"the grid would need {len(mesh)} points",
+            "grid",
+            "the density is too wide or too bent for a grid; use draws",
+        )
+    points = centre + mesh @ factor.T
+    return points, values(objective, points)
+
+
+def _edges(log_f: Vector, shape: tuple[int, ...]) -> list[tuple[float, float]]:
+    """Highest log f on the lower and upper face of every axis."""
+    cube = log_f.reshape(shape)
+    return [(float(np.take(cube, 0, axis=k).max()), float(np.take(cube, -1, axis=k).max())) for k in range(len(shape))]
+
+
+def integrate(
+    objective: Objective, centre: Vector, factor: NDArray[np.float64], cover: NDArray[np.float64] | None = None
+) -> GridIntegral:
+    """The integral of exp(log f) over R^d, d = 1 or 2.
+
+    Parameters
+    ----------
+    objective : Objective
+    centre : ndarray, shape (d,)
+        Near the highest point.
+    factor : ndarray, shape (d, d)
+        L with L L' near the covariance of the peak.
+    cover : ndarray, shape (m, d), optional
+        Points on z that the grid must contain, such as other modes or draws.
+
+    Returns
+    -------
+    GridIntegral
+
+    Raises
+    ------
+    RefusalError
+        If d is not 1 or 2, or the density does not fall off within a grid of reasonable size.
+    NumericalError
+        If log f is NaN somewhere on the grid, or nowhere finite.
+    """
+    d = centre.size
+    if d not in (1, 2):
+        raise RefusalError(f"a grid in {d} dimensions", "grid", "use draws")
+    low, high = np.full(d, -8.0), np.full(d, 8.0)
+    if cover is not None and len(cover):
+        u = np.linalg.solve(factor, (cover - centre).T).T
+        low, high = np.minimum(low, u.min(axis=0) - 2.0), np.maximum(high, u.max(axis=0) + 2.0)
+    spacing = _FIRST_SPACING
+
+    def axes() -> list[Vector]:
+        return [
+            spacing * np.arange(np.floor(a / spacing), np.ceil(b / spacing) + 1) for a, b in zip(low, high, strict=True)
+        ]
+
+    for _ in range(60):
+        lines = axes()
+        points, log_f = _evaluate(objective, centre, factor, lines)
+        top = log_f.max()
+        if not np.isfinite(top):
+            raise NumericalError("the density is zero everywhere on the grid", "grid", "check the data")
+        grown = False
+        for k, (first, last) in enumerate(_edges(log_f, tuple(len(line) for line in lines))):
+            if first > top - _FALL:
+                low[k], grown = low[k] * 1.4, True
+            if last > top - _FALL:
+                high[k], grown = high[k] * 1.4, True
+        if not grown:
+            break
+    else:
+        raise RefusalError("the density does not fall off", "grid", "the integral may not exist; look at the priors")
+    scale = float(np.linalg.slogdet(factor)[1])
+    previous = logsumexp(log_f) + d * np.log(spacing) + scale
+    for _ in range(6):
+        spacing /= 2
+        points, log_f = _evaluate(objective, centre, factor, axes())
+        current = logsumexp(log_f) + d * np.log(spacing) + scale
+        change = abs(current - previous)
+        if change < _TOLERANCE:
+            return GridIntegral(points, log_f, float(current), change + np.exp(-_FALL) * len(points), spacing, True)
+        if len(points) * 2**d > _MOST_POINTS:
+            break
+        previous = current
+    return GridIntegral(points, log_f, float(current), change, spacing, False)

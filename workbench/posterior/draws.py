@@ -1,0 +1,170 @@
+"""Draws from the posterior: NUTS on z, and every quantity of the model at each draw.
+
+The result is an `xarray.DataTree` in the ArviZ schema, so that every ArviZ function works on it: ``posterior``,
+``unconstrained_posterior`` (z itself), ``sample_stats`` under ArviZ's names, ``log_likelihood`` per observation,
+``log_prior`` per variable, ``observed_data``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench.errors import RefusalError
+from workbench.model.anatomy import Anatomy
+from workbench.model.density import TARGET, LogDensity
+from workbench.model.nuts import Progress, run_nuts
+from workbench.settings import Settings
+
+# Pointwise log likelihood is kept up to this many numbers (0.8 GB); beyond it only its sum over the observations.
+_POINTWISE = 100_000_000
+_CHUNK = 4_000_000  # numbers evaluated at a time
+
+
+def _in_chunks(
+    function: Callable[[NDArray], dict[str, NDArray]], points: NDArray[np.float64], per_point: int
+) -> dict[str, NDArray]:
+    """A function of many points, a bounded number of results at a time."""
+    size = max(1, _CHUNK // max(per_point, 1))
+    parts = [function(points[i : i + size]) for i in range(0, len(points), size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _by_chain(array: NDArray, chains: int) -> NDArray:
+    return array.reshape(chains, -1, *array.shape[1:])
+
+
+def describe_draws(density: LogDensity, z: NDArray[np.float64], statistics: dict[str, NDArray]) -> xr.DataTree:
+    """Everything the model says at draws on z, as a DataTree in the ArviZ schema.
+
+    Parameters
+    ----------
+    density : LogDensity
+    z : ndarray, shape (chains, draws, d)
+    statistics : dict of str to ndarray, shape (chains, draws)
+
+    Returns
+    -------
+    xarray.DataTree
+    """
+    space, chains = density.space, len(z)
+    flat = z.reshape(-1, space.dimension)
+    observations = density.n_observations
+    pointwise = observations * len(flat) <= _POINTWISE
+
+    def log_likelihood(points: NDArray) -> dict[str, NDArray]:
+        terms = density.terms(points).log_likelihood
+        return terms if pointwise else {n: a.reshape(len(a), -1).sum(axis=1) for n, a in terms.items()}
+
+    def log_prior(points: NDArray) -> dict[str, NDArray]:
+        terms = density.terms(points)
+        return terms.log_prior | terms.potential
+
+    lead = ("chain", "draw")
+    coords = {"chain": np.arange(chains), "draw": np.arange(z.shape[1])}
+    theta = _in_chunks(space.theta, flat, sum(int(np.prod(shape)) for shape in space.shapes.values()))
+    groups = {
+        "posterior": space.dataset({n: _by_chain(a, chains) for n, a in theta.items()}, lead).assign_coords(coords),
+        "unconstrained_posterior": xr.Dataset({"z": ((*lead, "coordinate"), z)}, coords=coords),
+        "sample_stats": xr.Dataset({n: (lead, a) for n, a in statistics.items()}, coords=coords),
+    }
+    if density.symbolic.log_likelihood:
+        likelihood = _in_chunks(log_likelihood, flat, observations)
+        groups["log_likelihood"] = _observed_dataset(
+            density, {n: _by_chain(a, chains) for n, a in likelihood.items()}, lead
+        ).assign_coords(coords)
+        groups["observed_data"] = _observed_dataset(density, density.symbolic.observed, ())
+    prior = _in_chunks(log_prior, flat, 1)
+    groups["log_prior"] = xr.Dataset({n: (lead, _by_chain(a, chains)) for n, a in prior.items()}, coords=coords)
+    groups["posterior"].attrs["inference_library"] = "nutpie"
+    return xr.DataTree.from_dict(groups)
+
+
+def _observed_dataset(density: LogDensity, arrays: dict[str, NDArray], lead: tuple[str, ...]) -> xr.Dataset:
+    """Arrays over the observations with the model's dimensions where the shapes agree."""
+    variables = {}
+    for name, array in arrays.items():
+        shape = array.shape[len(lead) :]
+        own = density.model.named_vars_to_dims.get(name)
+        dims = own if own and len(own) == len(shape) else [f"{name}_dim_{i}" for i in range(len(shape))]
+        variables[name] = ((*lead, *dims), array)
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    known = {k: np.asarray(v) for k, v in density.model.coords.items() if k in used and v is not None}
+    return xr.Dataset(variables, coords=known)
+
+
+def draw_posterior(
+    density: LogDensity, anatomy: Anatomy, settings: Settings, seed: int, progress: Progress | None = None
+) -> xr.DataTree:
+    """Draws from the posterior.
+
+    Parameters
+    ----------
+    density : LogDensity
+    anatomy : Anatomy
+    settings : Settings
+        Chains, draws, warm-up and target acceptance.
+    seed : int
+    progress : callable, optional
+        Called as ``progress("sampling", done, total)``.
+
+    Returns
+    -------
+    xarray.DataTree
+        In the ArviZ schema; see the module.
+
+    Raises
+    ------
+    RefusalError
+        If the model has no free variable.
+    NumericalError
+        If no chain finds a point to start from.
+
+    References
+    ----------
+    Hoffman, M. D. and Gelman, A. (2014). The No-U-Turn Sampler. jmlr.org/papers/v15/hoffman14a.html
+    """
+    if density.space.dimension == 0:
+        raise RefusalError("the model has no free variable to draw", "model", "give at least one parameter a prior")
+    if anatomy.named("discrete"):
+        return _step_by_step(density, settings, seed)
+    found = run_nuts(
+        density.objective(TARGET),
+        density.space.start,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        seed=seed,
+        target_accept=settings.target_accept,
+        progress=progress,
+    )
+    return describe_draws(density, found.z, found.statistics)
+
+
+def _step_by_step(density: LogDensity, settings: Settings, seed: int) -> xr.DataTree:
+    """Draws of a model with discrete variables, by PyMC's own step methods."""
+    from workbench.prior.draws import quiet
+
+    with quiet(), density.model:
+        tree = pm.sample(
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            random_seed=seed,
+            progressbar=False,
+            nuts_sampler="pymc",
+            cores=1,
+            compute_convergence_checks=False,
+        )
+    posterior = tree["posterior"]
+    chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
+    stacked = {n: posterior[n].values.reshape(chains * draws, *density.space.shapes[n]) for n in density.space.names}
+    z = np.stack([density.space.z({n: a[i] for n, a in stacked.items()}) for i in range(chains * draws)])
+    statistics = {n: a.values for n, a in tree["sample_stats"].items() if a.dims == ("chain", "draw")}
+    described = describe_draws(density, z.reshape(chains, draws, -1), statistics)
+    described["posterior"].attrs["inference_library"] = "pymc"
+    return described

@@ -1,0 +1,106 @@
+"""What the model believes before it has seen the data: draws from the prior and the prior predictive."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from pytensor.compile.mode import Mode
+
+from workbench.errors import InputError, RefusalError
+from workbench.model.anatomy import Anatomy, require
+from workbench.model.density import LogDensity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# A thousand draws run faster through NumPy than a compiler starts.
+_INTERPRETED = {"mode": Mode("py", "fast_compile")}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """PyMC announces every sampling run through its logger; the progress display here says it once."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> xr.DataTree:
+    """Draws of the free variables from the prior, and of the data from the prior predictive.
+
+    Parameters
+    ----------
+    density : LogDensity
+    anatomy : Anatomy
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``prior`` and, where the model has data, ``prior_predictive``; dimensions ``chain`` (1), ``draw``.
+
+    Raises
+    ------
+    RefusalError
+        If a prior is improper or a variable cannot be drawn from.
+    InputError
+        If `draws` is less than one.
+    """
+    if draws < 1:
+        raise InputError(f"{draws} draws", "draws", "ask for at least 1")
+    require(anatomy, "prior draws")
+    try:
+        with quiet():
+            tree = pm.sample_prior_predictive(draws, model=density.model, random_seed=seed, compile_kwargs=_INTERPRETED)
+    except NotImplementedError as error:
+        raise RefusalError(
+            f"the prior cannot be drawn from: {error}",
+            "model",
+            "give the variable a distribution with a `random` method",
+        ) from error
+    groups = {name: tree[name].to_dataset() for name in ("prior", "prior_predictive") if name in tree.children}
+    return xr.DataTree.from_dict(groups)
+
+
+def starting_points(density: LogDensity, prior: xr.DataTree | None, count: int, seed: int) -> NDArray[np.float64]:
+    """Where optimisations start: the model's own start, then draws from the prior (jitter where there are none).
+
+    Parameters
+    ----------
+    density : LogDensity
+    prior : xarray.DataTree or None
+        Result of `draw_prior`; None where the prior is improper.
+    count : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (count, d)
+        Points on z.
+    """
+    space, generator = density.space, np.random.default_rng(seed)
+    points = [space.start]
+    available = 0 if prior is None else prior["prior"].sizes["draw"]
+    for index in generator.permutation(available):
+        if len(points) == count:
+            break
+        theta = {name: prior["prior"][name].values[0, index] for name in space.names}  # type: ignore[index]
+        try:
+            points.append(space.z(theta))
+        except InputError:  # a draw on the edge of the support in double precision
+            continue
+    while len(points) < count:
+        points.append(space.start + generator.uniform(-1.0, 1.0, size=space.dimension))
+    return np.stack(points)
