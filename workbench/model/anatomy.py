@@ -327,10 +327,6 @@ def require(anatomy: Anatomy, question: str) -> None:
     reason = anatomy.questions[question]
     if not reason:
         return
-    for word, remedy in _REMEDIES.items():
-        if word in reason:
-            break
-    else:
-        remedy = ""
+    remedy = next((text for word, text in _REMEDIES.items() if word in reason), "")
     where = next((name for name in anatomy.variables if name in reason.split()[:6] or f"'{name}'" in reason), "model")
     raise RefusalError(f"{question} is refused: {reason}", where, remedy)

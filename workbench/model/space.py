@@ -169,10 +169,7 @@ class Space:
                     f"{name} has shape {value.shape}, not {self.shapes[name]}", "theta", "give one number per element"
                 )
             values.append(value)
-        parts = self._terms.forward()(
-            *[v.astype(t.dtype) for v, t in zip(values, self._terms.free.values(), strict=True)]
-        )
-        z = np.concatenate([np.zeros(0), *(np.ravel(part) for part in parts)]).astype(np.float64)
+        z = self.z_of_draws({name: value[None] for name, value in zip(self.names, values, strict=True)})[0]
         back = self.theta(z)
         for name, value in zip(self.names, values, strict=True):
             block = z[self.blocks[name]]
@@ -183,6 +180,22 @@ class Space:
                     "choose a value inside; `study.anatomy` lists the supports",
                 )
         return z
+
+    def z_of_draws(self, theta: Mapping[str, NDArray]) -> NDArray[np.float64]:
+        """The points z of many values of the free variables, without a check that they lie inside the support.
+
+        Parameters
+        ----------
+        theta : mapping of str to ndarray, shape (m, *shape)
+
+        Returns
+        -------
+        ndarray, shape (m, d)
+        """
+        arrays = [np.asarray(theta[name]).astype(v.dtype) for name, v in self._terms.free.items()]
+        m = len(arrays[0])
+        parts = self._terms.forward()(*arrays)
+        return np.concatenate([part.reshape(m, -1) for part in parts], axis=1).astype(np.float64)
 
 
 def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:

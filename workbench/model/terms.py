@@ -19,11 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pymc as pm
-from pymc.initial_point import make_initial_point_expression
+import pytensor.tensor as pt
 from numpy.typing import NDArray
+from pymc.initial_point import make_initial_point_expression
 from pymc.logprob.basic import transformed_conditional_logp
 from pymc.logprob.utils import replace_rvs_by_values
 from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
@@ -49,7 +51,8 @@ class SymbolicTerms:
     free, deterministic : dict of str to variable
         Free variables and deterministics in the model's own units, as functions of the value variables.
     forward : callable
-        Makes (once) the function from values of the free variables, in order, to their blocks of z.
+        Makes (once) the function from many values of the free variables, in order and each with a leading axis, to
+        their blocks of z.
     start : dict of str to variable
         Free variable name -> where PyMC would start it (its `initval`, else its support point), as part of z.
     """
@@ -152,7 +155,8 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
             transform = transforms[rv]
             graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
         graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
-        return interpreted(natural, graphs)
+        many = [pt.TensorType(v.dtype, (None, *v.type.shape))() for v in natural]
+        return interpreted(many, list(vectorize_graph(graphs, dict(zip(natural, many, strict=True)))))
 
     initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
     start = make_initial_point_expression(

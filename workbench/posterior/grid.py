@@ -43,7 +43,8 @@ class Grid(Result):
     entropy : float
         Differential entropy of the posterior on z, nats.
     expected_log_likelihood, kl_divergence, variance_log_likelihood : float
-        E_post[log p(y given theta)], KL(posterior || prior), nats, Var_post[log p(y given theta)]; NaN where prior and likelihood cannot be told apart.
+        E_post[log p(y given theta)] and KL(posterior || prior) in nats, Var_post[log p(y given theta)] in nats
+        squared; NaN where prior and likelihood cannot be told apart.
     """
 
     log_integral: float

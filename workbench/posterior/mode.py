@@ -3,8 +3,8 @@
     theta-MAP = argmax_theta [log p(y given theta) + log p(theta)]
 
 A density has its mode where the units put it: in theta the joint density counts alone, on the unconstrained z the
-Jacobian counts too and moves the mode. The likelihood has no such freedom. Both modes are given, so that nobody mistakes
-one of them for *the* summary of the posterior.
+Jacobian counts too and moves the mode. The likelihood has no such freedom. Both modes are given, so that nobody
+mistakes one of them for *the* summary of the posterior.
 """
 
 from __future__ import annotations

@@ -1,0 +1,244 @@
+"""The account of information: what the data taught, what it cost, and how well the model predicts. In nats and bits.
+
+    log p(y) = E_post[log p(y given theta)] - KL(posterior || prior)
+    log p(y) = log p(y given theta-hat)     + log Occam factor
+
+The first line says that the evidence is fit minus what had to be learnt to fit: the divergence of the posterior from
+the prior is the information that the data carried about theta. The second compares with the best fit: the Occam factor
+is the price of having had to find it.
+
+Prediction is scored by the expected log predictive density under leave-one-out (elpd); minus it per observation is a
+cross-entropy, and its exponential a perplexity: how many equally likely outcomes the model hesitates between. For
+continuous observations both depend on the unit of y.
+
+References: Kullback and Leibler 1951, doi:10.1214/aoms/1177729694; MacKay 2003, chapter 28 (Occam factor); Handley and
+Lemos 2019, doi:10.1103/PhysRevD.100.023512 (model dimensionality); Vehtari, Gelman and Gabry 2017 (loo).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeGuard
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import differential_entropy
+
+from workbench.check import Check
+from workbench.evidence.estimate import Evidence
+from workbench.model.mode import Mode
+from workbench.posterior.grid import Grid
+from workbench.result import Result
+
+BIT = float(np.log(2.0))  # nats in a bit
+_SIGMAS = 3.0
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Information(Result):
+    """The account, every entry with its error.
+
+    Attributes
+    ----------
+    entries : dict of str to (float, float, str)
+        Quantity -> value in nats, standard error in nats (NaN where it is exact or has none), meaning. Entries that
+        do not exist for this model are absent.
+    about : dict of str to (float, float)
+        Scalar variable -> nats that the data taught about it alone, and the standard error.
+    prediction : dict of str to (float, float, str)
+        Predictive scores -> value, standard error, meaning with unit.
+    dimensionality : float
+        2 Var_post(log likelihood): how many directions of theta the data constrain.
+    n_observations : int
+    """
+
+    entries: dict[str, tuple[float, float, str]]
+    about: dict[str, tuple[float, float]]
+    prediction: dict[str, tuple[float, float, str]]
+    dimensionality: float
+    n_observations: int
+    title: ClassVar[str] = "the account of information"
+
+    @property
+    def taught_bits(self) -> float:
+        """KL(posterior || prior) in bits: what the data taught about all free variables together."""
+        return self.entries["KL(posterior || prior)"][0] / BIT
+
+    def table(self) -> pd.DataFrame:
+        """One row an entry: nats, standard error, bits, meaning."""
+        rows = {n: (v, e, v / BIT, text) for n, (v, e, text) in self.entries.items()}
+        for name, (value, error) in self.about.items():
+            rows[f"about {name} alone"] = (value, error, value / BIT, f"information of the data about {name}")
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["nats", "std_error", "bits", "meaning"])
+
+    def notes(self) -> list[str]:
+        """Dimensionality and predictive scores."""
+        lines = [f"the data constrain {self.dimensionality:.2f} directions (2 Var_post[log likelihood])"]
+        for name, (value, error, text) in self.prediction.items():
+            error_text = "" if np.isnan(error) else f" (std_error {error:.2g})"
+            lines.append(f"{name}: {value:.6g}{error_text}; {text}")
+        return lines + super().notes()
+
+
+def _mcse(values: NDArray[np.float64]) -> float:
+    """Monte Carlo standard error of the mean of draws of shape ``(chains, draws)``."""
+    from arviz_stats.base import array_stats
+
+    if np.ptp(values) == 0:
+        return 0.0
+    return float(array_stats.mcse(values, method="mean", chain_axis=0, draw_axis=1))
+
+
+def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64]) -> tuple[float, float]:
+    """KL of one scalar's marginal posterior from its prior, from draws: -H(z_i) - E_post[log prior(z_i)].
+
+    Parameters
+    ----------
+    z : ndarray, shape (chains, draws)
+        Posterior draws of the scalar, on the unconstrained scale.
+    log_prior : ndarray, shape (chains, draws)
+        Log prior density on that scale at the draws, nats.
+
+    Returns
+    -------
+    value, std_error : float
+        Nats. The entropy is SciPy's spacing estimate; the error comes from the spread between chains.
+    """
+    value = -float(differential_entropy(z.ravel())) - float(log_prior.mean())
+    single = np.array([-float(differential_entropy(c)) - float(p.mean()) for c, p in zip(z, log_prior, strict=True)])
+    error = float(single.std(ddof=1) / np.sqrt(len(single))) if len(single) > 1 else float("nan")
+    return max(value, 0.0), error
+
+
+def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dict, tuple[Check, ...]]:
+    """Predictive scores: leave-one-out elpd, cross-entropy and perplexity, and those of the plug-in MLE.
+
+    Parameters
+    ----------
+    draws : xarray.DataTree
+        With a pointwise ``log_likelihood`` group.
+    mle : Mode or None
+    n : int
+        Observations.
+
+    Returns
+    -------
+    prediction : dict of str to (value, std_error, meaning)
+    checks : tuple of Check
+    """
+    from arviz_stats import loo
+
+    found: dict[str, tuple[float, float, str]] = {}
+    checks: list[Check] = []
+    likelihood = draws["log_likelihood"].to_dataset()
+    pointwise = all(array.ndim > 2 or n == len(likelihood.data_vars) for array in likelihood.data_vars.values())
+    if pointwise and n > 1 and likelihood.sizes["draw"] >= 10:
+        elpd = variance = p_loo = 0.0
+        worst, limit = -np.inf, 0.7
+        for name in likelihood.data_vars:
+            result = loo(draws, var_name=name, pointwise=True)
+            elpd, variance, p_loo = elpd + float(result.elpd), variance + float(result.se) ** 2, p_loo + float(result.p)
+            worst, limit = max(worst, float(np.max(result.pareto_k))), float(result.good_k)
+        entropy = -elpd / n
+        error = float(np.sqrt(variance))
+        found["elpd_loo"] = (elpd, error, "nats; expected log predictive density of new data, leave-one-out")
+        found["p_loo"] = (p_loo, float("nan"), "effective number of parameters")
+        found["cross-entropy"] = (entropy, error / n, "nats an observation, leave-one-out")
+        found["perplexity"] = (
+            float(np.exp(entropy)), float(np.exp(entropy)) * error / n,
+            "equally likely outcomes; for continuous data in units of y, so compare it only on the same data",
+        )  # fmt: skip
+        if worst > limit:
+            checks.append(Check("pareto-k", "caution", f"largest Pareto k {worst:.2f} exceeds {limit:.2f}",
+                                "an observation is very influential: leave it out and refit to score it"))  # fmt: skip
+        else:
+            checks.append(Check("pareto-k", "ok", f"largest Pareto k {worst:.2f}, limit {limit:.2f}"))
+    if mle is not None:
+        plug = -mle.log_likelihood / n
+        found["cross-entropy of the MLE"] = (plug, float("nan"), "nats an observation, in sample: too good by design")
+    return found, tuple(checks)
+
+
+def account(
+    evidence: Evidence,
+    log_likelihood: NDArray[np.float64],
+    log_prior: NDArray[np.float64],
+    about: dict[str, tuple[float, float]],
+    mle: Mode | None,
+    grid: Grid | None,
+    prior_entropy: tuple[float, float] | None,
+    prediction: tuple[dict, tuple[Check, ...]],
+) -> Information:
+    """Put the account together and check that it balances.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    log_likelihood, log_prior : ndarray, shape (chains, draws)
+        Summed log likelihood, and log prior density on z, at the posterior draws, nats.
+    about : dict of str to (value, std_error)
+        `marginal_information` of scalar variables.
+    mle : Mode or None
+    grid : Grid or None
+        The independent route to the divergence and the expected log likelihood.
+    prior_entropy : (value, std_error) or None
+        Differential entropy of the prior on z, nats.
+    prediction : tuple
+        Result of `score_predictions`.
+
+    Returns
+    -------
+    Information
+    """
+    value, value_error = evidence.log_evidence, evidence.std_error
+    drawn_fit, drawn_error = float(log_likelihood.mean()), _mcse(log_likelihood)
+    fit, fit_error = drawn_fit, drawn_error
+    posterior_entropy = value - float((log_likelihood + log_prior).mean())
+    entropy_error = float(np.hypot(_mcse(log_likelihood + log_prior), value_error))
+    if _exact(grid):
+        fit, fit_error = grid.expected_log_likelihood, grid.error
+        posterior_entropy, entropy_error = grid.entropy, grid.error
+    divergence, divergence_error = fit - value, float(np.hypot(fit_error, value_error))
+    entries = {
+        "log evidence": (value, value_error, "log p(y): how well prior and likelihood together predicted the data"),
+        "E_post[log likelihood]": (fit, fit_error, "fit, averaged over the posterior"),
+        "KL(posterior || prior)": (
+            divergence,
+            divergence_error,
+            "what the data taught about theta, and the price of it",
+        ),
+    }
+    if mle is not None:
+        entries["maximised log likelihood"] = (mle.log_likelihood, float("nan"), "the best fit, log p(y | theta-hat)")
+        occam = value - mle.log_likelihood
+        entries["log Occam factor"] = (occam, value_error, "the price of having had to find the best fit")
+    if prior_entropy is not None:
+        entries["entropy of the prior"] = (*prior_entropy, "differential, in the unconstrained coordinates z")
+    entries["entropy of the posterior"] = (posterior_entropy, entropy_error, "differential, in the same coordinates z")
+    checks = [_balance(evidence, drawn_fit, drawn_error, grid), *prediction[1]]
+    dimensionality = 2.0 * float(log_likelihood.var())
+    return Information(tuple(checks), entries, about, prediction[0], dimensionality, evidence.n_observations)
+
+
+def _exact(grid: Grid | None) -> TypeGuard[Grid]:
+    """Whether quadrature gives fit and divergence without Monte Carlo error."""
+    return grid is not None and grid.checks[0].status == "ok" and not np.isnan(grid.kl_divergence)
+
+
+def _balance(evidence: Evidence, fit: float, fit_error: float, grid: Grid | None) -> Check:
+    """Log evidence = fit - divergence, with the fit from the draws and the divergence from quadrature."""
+    if not _exact(grid):
+        return Check(
+            "account-balances",
+            "unknown",
+            "KL follows from the identity; there is no independent route above 2 dimensions",
+            "compare models by differences, in which its error largely cancels",
+        )
+    gap = evidence.log_evidence - (fit - grid.kl_divergence)
+    error = float(np.hypot(fit_error, evidence.std_error))
+    message = f"log evidence - (E_post[log likelihood] - KL) = {gap:+.2g} +- {error:.2g} nats: fit by draws, KL by grid"
+    if abs(gap) <= _SIGMAS * error + 1e-9:
+        return Check("account-balances", "ok", message)
+    return Check("account-balances", "failed", message, "draws and grid disagree: see study.diagnosis()")

@@ -1,0 +1,205 @@
+"""The compiled form of a density: one C function, the layout of its run-time inputs, and objectives over it.
+
+Whatever depends on the data alone, such as a log-gamma of counts, is computed once per data set and becomes an input;
+so do large constants. The C function is therefore the same for all data of one shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.type import TensorType
+
+from workbench.errors import InputError, NumericalError
+from workbench.model.compiled import NativeFunction, interpreted, native, stabilised
+from workbench.model.constants import replaced
+from workbench.numerics.objective import Vector
+
+if TYPE_CHECKING:
+    from workbench.model.space import Space
+    from workbench.model.terms import SymbolicTerms
+
+# A constant with more elements than this becomes an input: Numba would print it into the machine code.
+_INLINE_ELEMENTS = 8
+
+
+def _switched(weight: Variable, term: Variable) -> Variable:
+    """Weight times term, with 0 * -inf = 0."""
+    return pt.switch(pt.eq(weight, 0.0), 0.0, weight * term)
+
+
+class Program:
+    """The compiled function of a density, and the layout of its run-time inputs."""
+
+    def __init__(
+        self,
+        space: Space,
+        symbolic: SymbolicTerms,
+        likelihood_shapes: Mapping[str, tuple[int, ...]],
+        likelihood_side: list[str],
+    ) -> None:
+        self.space, self.symbolic = space, symbolic
+        self.weight_shapes = {**likelihood_shapes, **dict.fromkeys(likelihood_side, ())}
+        a, c = pt.dscalar("prior weight"), pt.dscalar("jacobian weight")
+        weights = {n: pt.TensorType("float64", shape=shape)(f"w:{n}") for n, shape in self.weight_shapes.items()}
+        value, gradient = self._graphs(a, c, weights)
+        z = space.vector
+        self._derived = _static_border([value, gradient], [z, a, c, *weights.values()], symbolic.data.values())
+        self._derive = interpreted(list(symbolic.data.values()), self._derived) if self._derived else None
+        self._observed_static = self._static(symbolic.observed)
+        stand_ins = [v.type() for v in self._derived]
+        value, gradient = replaced([value, gradient], dict(zip(self._derived, stand_ins, strict=True)))
+        ones = [np.ones(shape) for shape in self.weight_shapes.values()]
+        examples = [np.array(1.0), np.array(1.0), *ones, *self._observed_static]
+        self.function: NativeFunction = native(z, [a, c, *weights.values(), *stand_ins], examples, (value, gradient))
+
+    def _graphs(self, a: Variable, c: Variable, weights: Mapping[str, Variable]) -> tuple[Variable, Variable]:
+        """The weighted log density over z and its gradient, in stable form."""
+        s, zero = self.symbolic, pt.constant(0.0)
+        elementwise = {**s.log_likelihood, **{n: s.potential[n].sum() for n in weights if n in s.potential}}
+        prior = [g.sum() for g in s.log_prior.values()]
+        prior += [g.sum() for n, g in s.potential.items() if n not in weights]
+        likelihood = [_switched(weights[n], g).sum() for n, g in elementwise.items()]
+        jacobian = [g.sum() for g in s.log_jacobian.values()]
+        total = _switched(a, sum(prior, zero)) + sum(likelihood, zero) + _switched(c, sum(jacobian, zero))
+        (total,) = stabilised(self.space.on_vector([total]))
+        gradient = pt.grad(total, self.space.vector, disconnected_inputs="ignore")
+        total, gradient = stabilised([total, gradient])
+        return total, gradient
+
+    def _static(self, data: Mapping[str, NDArray]) -> list[NDArray]:
+        """Everything that depends on the data alone, computed once per data set."""
+        if self._derive is None:
+            return []
+        arrays = self._derive(*[data[n] for n in self.symbolic.data])
+        return [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
+
+    def objective(
+        self, prior: float, likelihood: float | Mapping[str, Any], jacobian: float, data: Mapping[str, NDArray]
+    ) -> NativeObjective:
+        """The objective with these weights and data; see `LogDensity.objective`."""
+        static = self._observed_static
+        if data:
+            static = self._static(self._checked_data(data))
+        vectors = self._checked_weights(likelihood)
+        arrays = [np.array(float(prior)), np.array(float(jacobian)), *vectors, *static]
+        return NativeObjective(self.space.dimension, self.function, arrays)
+
+    def _checked_data(self, data: Mapping[str, NDArray]) -> dict[str, NDArray]:
+        observed = dict(self.symbolic.observed)
+        for name, array in data.items():
+            if name not in observed:
+                raise InputError(f"there is no observed variable {name!r}", "data", f"there are: {list(observed)}")
+            new = np.asarray(array)
+            if new.shape != observed[name].shape:
+                raise InputError(f"{name} has shape {new.shape}, not {observed[name].shape}", "data", "keep the shape")
+            observed[name] = new.astype(observed[name].dtype)
+        return observed
+
+    def _checked_weights(self, weights: float | Mapping[str, Any]) -> list[NDArray]:
+        if not isinstance(weights, Mapping):
+            return [np.full(shape, float(weights)) for shape in self.weight_shapes.values()]
+        for name in weights:
+            if name not in self.weight_shapes:
+                raise InputError(
+                    f"there is no likelihood term {name!r}", "weights", f"there are {list(self.weight_shapes)}"
+                )
+        vectors = []
+        for name, shape in self.weight_shapes.items():
+            given = np.asarray(weights.get(name, 1.0), dtype=np.float64)
+            try:
+                vectors.append(np.ascontiguousarray(np.broadcast_to(given, shape)).reshape(shape))
+            except ValueError as error:
+                raise InputError(f"weights of {name} have shape {given.shape}", "weights", f"need {shape}") from error
+        return vectors
+
+
+def _static_border(graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]) -> list[Variable]:
+    """The variables at which the part of the graphs that depends on data alone meets the part that moves.
+
+    They are computed once per data set instead of once per call. Shared variables are always among them, so that
+    the compiled function has no hidden inputs; an index or a shape that no data enter stays visible to the compiler.
+    """
+    moves, from_data = set(moving), set(data)
+    nodes = list(toposort(graphs))
+    for node in nodes:
+        if any(v in moves for v in node.inputs):
+            moves.update(node.outputs)
+        elif any(v in from_data or isinstance(v, SharedVariable) for v in node.inputs):
+            from_data.update(node.outputs)
+    border: dict[Variable, None] = {}
+    for node in nodes:
+        if not any(v in moves for v in node.inputs):
+            continue
+        for v in node.inputs:
+            if v in moves or not isinstance(v.type, TensorType):
+                continue
+            large = isinstance(v, Constant) and np.size(v.data) > _INLINE_ELEMENTS
+            if large or v in from_data or isinstance(v, SharedVariable):
+                border[v] = None
+    return list(border)
+
+
+@dataclass(frozen=True)
+class NativeObjective:
+    """The compiled density with one choice of weights and data: an `Objective`, and a C function for nutpie.
+
+    Attributes
+    ----------
+    dimension : int
+    function : NativeFunction
+    inputs : list of ndarray
+        What the pointer table points at; kept alive here.
+    """
+
+    dimension: int
+    function: NativeFunction
+    inputs: list[NDArray]
+
+    @cached_property
+    def table(self) -> NDArray[np.uintp]:
+        """The pointer table that the C function reads."""
+        return np.array([array.ctypes.data for array in self.inputs] or [0], dtype=np.uintp)
+
+    @cached_property
+    def _buffers(self) -> tuple[Vector, Vector, Vector]:
+        return np.zeros(self.dimension), np.zeros(self.dimension), np.zeros(1)
+
+    @cached_property
+    def _addresses(self) -> tuple[int, int, int, int]:
+        z, gradient, value = self._buffers
+        return z.ctypes.data, gradient.ctypes.data, value.ctypes.data, self.table.ctypes.data
+
+    def value(self, z: Vector) -> float:
+        """Log f(z) in nats: finite or ``-inf``.
+
+        Raises
+        ------
+        NumericalError
+            If it is NaN or ``+inf``.
+        """
+        buffer, _, value = self._buffers
+        buffer[:] = z
+        self.function.call(self.dimension, *self._addresses)
+        number = float(value[0])
+        if number != number or number == np.inf:
+            raise NumericalError(
+                f"the log density is {number} at z = {np.array2string(np.asarray(z), threshold=10)}",
+                "model",
+                "look for a division by zero or a log of a negative number in the model",
+            )
+        return number
+
+    def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
+        """Log f(z) in nats and its gradient, shape ``(d,)``; see `value`."""
+        number = self.value(z)
+        return number, self._buffers[1].copy()

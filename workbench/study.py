@@ -1,0 +1,354 @@
+"""A study: one model, one data set, one seed, and every question that can be asked of them.
+
+This is the table of contents of the product. Each view (`prior`, `likelihood`, `posterior`, `evidence`) has one
+method a question; an answer is computed once and kept. There is no mathematics here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from numpy.typing import NDArray
+
+from workbench import comparison, diagnosis, information
+from workbench.check import Check, Status, worst_status
+from workbench.errors import InputError, WorkbenchError
+from workbench.evidence.estimate import Evidence
+from workbench.model.anatomy import Anatomy, examine
+from workbench.model.density import LogDensity, Side
+from workbench.model.load import Data, LoadedModel, load_model
+from workbench.model.nuts import Progress
+from workbench.model.preflight import narrow_constants, preflight
+from workbench.point import Point, walk_through
+from workbench.prior.draws import starting_points
+from workbench.result import Refusal, Result
+from workbench.settings import Settings
+from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView
+
+
+class Study:
+    """One model under study.
+
+    Parameters
+    ----------
+    model : pm.Model
+        With data. It is not changed.
+    seed : int, optional
+        Seed of everything random; drawn and kept in `seed` if not given.
+    settings : Settings, optional
+    potentials : mapping of str to {"prior", "likelihood"}
+        The side of each `pm.Potential`.
+    parameters, latents : iterable of str
+        Free variables whose role the graph leaves open, or that you read differently.
+    progress : callable, optional
+        Called as ``progress(task, done, total)`` while something long runs.
+    source : LoadedModel, optional
+        Where the model came from; `load` sets it.
+
+    Raises
+    ------
+    InputError
+        If the model is no `pm.Model`, or names in `potentials`, `parameters` or `latents` are unknown.
+    RefusalError
+        If the data or the model are found wrong before anything runs (see `workbench.model.preflight`).
+
+    Examples
+    --------
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
+    ...     p = pm.Beta("p", 1.0, 1.0)
+    ...     k = pm.Binomial("k", n=10, p=p, observed=7)
+    >>> study = Study(model, seed=1)
+    >>> round(float(study.likelihood.maximum().theta["p"]), 12)
+    0.7
+    """
+
+    def __init__(
+        self,
+        model: pm.Model,
+        seed: int | None = None,
+        settings: Settings | None = None,
+        potentials: Mapping[str, Side] | None = None,
+        parameters: Iterable[str] = (),
+        latents: Iterable[str] = (),
+        progress: Progress | None = None,
+        source: LoadedModel | None = None,
+    ) -> None:
+        if not isinstance(model, pm.Model):
+            raise InputError(
+                f"a {type(model).__name__} is no pm.Model", "Study", "pass the model that `with pm.Model()` made"
+            )
+        self.model, self.source, self.progress = model, source, progress
+        self.settings = settings or Settings()
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        self.density = LogDensity(model, potentials)
+        self._checks = preflight(self.density)
+        self._roles = (tuple(parameters), tuple(latents))
+        self._kept: dict[str, Any] = {}
+        _ = self.anatomy  # unknown names in `parameters` and `latents` are refused here
+        self.prior, self.likelihood = PriorView(self), LikelihoodView(self)
+        self.posterior, self.evidence = PosteriorView(self), EvidenceView(self)
+
+    @property
+    def name(self) -> str:
+        """The model file's name, or ``model``."""
+        return self.source.name if self.source else self.model.name or "model"
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What the model says, and what can be asked of it."""
+        found = examine(self.density, *self._roles, widened=narrow_constants(self.density))
+        return Anatomy(**{**found.__dict__, "checks": self._checks})
+
+    def at(self, **theta: Any) -> Point:
+        """One theta walked through the theorem, term by term; every free variable needs a value.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown or missing, or a value is outside its support.
+        """
+        kept = self._kept.get("evidence.estimate")
+        if (
+            kept is None
+            and not self.anatomy.questions["posterior grid"]
+            and not self.anatomy.questions["evidence estimate"]
+        ):
+            grid = self.posterior.grid()
+            return walk_through(self.density, theta, (grid.log_integral, grid.error))
+        known = (kept.log_evidence, kept.std_error) if isinstance(kept, Evidence) else None
+        return walk_through(self.density, theta, known)
+
+    def compare(self) -> comparison.Comparison:
+        """MLE, MAP and posterior side by side, one row a scalar, and why they differ."""
+
+        def compute() -> comparison.Comparison:
+            refused: dict[str, str] = {}
+            answers = {}
+            for column, question in (("MLE", self.likelihood.maximum), ("MAP", self.posterior.mode)):
+                try:
+                    answers[column] = question()
+                except WorkbenchError as error:
+                    refused[column] = error.what
+            space, posterior = self.density.space, self.posterior.draws()["posterior"]
+            names = (*space.names, *space.deterministics)
+            columns = [posterior[n].transpose("chain", "draw", ...).values for n in names]
+            draws = np.concatenate([c.reshape(*c.shape[:2], -1).astype(np.float64) for c in columns], axis=-1)
+            labels = tuple(label for n in names for label in space.labels(n))
+            return comparison.compare(
+                labels, draws, answers.get("MLE"), answers.get("MAP"), refused, self.settings.level
+            )
+
+        return self.once("comparison", compute)
+
+    def diagnosis(self) -> diagnosis.Diagnosis:
+        """The verdict on the posterior draws, with coded findings and fixes."""
+        return self.once(
+            "diagnosis", lambda: diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names))
+        )
+
+    def information(self) -> information.Information:
+        """The account in nats and bits; raises `RefusalError` where the evidence does not exist."""
+
+        def compute() -> information.Information:
+            evidence = self.evidence.estimate()
+            z, log_prior, log_likelihood = self.log_terms
+            draws = self.posterior.draws()
+            mle, grid = self._if_any(self.likelihood.maximum), self._if_any(self.posterior.grid)
+            return information.account(
+                evidence,
+                log_likelihood,
+                log_prior,
+                self._about(z),
+                mle,
+                grid,
+                self._prior_entropy(),
+                information.score_predictions(draws, mle, self.density.n_observations),
+            )
+
+        return self.once("information", compute)
+
+    def answers(self) -> dict[str, Result]:
+        """Every question that the report shows, answered or refused, in the order of the theorem."""
+        questions: dict[str, Callable[[], Any]] = {
+            "anatomy": lambda: self.anatomy,
+            "likelihood.maximum": self.likelihood.maximum,
+            "likelihood.surface": self.likelihood.surface,
+            "posterior.mode": self.posterior.mode,
+            "posterior.laplace": self.posterior.laplace,
+            "posterior.grid": self.posterior.grid,
+            "diagnosis": self.diagnosis,
+            "posterior.predictive": self.posterior.predictive,
+            "comparison": self.compare,
+            "evidence.estimate": self.evidence.estimate,
+            "evidence.bridge": self.evidence.bridge,
+            "information": self.information,
+        }
+        found: dict[str, Result] = {}
+        for position, (name, question) in enumerate(questions.items()):
+            if self.progress is not None:
+                self.progress("answering", position, len(questions))
+            try:
+                found[name] = question()
+            except WorkbenchError as error:
+                found[name] = Refusal((), name, error.what, error.where, error.fix)
+        if self.progress is not None:
+            self.progress("answering", len(questions), len(questions))
+        return found
+
+    def verdict(self) -> Status:
+        """The worst of what was found about the draws and the evidence."""
+        checks: list[Check] = list(self.diagnosis().checks)
+        kept = self._kept.get("evidence.estimate")
+        if isinstance(kept, Evidence):
+            checks += kept.checks
+        return worst_status(checks)
+
+    def draws(self) -> xr.DataTree:
+        """Prior and posterior draws in one DataTree, as far as they exist."""
+        groups = {f"/{g}": n.to_dataset() for g, n in self.posterior.draws().children.items()}
+        prior = self._if_any(self.prior.draws)
+        if prior is not None:
+            groups |= {f"/{g}": n.to_dataset() for g, n in prior.children.items()}
+        return xr.DataTree.from_dict(groups)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML file with every answer; returns its path."""
+        from workbench.report.page import write_report
+        from workbench.runs import manifest
+
+        return write_report(Path(path), self.answers(), self.draws(), manifest(self), self.verdict())
+
+    def save(self, path: str | Path, report: bool = True) -> Path:
+        """Write a run folder with draws, results, provenance and the report; returns its path.
+
+        Raises
+        ------
+        InputError
+            If the folder exists already: a run is never overwritten.
+        """
+        from workbench.runs import save_run
+
+        return save_run(self, Path(path), {"report.html": self.report} if report else {})
+
+    # -- what several answers need ---------------------------------------------------------------------------------
+
+    def seed_of(self, question: str) -> int:
+        """The seed of one question: it depends on the study's seed and the question's name alone."""
+        sequence = np.random.SeedSequence([self.seed, zlib.crc32(question.encode())])
+        return int(sequence.generate_state(1)[0])
+
+    @cached_property
+    def starts(self) -> NDArray[np.float64]:
+        """Starting points of optimisations, shape ``(starts, d)``, on z."""
+        prior = self._if_any(self.prior.draws)
+        return starting_points(self.density, prior, self.settings.starts, self.seed_of("starts"))
+
+    @cached_property
+    def log_terms(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Draws on z, shape (chains, draws, d); log prior on z and log likelihood at them, shape (chains, draws)."""
+        z = self.posterior.draws()["unconstrained_posterior"]["z"].values
+        log_prior, log_likelihood, log_jacobian = self.density.sums(z.reshape(-1, z.shape[-1]))
+        shape = z.shape[:2]
+        return z, (log_prior + log_jacobian).reshape(shape), log_likelihood.reshape(shape)
+
+    def _about(self, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+        """What the data taught about each scalar variable whose prior stands on fixed numbers."""
+        terms, found = self.density.terms(z.reshape(-1, z.shape[-1])), {}
+        for name in self.anatomy.named("parameter"):
+            block = self.density.space.blocks[name]
+            if block.stop - block.start != 1 or "depends on" in self.anatomy.variables[name]["why"]:
+                continue
+            prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
+            found[name] = information.marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
+        return found
+
+    def _prior_entropy(self) -> tuple[float, float] | None:
+        """Entropy of the prior on z from prior draws, with its error; None where there are none."""
+        prior = self._if_any(self.prior.draws)
+        if prior is None or self.density.symbolic.potential:
+            return None
+        space, group = self.density.space, prior["prior"]
+        theta = {n: group[n].values[0] for n in space.names}
+        points = self.density.space.z_of_draws(theta)
+        log_prior, _, log_jacobian = self.density.sums(points)
+        total = log_prior + log_jacobian
+        return -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
+
+    def doubts(self) -> tuple[Check, ...]:
+        """Failed checks of the draws, which concern every number that is made from them."""
+        return tuple(check for check in self.diagnosis().checks if check.status == "failed")
+
+    def _if_any(self, question: Callable[[], Any]) -> Any:
+        """The answer, or None where it is refused."""
+        try:
+            return question()
+        except WorkbenchError:
+            return None
+
+    def once(self, key: str, compute: Callable[[], Any]) -> Any:
+        """An answer, computed at the first call and kept; a refusal is kept as well."""
+        if key not in self._kept:
+            try:
+                self._kept[key] = compute()
+            except WorkbenchError as error:
+                self._kept[key] = error
+        kept = self._kept[key]
+        if isinstance(kept, WorkbenchError):
+            raise kept
+        return kept
+
+
+def load(
+    path: str | Path,
+    data: Data | None = None,
+    seed: int | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    potentials: Mapping[str, Side] | None = None,
+    parameters: Iterable[str] = (),
+    latents: Iterable[str] = (),
+    **hyperparameters: Any,
+) -> Study:
+    """A study of a model file on data.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+    data : path, DataFrame or mapping, optional
+        By default the file that the model's ``DATA`` names.
+    seed, settings, progress, potentials, parameters, latents
+        As for `Study`.
+    **hyperparameters
+        Instead of the defaults of the model's ``build``, such as ``prior_sd=10``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        If a file, a column or a name is wrong.
+    RefusalError
+        If the data or the model are found wrong before anything runs.
+    """
+    source = load_model(path, data, hyperparameters)
+    return Study(
+        source.model,
+        seed=seed,
+        settings=settings,
+        potentials=potentials,
+        parameters=parameters,
+        latents=latents,
+        progress=progress,
+        source=source,
+    )

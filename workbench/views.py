@@ -1,0 +1,137 @@
+"""The views of a study: prior, likelihood, posterior and evidence, one method a question, each answer kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from workbench.errors import WorkbenchError
+from workbench.evidence.audit import audit
+from workbench.evidence.bridge import Bridge, bridge
+from workbench.evidence.estimate import Evidence, combine
+from workbench.likelihood.maximum import maximise_likelihood
+from workbench.likelihood.surface import Surface, explore_surface
+from workbench.model.anatomy import require
+from workbench.model.density import TARGET
+from workbench.model.mode import Mode
+from workbench.posterior.draws import draw_posterior
+from workbench.posterior.grid import Grid, integrate_posterior
+from workbench.posterior.laplace import Laplace, approximate
+from workbench.posterior.mode import PosteriorMode, maximise_posterior
+from workbench.posterior.predictive import Predictive, check_predictive
+from workbench.prior.draws import draw_prior
+from workbench.result import Result
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+
+
+class _View:
+    """One part of a study; it holds nothing of its own."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+
+class PriorView(_View):
+    """What the model believes before the data."""
+
+    def draws(self) -> xr.DataTree:
+        """Draws from the prior and the prior predictive; raises `RefusalError` for an improper prior."""
+        s = self._study
+        return s.once(
+            "prior.draws", lambda: draw_prior(s.density, s.anatomy, s.settings.prior_draws, s.seed_of("prior.draws"))
+        )
+
+
+class LikelihoodView(_View):
+    """Questions to the likelihood alone."""
+
+    def maximum(self) -> Mode:
+        """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
+        s = self._study
+        return s.once("likelihood.maximum", lambda: maximise_likelihood(s.density, s.anatomy, s.starts))
+
+    def surface(self, *names: str) -> Surface:
+        """Profile curves, and the surface of two parameters; raises as `maximum`, `InputError` for unknown names."""
+        s = self._study
+        key = ":".join(("likelihood.surface", *names))
+        return s.once(key, lambda: explore_surface(s.density, s.anatomy, self.maximum(), names))
+
+
+class PosteriorView(_View):
+    """Questions to prior and likelihood together."""
+
+    def mode(self) -> PosteriorMode:
+        """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
+        s = self._study
+        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts))
+
+    def laplace(self) -> Laplace:
+        """The normal approximation at the mode on z; raises `RefusalError` where there is no proper peak."""
+        s = self._study
+        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts))
+
+    def grid(self) -> Grid:
+        """The posterior by quadrature, up to two dimensions; raises `RefusalError` above."""
+        s = self._study
+
+        def compute() -> Grid:
+            require(s.anatomy, "posterior grid")
+            return integrate_posterior(s.density, s.anatomy, self.laplace())
+
+        return s.once("posterior.grid", compute)
+
+    def draws(self) -> xr.DataTree:
+        """Draws by NUTS, as a DataTree in the ArviZ schema."""
+        s = self._study
+        return s.once(
+            "posterior.draws",
+            lambda: draw_posterior(s.density, s.anatomy, s.settings, s.seed_of("posterior.draws"), s.progress),
+        )
+
+    def predictive(self) -> Predictive:
+        """Replicated data and test quantities; raises `RefusalError` for a model without data."""
+        s = self._study
+        seed, count = s.seed_of("posterior.predictive"), s.settings.replicates
+        return s.once("posterior.predictive", lambda: check_predictive(s.density, s.anatomy, self.draws(), count, seed))
+
+
+class EvidenceView(_View):
+    """Log p(y)."""
+
+    def bridge(self) -> Bridge:
+        """Bridge sampling from the posterior draws; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Bridge:
+            audit(s.anatomy)
+            z, log_prior, log_likelihood = s.log_terms
+            return bridge(s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge"))
+
+        return s.once("evidence.bridge", compute)
+
+    def estimate(self) -> Evidence:
+        """Every route that applies, compared; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Evidence:
+            audit(s.anatomy)
+            routes: dict[str, Any] = {}
+            refused: dict[str, str] = {}
+            routes_taken: dict[str, Callable[[], Result]] = {
+                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge
+            }  # fmt: skip
+            for name, question in routes_taken.items():
+                try:
+                    routes[name] = question()
+                except WorkbenchError as error:
+                    refused[name] = error.what
+                    failure = error
+            if not {"grid", "bridge"} & set(routes):
+                raise failure
+            return combine(routes, refused, s.density.n_observations, s.doubts())
+
+        return s.once("evidence.estimate", compute)
