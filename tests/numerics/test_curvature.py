@@ -1,0 +1,105 @@
+"""The Hessian from gradient differences is the closed form, and a ridge or a saddle is no peak."""
+
+import numpy as np
+import pytest
+
+from tests.targets import ALL, GAUSSIANS, by_name
+from workbench.errors import NumericalError
+from workbench.numerics.curvature import curvature, hessian
+from workbench.numerics.objective import FunctionObjective
+
+# The module promises truncation and rounding near 1e-11 of the local scale, and calls eigenvalues below 1e-8 flat:
+# an error of 1e-9 is ten times smaller than the smallest eigenvalue that decides anything.
+IN_LOCAL_UNITS = 1e-9
+
+
+def local(target, matrix):
+    """A matrix of second derivatives in units of the local scales."""
+    sd = 1 / np.sqrt(-np.diag(target.hessian))
+    return matrix * np.outer(sd, sd)
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
+def test_hessian_at_the_mode_is_the_closed_form(target):
+    found = hessian(target.objective, target.mode)
+    assert np.abs(local(target, found) - local(target, target.hessian)).max() < IN_LOCAL_UNITS
+    assert np.array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("target", GAUSSIANS, ids=str)
+def test_hessian_of_a_gaussian_is_the_same_everywhere(target):
+    sd = np.sqrt(np.diag(target.covariance))
+    found = hessian(target.objective, target.mode + 3 * sd)
+    assert np.abs(local(target, found) - local(target, target.hessian)).max() < IN_LOCAL_UNITS
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
+def test_every_mode_is_a_peak_with_the_inverse_covariance_and_determinant(target):
+    bend = curvature(target.objective, target.mode)
+    assert bend.is_peak
+    sd = 1 / np.sqrt(-np.diag(target.hessian))
+    expected = np.linalg.inv(local(target, -target.hessian))
+    # An error of 1e-9 in the information grows by its condition number, at most 4000 here (correlation 0.999).
+    assert bend.covariance / np.outer(sd, sd) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+    log_determinant = np.linalg.slogdet(local(target, -target.hessian))[1] - 2 * np.log(sd).sum()
+    assert bend.log_determinant == pytest.approx(log_determinant, abs=1e-5)
+
+
+@pytest.mark.parametrize("units", [np.array([1e-5, 1e5]), np.array([1e3, 1e3])])
+def test_verdict_and_eigenvalues_do_not_depend_on_the_units_of_z(units):
+    target = by_name("gentle banana")
+
+    def rescaled(z):
+        value, gradient = target.objective.value_and_gradient(z * units)
+        return value, gradient * units
+
+    plain = curvature(target.objective, target.mode + 0.5)
+    other = curvature(FunctionObjective(2, rescaled), (target.mode + 0.5) / units)
+    assert other.is_peak == plain.is_peak
+    assert other.eigenvalues == pytest.approx(plain.eigenvalues, rel=1e-7)
+
+
+def test_a_flat_ridge_is_no_peak_and_its_direction_is_the_weakest():
+    def ridge(z):
+        away = z[0] + z[1] - 1.0
+        return -0.5 * away**2, np.full(2, -away)
+
+    bend = curvature(FunctionObjective(2, ridge), np.array([0.3, 0.7]))
+    assert not bend.is_peak
+    assert np.abs(bend.weakest) == pytest.approx(np.full(2, np.sqrt(0.5)), abs=1e-6)
+    assert bend.weakest[0] * bend.weakest[1] < 0
+    with pytest.raises(NumericalError):
+        _ = bend.covariance
+
+
+def test_a_ridge_that_no_axis_shows_is_no_peak():
+    # Every diagonal element of the information is positive, but the direction (1, 1, 1) is flat.
+    def ridge(z):
+        centred = z - z.mean()
+        return -0.5 * float(centred @ centred), -centred
+
+    bend = curvature(FunctionObjective(3, ridge), np.zeros(3))
+    assert np.all(np.diag(bend.information) > 0)
+    assert not bend.is_peak
+
+
+def test_a_saddle_is_no_peak_and_the_weakest_direction_rises():
+    saddle = FunctionObjective(2, lambda z: (z[0] ** 2 - z[1] ** 2, np.array([2 * z[0], -2 * z[1]])))
+    bend = curvature(saddle, np.zeros(2))
+    assert not bend.is_peak
+    assert np.abs(bend.weakest) == pytest.approx([1.0, 0.0], abs=1e-9)
+
+
+def test_the_bottom_of_a_valley_is_no_peak():
+    bend = curvature(FunctionObjective(2, lambda z: (float(z @ z), 2 * z)), np.zeros(2))
+    assert not bend.is_peak
+
+
+def test_a_constant_is_no_peak():
+    assert not curvature(FunctionObjective(2, lambda z: (0.0, np.zeros_like(z))), np.ones(2)).is_peak
+
+
+def test_a_gradient_that_is_not_finite_is_an_error():
+    objective = FunctionObjective(1, lambda z: (0.0, np.array([np.nan]) if z[0] > 0 else -z))
+    with pytest.raises(NumericalError):
+        hessian(objective, np.zeros(1))

@@ -1,0 +1,137 @@
+"""Integrals on a grid equal the closed form in one and two dimensions, or say that they do not know."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tests.targets import ALL, by_name
+from workbench.errors import NumericalError, RefusalError
+from workbench.numerics.objective import FunctionObjective, values
+from workbench.numerics.quadrature import integrate
+
+COSTLY = ("dirichlet on three categories", "two peaks in 2 dimensions")
+# Too wide or too bent for a grid of bounded size: a refusal or "not converged" is a good answer, a wrong one is not.
+HARD = ("funnel", "thin banana")
+SMOOTH = [
+    pytest.param(target, id=target.name, marks=[pytest.mark.slow] if target.name in COSTLY else [])
+    for target in ALL
+    if target.dimension <= 2 and target.name not in HARD
+]
+ACCURACY = 1e-9  # nats; the rule stops at 1e-10 between two refinements
+
+
+def factor(target):
+    """Cholesky factor of the covariance at the mode."""
+    return np.linalg.cholesky(np.linalg.inv(-target.hessian))
+
+
+def grid(target):
+    return integrate(target.objective, target.mode, factor(target))
+
+
+@cache
+def grid_by_name(name):
+    return grid(by_name(name))
+
+
+@pytest.mark.parametrize("target", SMOOTH)
+def test_integral_is_the_closed_form(target):
+    found = grid_by_name(target.name)
+    assert found.converged
+    assert found.log_integral == pytest.approx(target.log_integral, abs=ACCURACY)
+    assert abs(found.log_integral - target.log_integral) <= max(found.error, 1e-12 * abs(target.log_integral), 1e-12)
+    assert found.error < ACCURACY
+
+
+@pytest.mark.parametrize("target", SMOOTH)
+def test_expectations_are_the_closed_form_mean_and_covariance(target):
+    found = grid_by_name(target.name)
+    assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
+    sd = np.sqrt(np.diag(target.covariance))
+    standard = (found.points - target.mean) / sd
+    # The tail of a Student t with 5 degrees beyond the grid holds 1e-10 of the second moment: x^2 f(x) falls as x^-4.
+    accuracy = 1e-6 if "student" in target.name else 1e-8
+    assert np.all(np.abs(found.expectation(standard)) < accuracy)
+    second = found.expectation(standard[:, :, None] * standard[:, None, :])
+    assert second == pytest.approx(target.covariance / np.outer(sd, sd), abs=accuracy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HARD)
+def test_a_density_too_wide_for_a_grid_is_refused_or_right(name):
+    target = by_name(name)
+    try:
+        found = grid(target)
+    except RefusalError:
+        return  # a good answer: it names no number
+    assert not found.converged or abs(found.log_integral - target.log_integral) < ACCURACY
+
+
+@pytest.mark.parametrize(
+    "name", ["gaussian with correlation 0.999", "heights under a conjugate prior", "log gamma of shape 3"]
+)
+def test_integral_does_not_depend_on_a_rough_centre_and_scale(name):
+    target = by_name(name)
+    found = integrate(target.objective, target.mode + factor(target).sum(axis=1), 1.7 * factor(target))
+    assert found.log_integral == pytest.approx(target.log_integral, abs=ACCURACY)
+
+
+def test_two_peaks_far_apart_are_both_covered_when_they_are_named():
+    # 60 standard deviations apart: nothing at the edge of the grid around one of them betrays the other.
+    def far(z):
+        logs = np.log([0.25, 0.75]) - 0.5 * (z[0] - np.array([0.0, 60.0])) ** 2 - 0.5 * np.log(2 * np.pi)
+        share = np.exp(logs - np.logaddexp(*logs))
+        return float(np.logaddexp(*logs)), np.array([share @ (np.array([0.0, 60.0]) - z[0])])
+
+    found = integrate(FunctionObjective(1, far), np.zeros(1), np.eye(1), cover=np.array([[60.0]]))
+    assert found.log_integral == pytest.approx(0.0, abs=ACCURACY)
+
+
+def test_grid_holds_the_values_of_the_objective_at_its_points():
+    target = by_name("logit beta of 2 and 5")
+    found = grid_by_name(target.name)
+    assert np.array_equal(found.log_f, values(target.objective, found.points))
+    assert found.weights.shape == (len(found.points),)
+
+
+@pytest.mark.parametrize("name", ["student t in 4 dimensions", "gaussian in 5 dimensions"])
+def test_more_than_two_dimensions_are_refused(name):
+    target = by_name(name)
+    with pytest.raises(RefusalError, match="dimensions"):
+        grid(target)
+    three = FunctionObjective(3, lambda z: (-0.5 * float(z @ z), -z))
+    with pytest.raises(RefusalError, match="3 dimensions"):
+        integrate(three, np.zeros(3), np.eye(3))
+
+
+@pytest.mark.slow
+def test_a_density_that_does_not_fall_off_is_refused():
+    with pytest.raises(RefusalError):
+        integrate(FunctionObjective(1, lambda z: (0.0, np.zeros_like(z))), np.zeros(1), np.eye(1))
+
+
+@pytest.mark.slow
+def test_a_density_that_does_not_fall_off_on_one_side_is_refused():
+    one_sided = FunctionObjective(1, lambda z: (-float(np.logaddexp(0.0, -z[0])), np.zeros(1)))
+    with pytest.raises(RefusalError):
+        integrate(one_sided, np.zeros(1), np.eye(1))
+
+
+def test_a_density_that_is_zero_everywhere_is_an_error():
+    with pytest.raises(NumericalError):
+        integrate(FunctionObjective(1, lambda z: (-np.inf, z)), np.zeros(1), np.eye(1))
+
+
+def test_a_density_that_is_nan_on_the_grid_is_an_error():
+    half = FunctionObjective(1, lambda z: (np.nan if z[0] > 1 else -0.5 * z[0] ** 2, -z))
+    with pytest.raises(NumericalError):
+        integrate(half, np.zeros(1), np.eye(1))
+
+
+def test_a_jump_in_the_density_is_not_called_converged_or_its_error_covers_the_truth():
+    # Half a Gaussian: the trapezoidal rule loses half a spacing at the wall and gains nothing by smoothness.
+    wall = FunctionObjective(1, lambda z: (-0.5 * z[0] ** 2 if z[0] > 0.1 else -np.inf, -z))
+    found = integrate(wall, np.array([0.5]), np.eye(1))
+    truth = 0.5 * np.log(2 * np.pi) + np.log(0.460172162722971)  # 1 - Phi(0.1)
+    assert not found.converged or abs(found.log_integral - truth) <= found.error
