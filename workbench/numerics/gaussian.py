@@ -77,4 +77,7 @@ def fitted(points: NDArray[np.float64]) -> Gaussian:
     NumericalError
         If there are too few distinct points for a positive definite covariance.
     """
+    d = points.shape[1]
+    if len(np.unique(points, axis=0)) <= d:  # rank below d, which rounding can hide from a Cholesky factorisation
+        raise NumericalError(f"fewer than {d + 1} distinct points in {d} dimensions", "gaussian", "use more draws")
     return from_covariance(points.mean(axis=0), np.atleast_2d(np.cov(points, rowvar=False)))

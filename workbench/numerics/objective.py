@@ -19,6 +19,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.errors import NumericalError
+
 Vector = NDArray[np.float64]
 
 
@@ -51,13 +53,22 @@ class FunctionObjective:
     function: Callable[[Vector], tuple[float, Vector]]
 
     def value(self, z: Vector) -> float:
-        """Log f(z), nats."""
-        return float(self.function(z)[0])
+        """Log f(z), nats: finite or ``-inf``.
+
+        Raises
+        ------
+        NumericalError
+            If it is NaN or ``+inf``.
+        """
+        return self.value_and_gradient(z)[0]
 
     def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
-        """Log f(z), nats, and its gradient, shape ``(d,)``."""
+        """Log f(z), nats, and its gradient, shape ``(d,)``; see `value`."""
         value, gradient = self.function(z)
-        return float(value), np.array(gradient, dtype=np.float64)
+        number = float(value)
+        if number != number or number == np.inf:
+            raise NumericalError(f"the log density is {number} at z = {z}", "objective", "look at the function there")
+        return number, np.array(gradient, dtype=np.float64)
 
 
 def values(objective: Objective, points: NDArray[np.float64]) -> Vector:
