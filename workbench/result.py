@@ -29,6 +29,7 @@ class Result:
 
     checks: tuple[Check, ...]
     title: ClassVar[str] = "result"
+    apart: ClassVar[tuple[str, ...]] = ()  # large mappings that a run keeps beside its draws, not in JSON
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -51,7 +52,7 @@ class Result:
         return f"<p><b>{html.escape(self.title)}</b></p>{self.table().to_html(float_format=readable)}{notes}"
 
     def to_json(self) -> str:
-        """This result as JSON text (RFC 8259; NaN and infinities as tagged strings) with every field."""
+        """This result as JSON text (RFC 8259; NaN and infinities as tagged strings); fields in `apart` are empty."""
         return json.dumps(encode(self), allow_nan=False)
 
 
@@ -112,8 +113,9 @@ def encode(value: Any) -> Any:
         return {"#": kind, "value": encode(value.to_dict(data="array"))}
     if isinstance(value, Check):
         return {"#": "Check", **{f.name: encode(getattr(value, f.name)) for f in fields(value)}}
-    if type(value).__name__ in _KINDS:
-        return {"#": type(value).__name__, **{f.name: encode(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, Result):
+        content = {f.name: {} if f.name in value.apart else encode(getattr(value, f.name)) for f in fields(value)}
+        return {"#": type(value).__name__, **content}
     raise TypeError(f"a result cannot hold a {type(value).__name__}")
 
 

@@ -23,7 +23,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,7 @@ def save_run(study: Study, path: Path, extras: Mapping[str, Callable[[Path], Any
 
 
 def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, allow_nan=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,13 @@ class Run:
     def answers(self) -> dict[str, Result]:
         """Every answer of the run by question, such as ``evidence.estimate``."""
         content = json.loads((self.path / "results.json").read_text(encoding="utf-8"))
-        return {name: decode(value) for name, value in content.items()}
+        found = {name: decode(value) for name, value in content.items()}
+        for name, answer in found.items():
+            if answer.apart:
+                group = self.draws["posterior_predictive"]
+                kept = {field: {n: a.values[0] for n, a in group.data_vars.items()} for field in answer.apart}
+                found[name] = replace(answer, **kept)
+        return found
 
     @cached_property
     def draws(self) -> xr.DataTree:

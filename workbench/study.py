@@ -212,11 +212,15 @@ class Study:
         return worst_status(checks)
 
     def draws(self) -> xr.DataTree:
-        """Prior and posterior draws in one DataTree, as far as they exist."""
+        """Prior, posterior and posterior predictive draws in one DataTree, as far as they exist."""
         groups = {f"/{g}": n.to_dataset() for g, n in self.posterior.draws().children.items()}
-        prior = self._if_any(self.prior.draws)
+        prior, predictive = self._if_any(self.prior.draws), self._if_any(self.posterior.predictive)
         if prior is not None:
             groups |= {f"/{g}": n.to_dataset() for g, n in prior.children.items()}
+        if predictive is not None:
+            dims = {n: groups["/observed_data"][n].dims for n in predictive.replicates}
+            arrays = {n: (("chain", "draw", *dims[n]), a[None]) for n, a in predictive.replicates.items()}
+            groups["/posterior_predictive"] = xr.Dataset(arrays)
         return xr.DataTree.from_dict(groups)
 
     def report(self, path: str | Path) -> Path:

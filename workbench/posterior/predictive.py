@@ -64,6 +64,7 @@ class Predictive(Result):
     sd: NDArray[np.float64]
     p_value: NDArray[np.float64]
     title: ClassVar[str] = "posterior predictive check"
+    apart: ClassVar[tuple[str, ...]] = ("replicates",)
 
     def table(self) -> pd.DataFrame:
         """One row a test quantity: data, replicates, p-value."""

@@ -1,0 +1,355 @@
+"""The command line: arguments, progress and exit codes; every answer comes from a study.
+
+Exit codes: 0 good; 1 error; 2 usage; 3 finished, but the diagnosis failed; 4 refused before sampling; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.errors import InputError, UsageError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.result import Result
+    from workbench.study import Study
+
+app = typer.Typer(
+    name="workbench",
+    help="Every term of Bayes' theorem for one PyMC model: explicit, measured and comparable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file with a `build` function.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; by default the model's own DATA.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="A hyperparameter: --set prior_sd=10.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; drawn and shown if absent.")]
+ChainsOption = Annotated[int, typer.Option("--chains", help="Markov chains.")]
+DrawsOption = Annotated[int, typer.Option("--draws", help="Draws a chain.")]
+TuneOption = Annotated[int, typer.Option("--tune", help="Warm-up draws a chain.")]
+LevelOption = Annotated[float, typer.Option("--level", help="Probability of every interval.")]
+PotentialOption = Annotated[
+    list[str] | None,
+    typer.Option("--potential", help="Side of a pm.Potential: --potential name=likelihood (or prior)."),
+]
+ParameterOption = Annotated[
+    list[str] | None, typer.Option("--parameter", help="A free variable to treat as a parameter, not as latent.")
+]
+LatentOption = Annotated[list[str] | None, typer.Option("--latent", help="A free variable to treat as latent.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder in which run folders are made.")]
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Any]:
+    """A progress display on a terminal; nothing where output is piped."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        tasks = {title: display.add_task(title, total=None)}
+
+        def report(task: str, done: int, total: int) -> None:
+            if task not in tasks:
+                tasks[task] = display.add_task(task, total=total)
+            display.update(tasks[task], completed=done, total=total)
+
+        yield report
+
+
+def _study(
+    model: Path,
+    data: Path | None,
+    settings: list[str] | None,
+    seed: int | None,
+    progress: Any,
+    numbers: dict[str, Any],
+    roles: dict[str, list[str] | None],
+) -> Study:
+    """The study that the options describe."""
+    from workbench.model.load import parse_setting
+    from workbench.settings import Settings
+    from workbench.study import load
+
+    chosen = dict(parse_setting(text) for text in settings or [])
+    sides: dict[str, Any] = {}
+    for text in roles["potentials"] or []:
+        name, equals, side = text.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r} has no side", "--potential", "write --potential name=likelihood, or =prior")
+        sides[name] = side
+    return load(
+        model,
+        data,
+        seed=seed,
+        settings=Settings(**numbers),
+        progress=progress,
+        potentials=sides,
+        parameters=roles["parameters"] or (),
+        latents=roles["latents"] or (),
+        **chosen,
+    )
+
+
+def _print(answers: dict[str, Result], as_json: bool) -> None:
+    """Answers as tables, or as one JSON object."""
+    if as_json:
+        from workbench.result import encode
+
+        typer.echo(json.dumps({name: encode(answer) for name, answer in answers.items()}, allow_nan=False))
+        return
+    from workbench.terminal import show
+
+    for answer in answers.values():
+        show(answer)
+
+
+def _need_new_folder(out: Path, name: str) -> Path:
+    """A run folder's path that does not exist yet: model name, date and time, a counter if need be."""
+    import datetime
+
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = out / f"{name}-{stamp}"
+    counter = 2
+    while path.exists():
+        path = out / f"{name}-{stamp}-{counter}"
+        counter += 1
+    return path
+
+
+def _finish(verdict: str) -> None:
+    """Exit 3 where the numbers must not be used."""
+    if verdict == "failed":
+        raise typer.Exit(3)
+
+
+@app.command()
+def fit(
+    model: ModelArgument,
+    data: DataOption = None,
+    set_: SetOption = None,
+    seed: SeedOption = None,
+    chains: ChainsOption = 4,
+    draws: DrawsOption = 1000,
+    tune: TuneOption = 1000,
+    level: LevelOption = 0.95,
+    potential: PotentialOption = None,
+    parameter: ParameterOption = None,
+    latent: LatentOption = None,
+    out: OutOption = Path("runs"),
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html with figures.")] = True,
+    json_: JsonOption = False,
+) -> None:
+    """Run everything on MODEL, print it, and leave a run folder with draws, results and a report."""
+    numbers = {"chains": chains, "draws": draws, "tune": tune, "level": level}
+    roles = {"potentials": potential, "parameters": parameter, "latents": latent}
+    with _progress("fitting") as progress:
+        study = _study(model, data, set_, seed, progress, numbers, roles)
+        answers = study.answers()
+        path = study.save(_need_new_folder(out, study.name), report=report)
+        verdict = study.verdict()
+    if json_:
+        from workbench.result import encode
+
+        content = {name: encode(answer) for name, answer in answers.items()}
+        typer.echo(json.dumps({"run": str(path), "verdict": verdict, "seed": study.seed, "answers": content}))
+    else:
+        from workbench.terminal import show_fit
+
+        show_fit(answers, verdict, study.seed, path, report)
+    _finish(verdict)
+
+
+@app.command()
+def check(
+    model: ModelArgument,
+    data: DataOption = None,
+    set_: SetOption = None,
+    potential: PotentialOption = None,
+    parameter: ParameterOption = None,
+    latent: LatentOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Look at MODEL and its data without fitting: roles, what can be asked, what is wrong."""
+    with _progress("checking") as progress:
+        roles = {"potentials": potential, "parameters": parameter, "latents": latent}
+        study = _study(model, data, set_, 0, progress, {}, roles)
+    _print({"anatomy": study.anatomy}, json_)
+
+
+def _register_question(group: typer.Typer, term: str, question: str, summary: str) -> None:
+    """One command for one question: ``workbench TERM QUESTION MODEL``."""
+
+    def command(
+        model: ModelArgument,
+        data: DataOption = None,
+        set_: SetOption = None,
+        seed: SeedOption = None,
+        chains: ChainsOption = 4,
+        draws: DrawsOption = 1000,
+        tune: TuneOption = 1000,
+        level: LevelOption = 0.95,
+        potential: PotentialOption = None,
+        parameter: ParameterOption = None,
+        latent: LatentOption = None,
+        json_: JsonOption = False,
+    ) -> None:
+        numbers = {"chains": chains, "draws": draws, "tune": tune, "level": level}
+        roles = {"potentials": potential, "parameters": parameter, "latents": latent}
+        with _progress(f"{term} {question}".strip()) as progress:
+            study = _study(model, data, set_, seed, progress, numbers, roles)
+            owner = getattr(study, term) if term else study
+            answer = getattr(owner, question)()
+        if question == "draws":
+            from workbench.terminal import summary_of_draws
+
+            answer = summary_of_draws(answer, term, study.settings.level)
+        _print({f"{term}.{question}".strip("."): answer}, json_)
+        if term == "" and question == "diagnosis":
+            _finish(study.verdict())
+
+    command.__doc__ = summary
+    group.command(question)(command)
+
+
+_QUESTIONS = {
+    "prior": {"draws": "Draws from the prior, summarised."},
+    "likelihood": {
+        "maximum": "The maximum likelihood estimate with standard errors and a certificate.",
+        "surface": "Profile likelihood curves around the maximum.",
+    },
+    "posterior": {
+        "mode": "The MAP in theta, and the mode on z.",
+        "laplace": "The normal approximation at the mode on z.",
+        "grid": "The posterior by quadrature, up to two dimensions.",
+        "draws": "Draws by NUTS, summarised.",
+        "predictive": "Replicated data and test quantities.",
+    },
+    "evidence": {
+        "estimate": "Log p(y) by every route that applies, compared.",
+        "bridge": "Log p(y) by bridge sampling from the draws.",
+    },
+}
+for _term, _asked in _QUESTIONS.items():
+    _group = typer.Typer(help=f"Questions to the {_term}.", no_args_is_help=True, rich_markup_mode=None)
+    for _question, _summary in _asked.items():
+        _register_question(_group, _term, _question, _summary)
+    app.add_typer(_group, name=_term)
+_register_question(app, "", "compare", "MLE | MAP | posterior, one row a scalar, and why they differ.")
+_register_question(app, "", "information", "The account of information in nats and bits.")
+_register_question(app, "", "diagnosis", "The verdict on the draws, with codes and fixes.")
+
+
+@app.command()
+def at(
+    model: ModelArgument,
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="A value for every free variable.")],
+    data: DataOption = None,
+    set_: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Walk one theta through the theorem, term by term: workbench at MODEL mu=170 sigma=8."""
+    from workbench.model.load import parse_setting
+
+    theta = dict(parse_setting(text) for text in values)
+    with _progress("evaluating") as progress:
+        roles: dict[str, list[str] | None] = {"potentials": None, "parameters": None, "latents": None}
+        study = _study(model, data, set_, 0, progress, {}, roles)
+        point = study.at(**theta)
+    _print({"at": point}, json_)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; by default RUN.html beside the folder.")
+    ] = None,
+) -> None:
+    """Write the report of a finished run again, from its saved results; nothing is computed."""
+    from workbench.report.page import write_report
+    from workbench.runs import open_run
+
+    opened = open_run(run)
+    target = out or run.parent / f"{run.name}.html"
+    typer.echo(str(write_report(target, opened.answers, opened.draws, opened.manifest, opened.verdict)))
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of run folders.")] = Path("runs"), json_: JsonOption = False
+) -> None:
+    """List the finished runs in a folder."""
+    from workbench.runs import list_runs
+
+    found = list_runs(folder)
+    if json_:
+        typer.echo(json.dumps([{"path": str(run.path), **run.manifest} for run in found]))
+        return
+    for run in found:
+        typer.echo(f"{run.manifest['created']}  {run.verdict:<8} {run.path}")
+    if not found:
+        typer.echo(f"no finished runs in {folder}")
+
+
+@app.command()
+def models(
+    folder: Annotated[Path, typer.Argument(help="Folder of model files.")] = Path("models"), json_: JsonOption = False
+) -> None:
+    """List the model files in a folder, each with the first line of its docstring."""
+    import ast
+
+    if not folder.is_dir():
+        raise InputError("there is no such folder", str(folder), "give the folder that holds your model files")
+    found = {}
+    for file in sorted(folder.glob("*.py")):
+        try:
+            text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        except SyntaxError as error:
+            text = f"does not parse: line {error.lineno}"
+        found[str(file)] = text.splitlines()[0] if text else ""
+    if json_:
+        typer.echo(json.dumps(found))
+        return
+    for path, line in found.items():
+        typer.echo(f"{path}  {line}")
+
+
+@app.command()
+def demo(out: OutOption = Path("runs")) -> None:
+    """Fit the height model on Galton's data and say where the report is."""
+    model = Path("models/height_as_normal.py")
+    if not model.is_file():
+        raise InputError("the demo model is not here", str(model), "run the demo in a checkout of Workbench")
+    fit(model, seed=1, out=out)
+
+
+def main() -> None:
+    """Run the command line; every expected error is one clear message and an exit code, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except WorkbenchError as error:
+        typer.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted", err=True)
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "exit_code") or not hasattr(error, "format_message"):
+            raise
+        typer.echo(f"usage: {error.format_message()}", err=True)  # a click usage error
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
