@@ -24,10 +24,14 @@ from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import toposort
-from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.basic import Alloc, Join
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.shape import Reshape
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from pytensor.tensor.type import TensorType
 
+_VIEWS = (DimShuffle, Alloc, Reshape, Subtensor, AdvancedSubtensor)
 _NARROW_FLOATS = ("float16", "float32")
 _NARROW_INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 
@@ -41,7 +45,8 @@ def _wide_type(variable: Variable, node: Apply, position: int) -> str | None:
     op = node.op
     if isinstance(op, Elemwise) and isinstance(op.scalar_op, ps.Pow) and position == 0:
         return "float64" if variable.type.dtype.startswith(("int", "uint")) else None
-    arithmetic = isinstance(op, Elemwise)
+    # A constant that is only reshaped on its way to the arithmetic is widened where it enters the view.
+    arithmetic = isinstance(op, Elemwise) or (isinstance(op, _VIEWS) and position == 0) or isinstance(op, Join)
     if isinstance(op, RandomVariable | SymbolicRandomVariable):
         arithmetic = any(variable is parameter for parameter in op.dist_params(node))
     return "int64" if arithmetic and variable.type.dtype in _NARROW_INTEGERS else None

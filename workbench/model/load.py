@@ -25,6 +25,7 @@ import pymc as pm
 from numpy.typing import NDArray
 
 from workbench.errors import InputError, RefusalError, UsageError, WorkbenchError
+from workbench.model.terms import observed_array
 
 Data = str | Path | pd.DataFrame | Mapping[str, Any]
 
@@ -198,7 +199,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def _check_counts(model: pm.Model, bound: Mapping[str, NDArray], where: str) -> None:
     """Refuse fractional observations of a counting distribution, which PyMC would silently cut to whole numbers."""
     for rv in model.observed_RVs:
-        data = np.asarray(model.rvs_to_values[rv].eval())
+        data = observed_array(model.rvs_to_values[rv])
         if data.dtype.kind not in "iu":
             continue
         for name, column in bound.items():

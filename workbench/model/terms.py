@@ -70,6 +70,11 @@ class SymbolicTerms:
     forward: Callable[[], Callable[..., list[NDArray]]]
 
 
+def observed_array(value: Variable) -> NDArray:
+    """The observations behind a value variable; constants are read, expressions run without a compiler."""
+    return np.asarray(value.data) if isinstance(value, Constant) else interpreted([], [value], stable=False)()[0]
+
+
 def _check_indices(graphs: list[Variable]) -> None:
     """Refuse a fixed index that lies outside the axis it goes into, before any rewrite trips over it.
 
@@ -114,7 +119,7 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     free = {rv.name: wide[rv] for rv in model.free_RVs}
     seen = {rv.name: wide[rv] for rv in model.observed_RVs}
     values = {rv.name: model.rvs_to_values[rv] for rv in model.free_RVs}
-    observed = {rv.name: np.asarray(model.rvs_to_values[rv].eval()) for rv in model.observed_RVs}
+    observed = {rv.name: observed_array(model.rvs_to_values[rv]) for rv in model.observed_RVs}
     data = {
         rv.name: model.rvs_to_values[rv].type.clone(shape=observed[rv.name].shape)(f"data:{rv.name}")
         for rv in model.observed_RVs

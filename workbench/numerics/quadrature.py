@@ -36,7 +36,7 @@ class GridIntegral:
     log_integral : float
         Log of the integral of f, nats.
     error : float
-        Change of `log_integral` in the last halving of the spacing, plus the mass that the edge can hide, nats.
+        Change of `log_integral` in the last halving of the spacing, plus the rounding of log f, nats.
     spacing : float
         In standard deviations of the peak.
     converged : bool
@@ -144,7 +144,8 @@ def integrate(
         current = logsumexp(log_f) + d * np.log(spacing) + scale
         change = abs(current - previous)
         if change < _TOLERANCE:
-            return GridIntegral(points, log_f, float(current), change + np.exp(-_FALL) * len(points), spacing, True)
+            rounding = 16 * np.finfo(float).eps * max(1.0, abs(top))  # log f itself is only known to this
+            return GridIntegral(points, log_f, float(current), change + rounding, spacing, True)
         if len(points) * 2**d > _MOST_POINTS:
             break
         previous = current
