@@ -132,8 +132,8 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
 
     found: dict[str, tuple[float, float, str]] = {}
     checks: list[Check] = []
-    likelihood = draws["log_likelihood"].to_dataset()
-    pointwise = all(array.ndim > 2 or n == len(likelihood.data_vars) for array in likelihood.data_vars.values())
+    likelihood = draws["log_likelihood"].to_dataset() if "log_likelihood" in draws.children else xr.Dataset()
+    pointwise = bool(likelihood.data_vars) and all(array.ndim > 2 or n == len(likelihood.data_vars) for array in likelihood.data_vars.values())
     if pointwise and n > 1 and likelihood.sizes["draw"] >= 10:
         elpd = variance = p_loo = 0.0
         worst, limit = -np.inf, 0.7
@@ -155,7 +155,7 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
                                 "an observation is very influential: leave it out and refit to score it"))  # fmt: skip
         else:
             checks.append(Check("pareto-k", "ok", f"largest Pareto k {worst:.2f}, limit {limit:.2f}"))
-    if mle is not None:
+    if mle is not None and n:
         plug = -mle.log_likelihood / n
         found["cross-entropy of the MLE"] = (plug, float("nan"), "nats an observation, in sample: too good by design")
     return found, tuple(checks)

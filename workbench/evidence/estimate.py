@@ -19,6 +19,7 @@ from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
 
+_OF_THE_GRID = ("grid-converged", "routes-agree")
 _SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 
 
@@ -110,7 +111,8 @@ def combine(
     elif main == "bridge" and isinstance(laplace, Laplace):
         message = f"only one route with an error; laplace differs by {laplace.log_integral - value:+.3g} nats"
         checks.append(Check("routes-agree", "unknown", message, "a second route is available for up to 2 dimensions"))
-    if main == "grid":  # a failed bridge beside a converged grid is a finding about the bridge
-        checks = [c if c.status != "failed" or not c.code.startswith("bridge") else
-                  Check(c.code, "caution", c.message, c.fix) for c in checks]  # fmt: skip
-    return Evidence((*checks, *extra), value, error, main, crosses, agrees, refused, n_observations)
+    checks += extra
+    if main == "grid":  # what failed beside a converged grid is a finding about the draws, not about the number
+        checks = [c if c.status != "failed" or c.code in _OF_THE_GRID else Check(c.code, "caution", c.message, c.fix)
+                  for c in checks]  # fmt: skip
+    return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations)

@@ -6,8 +6,8 @@ For a point z in the unconstrained space R^d
 
 where a, c, every w_i and the observations are run-time inputs of one compiled function. A question is a choice of
 weights (`Weights`): the likelihood alone (0, 1, 0), the joint density in the model's own units (1, 1, 0), the target
-of MCMC and of the evidence integral (1, 1, 1), the prior on z (1, 0, 1). A weight of 0 switches a term off, also where the
-term is ``-inf``. `LogDensity.terms` gives every term on its own at many points by a second, independent route.
+of MCMC and of the evidence integral (1, 1, 1), the prior on z (1, 0, 1). A weight of 0 switches a term off, also where
+the term is ``-inf``. `LogDensity.terms` gives every term on its own at many points by a second, independent route.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class Certificate(Result):
     smallest_eigenvalue : float
         Of the information scaled to unit diagonal; at most 1, near 0 on a ridge.
     starts, agreeing, optima : int
-        Starting points that could be climbed from, how many of them reached the best optimum, how many different optima there were.
+        Starting points that could be climbed from, how many of them reached the best optimum, how many different
+        optima there were.
     """
 
     edm: float
@@ -135,7 +136,15 @@ class Mode(Result):
 
     @property
     def bic(self) -> float:
-        """Schwarz's Bayesian information criterion, k log n - 2 log L (Schwarz 1978)."""
+        """Schwarz's Bayesian information criterion, k log n - 2 log L (Schwarz 1978).
+
+        Raises
+        ------
+        RefusalError
+            If there are no observations to count, only potentials.
+        """
+        if not self.n_observations:
+            raise RefusalError("BIC counts observations, and the likelihood is a potential", self.kind, "use AIC")
         return float(self.n_parameters * np.log(self.n_observations) - 2.0 * self.log_likelihood)
 
     def interval(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
@@ -184,7 +193,7 @@ class Mode(Result):
             f"{self.n_observations} observations, EDM {self.certificate.edm:.1e} nats"
         ]
         if self.kind == "MLE":
-            lines.append(f"AIC {self.aic:.6g}, BIC {self.bic:.6g}")
+            lines.append(f"AIC {self.aic:.6g}" + (f", BIC {self.bic:.6g}" if self.n_observations else ""))
         if self.no_error:
             lines.append(f"no standard errors: {self.no_error}")
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
