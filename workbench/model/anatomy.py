@@ -224,7 +224,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
     )
     return {
-        "prior draws": no_prior,
+        "prior draws": no_prior or tilted,
         "likelihood maximum": maximum,
         "likelihood surface": maximum,
         "posterior mode": maximum,
@@ -303,6 +303,7 @@ _REMEDIES = {
     "that you want to maximise, say Study(model, parameters=[...])",
     "ambiguous": "say which it is: Study(model, parameters=[...]) or Study(model, latents=[...])",
     "discrete": "sum it out of the model (a mixture instead of a label)",
+    "stay out": "say Study(model, potentials={...: 'likelihood'}) if it is part of the likelihood",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'",
     "improper": "give it a proper prior; without one compare models by leave-one-out (study.information() says how)",
     "data": "observe at least one variable",

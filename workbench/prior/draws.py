@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,18 @@ _INTERPRETED = {"mode": Mode("py", "fast_compile")}
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """PyMC announces every sampling run through its logger; the progress display here says it once."""
+    """PyMC announces every run through its logger and warns of every potential; both are said elsewhere, once.
+
+    Prior draws of a model with a potential in its prior are refused. A potential in the likelihood has no part in
+    prior draws, and draws from the posterior hold its effect already.
+    """
     logger = logging.getLogger("pymc")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The effect of Potentials on other parameters is ignored", UserWarning)
+            yield
     finally:
         logger.setLevel(level)
 
@@ -54,7 +61,7 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
     Raises
     ------
     RefusalError
-        If a prior is improper or a variable cannot be drawn from.
+        If a prior is improper, holds a potential, or cannot be drawn from.
     InputError
         If `draws` is less than one.
     """

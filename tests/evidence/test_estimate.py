@@ -1,0 +1,136 @@
+"""The evidence of whole models: closed forms, agreement of routes, refusals, and defects that must be noticed."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+from scipy.special import gammaln
+
+import workbench as wb
+from tests import studies
+from workbench.check import Check, worst_status
+from workbench.evidence.bridge import Bridge
+from workbench.evidence.estimate import combine
+
+
+def test_grid_evidence_of_the_coin_equals_the_closed_form_to_1e_8():
+    found = studies.study("coin_bias").evidence.estimate()
+    assert found.method == "grid"
+    assert found.log_evidence == pytest.approx(studies.coin_truth()["log_evidence"], abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["coin_bias", "height_as_normal"])
+def test_bridge_lies_within_three_stated_errors_of_the_grid_and_states_at_most_a_hundredth(name):
+    study = studies.study(name)
+    grid, found = study.evidence.estimate(), study.evidence.bridge()
+    assert abs(found.log_evidence - grid.log_evidence) < 3 * found.std_error
+    assert found.std_error <= 0.01
+    assert grid.agrees
+    assert worst_status(grid.checks) == "ok"
+
+
+def test_laplace_stands_beside_without_an_error_of_its_own():
+    found = studies.study("height_as_normal").evidence.estimate()
+    value, error = found.cross_checks["laplace"]
+    assert np.isnan(error)
+    assert abs(value - found.log_evidence) < 0.05
+
+
+def test_eight_schools_bridge_matches_a_quadrature_over_the_scale():
+    # Given tau, y_j ~ Normal(mu, sigma_j^2 + tau^2) and mu ~ Normal(0, 5): a one-dimensional integral over tau is left.
+    y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+    sigma = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+    log_tau = np.linspace(-14.0, 9.0, 4001)
+    logs = []
+    for tau in np.exp(log_tau):
+        covariance = np.diag(sigma**2 + tau**2) + 25.0
+        logs.append(stats.multivariate_normal(np.zeros(8), covariance).logpdf(y) + stats.halfcauchy(scale=5.0).logpdf(tau))
+    integrand = np.exp(np.array(logs) + log_tau)
+    truth = float(np.log(np.trapezoid(integrand, log_tau)))
+    found = studies.eight_schools().evidence.estimate()
+    assert found.method == "bridge"
+    assert abs(found.log_evidence - truth) < 3 * found.std_error
+    assert found.std_error < 0.05
+
+
+def test_routes_that_disagree_are_called_failed():
+    study = studies.study("coin_bias")
+    right = study.evidence.bridge()
+    wrong = Bridge(**{**right.__dict__, "log_evidence": right.log_evidence + 0.5})
+    found = combine({"grid": study.posterior.grid(), "bridge": wrong}, {}, 48, ())
+    assert not found.agrees
+    assert worst_status(found.checks) == "failed"
+
+
+def test_failed_draws_make_a_bridge_failed():
+    study = studies.eight_schools()
+    doubt = Check("r-hat", "failed", "R-hat 1.7", "draw more")
+    found = combine({"bridge": study.evidence.bridge()}, {}, 8, (doubt,))
+    assert worst_status(found.checks) == "failed"
+
+
+def test_likelihood_counted_twice_is_noticed_by_the_second_route():
+    # Draws from a target in which the likelihood has weight 2, judged as if they came from the posterior.
+    from workbench.evidence.bridge import bridge
+    from workbench.model.density import TARGET, Weights
+    from workbench.model.nuts import run_nuts
+
+    study = studies.study("height_as_normal")
+    twice = study.density.objective(Weights(likelihood=2.0))
+    drawn = run_nuts(twice, study.density.space.start, draws=1000, tune=500, chains=4, seed=3)
+    log_prior, log_likelihood, log_jacobian = study.density.sums(drawn.z.reshape(-1, 2))
+    log_f = (log_prior + log_likelihood + log_jacobian).reshape(4, 1000)
+    wrong = bridge(study.density.objective(TARGET), drawn.z, log_f, seed=1)
+    found = combine({"grid": study.posterior.grid(), "bridge": wrong}, {}, 481, ())
+    assert not found.agrees
+
+
+def test_an_improper_prior_is_refused_by_name():
+    with pm.Model() as model:
+        mu = pm.Flat("mu")
+        pm.Normal("y", mu, 1.0, observed=[4.8, 5.3, 5.1])
+    study = wb.Study(model, seed=1)
+    with pytest.raises(wb.RefusalError, match="mu is improper"):
+        study.evidence.estimate()
+    with pytest.raises(wb.RefusalError, match="mu is improper"):
+        study.evidence.bridge()
+    assert float(study.likelihood.maximum().theta["mu"]) == pytest.approx(np.mean([4.8, 5.3, 5.1]), abs=1e-10)
+
+
+def _with_potential():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 10.0)
+        pm.Potential("soft", -abs(mu) / 2)
+        pm.Normal("y", mu, 1.0, observed=[4.8, 5.3, 5.1, 4.6, 5.9])
+    return model
+
+
+def test_a_potential_without_a_side_is_refused():
+    with pytest.raises(wb.RefusalError, match="'soft' has no side"):
+        wb.Study(_with_potential(), seed=1).evidence.estimate()
+
+
+def test_a_potential_in_the_prior_is_refused_because_its_normaliser_is_unknown():
+    with pytest.raises(wb.RefusalError, match="normaliser"):
+        wb.Study(_with_potential(), seed=1, potentials={"soft": "prior"}).evidence.estimate()
+
+
+def test_a_potential_in_the_likelihood_is_integrated_with_it():
+    found = wb.Study(_with_potential(), seed=1, potentials={"soft": "likelihood"}).evidence.estimate()
+    # Joint integral by one-dimensional quadrature with SciPy.
+    mu = np.linspace(-40.0, 40.0, 400_001)
+    log_f = stats.norm(0, 10).logpdf(mu) - np.abs(mu) / 2
+    log_f = log_f + sum(stats.norm(mu, 1.0).logpdf(y) for y in (4.8, 5.3, 5.1, 4.6, 5.9))
+    truth = np.log(np.trapezoid(np.exp(log_f), mu))
+    assert found.log_evidence == pytest.approx(truth, abs=1e-6)
+
+
+def test_evidence_of_poisson_counts_equals_the_gamma_closed_form():
+    # Prussian horse kicks (von Bortkiewicz 1898): 200 corps-years, Gamma(1, 1) prior on the rate.
+    counts = np.repeat([0, 1, 2, 3, 4], [109, 65, 22, 3, 1])
+    with pm.Model() as model:
+        rate = pm.Gamma("rate", 1.0, 1.0)
+        pm.Poisson("deaths", rate, observed=counts)
+    total, n = counts.sum(), len(counts)
+    truth = gammaln(1 + total) - (1 + total) * np.log(1 + n) - gammaln(counts + 1.0).sum()
+    assert wb.Study(model, seed=1).evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-8)

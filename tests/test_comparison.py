@@ -1,0 +1,77 @@
+"""MLE | MAP | posterior: the numbers, and the reason given for every difference."""
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import workbench as wb
+from tests import studies
+from tests.tolerance import STANDARD_ERRORS
+
+
+def _only_row(found):
+    (label,) = found.labels
+    return found.table().loc[label]
+
+
+def test_coin_row_holds_the_three_closed_forms():
+    truth, row = studies.coin_truth(), _only_row(studies.study("coin_bias").compare())
+    assert row["MLE"] == pytest.approx(truth["mle"], abs=1e-10)
+    assert row["std_error"] == pytest.approx(truth["std_error"], rel=1e-6)
+    assert row["MAP"] == pytest.approx(truth["map"], abs=1e-10)
+    assert abs(row["mean"] - truth["posterior"].mean()) < STANDARD_ERRORS * row["mcse"]
+    # The relative error of a standard deviation from m independent draws is 1 / sqrt(2 m); ESS is above 1000 here.
+    assert abs(row["sd"] / truth["posterior"].std() - 1) < STANDARD_ERRORS / np.sqrt(2 * 1000)
+
+
+def test_interval_columns_say_their_kind_and_level():
+    columns = list(studies.study("coin_bias").compare().table().columns)
+    for kind in ("Wald", "ETI", "HDI"):
+        assert f"{kind} 95% lower" in columns
+
+
+def test_numbers_that_agree_are_said_to_agree():
+    assert "they agree" in _only_row(studies.study("coin_bias").compare())["why"]
+
+
+def test_an_informative_prior_is_named_as_the_cause():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 0.1)
+        pm.Normal("y", mu, 1.0, observed=np.linspace(4.0, 6.0, 20))
+    row = _only_row(wb.Study(model, seed=2).compare())
+    assert "the prior pulls" in row["why"]
+    assert "narrows" in row["why"]
+    assert "skewed" not in row["why"]
+
+
+def test_skewness_is_named_where_the_prior_does_not_pull():
+    with pm.Model() as model:
+        rate = pm.Gamma("rate", 1.0, 1e-6)  # nearly flat in theta: MAP and MLE agree
+        pm.Exponential("y", rate, observed=np.array([0.4, 1.3]))
+    row = _only_row(wb.Study(model, seed=2).compare())
+    assert "skewed" in row["why"]
+    assert "pulls" not in row["why"]
+
+
+def test_a_refused_maximum_leaves_no_number_and_says_why():
+    found = studies.eight_schools().compare()
+    assert "MLE" not in found.table().columns
+    assert "latent" in found.refused["MLE"]
+    assert set(found.reasons) == {"no MLE to compare with"}
+
+
+def test_maximum_is_the_same_under_reparametrisation_and_map_moves():
+    # A uniform probability is a standard logistic log-odds: one prior, one likelihood, two parametrisations.
+    with pm.Model() as probability:
+        p = pm.Uniform("p", 0.0, 1.0)
+        pm.Binomial("k", n=10, p=p, observed=7)
+    with pm.Model() as log_odds:
+        eta = pm.Logistic("eta", 0.0, 1.0)
+        p = pm.Deterministic("p", pm.math.invlogit(eta))
+        pm.Binomial("k", n=10, p=p, observed=7)
+    first, second = wb.Study(probability, seed=1), wb.Study(log_odds, seed=1)
+    for study in (first, second):
+        assert float(study.likelihood.maximum().theta["p"]) == pytest.approx(0.7, abs=1e-9)
+        assert study.evidence.estimate().log_evidence == pytest.approx(-np.log(11), abs=1e-8)
+    assert float(first.posterior.mode().map.theta["p"]) == pytest.approx(7 / 10, abs=1e-9)
+    assert float(second.posterior.mode().map.theta["p"]) == pytest.approx(8 / 12, abs=1e-9)
