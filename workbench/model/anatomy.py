@@ -220,6 +220,8 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     if not maximum and ambiguous:
         maximum = f"the role of {ambiguous} is ambiguous"
     no_prior = f"the prior of {improper} is improper" if improper else ""
+    inside = [name for name in density.symbolic.potential if density.potentials.get(name) != "likelihood"]
+    tilted = f"the potential {inside[0]!r} is not known to stay out of the prior" if inside else ""
     small = (
         "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
     )
