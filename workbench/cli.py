@@ -341,6 +341,8 @@ def main() -> None:
     """Run the command line; every expected error is one clear message and an exit code, never a traceback."""
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # typer turns an interrupt into this code without a word
+            raise KeyboardInterrupt
     except WorkbenchError as error:
         typer.echo(f"error: {error}", err=True)
         code = error.exit_code

@@ -88,7 +88,8 @@ def _said(error: BaseException, path: Path) -> str:
     """An error of the user's file in one line, with the line where it happened."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    here = path.resolve()
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == here]
     where = f"line {lines[-1]}: " if lines else ""
     first = str(error).strip().splitlines()
     return f"{where}{type(error).__name__}: {first[0] if first else ''}"
@@ -128,10 +129,12 @@ def _number_column(table: pd.DataFrame, name: str, where: str) -> NDArray:
         )
     bad = np.flatnonzero(~np.isfinite(numbers.to_numpy(dtype=np.float64)))
     if len(bad):
-        kind = "missing values" if np.isnan(numbers.iloc[bad[0]]) else "infinite values"
-        shown = ", ".join(str(i) for i in bad[:5])
+        missing = int(numbers.isna().sum())
+        kinds = [f"{missing} missing"] * bool(missing) + [f"{len(bad) - missing} infinite"] * bool(len(bad) - missing)
+        shown = ("row " if len(bad) == 1 else "rows ") + ", ".join(str(i) for i in bad[:5])
         raise RefusalError(
-            f"column {name!r} has {len(bad)} {kind} or the like, in rows {shown}{' ...' if len(bad) > 5 else ''}",
+            f"column {name!r} has values that are no finite numbers ({', '.join(kinds)}): {shown}"
+            + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""),
             where,
             "remove or fill in these rows; rows are counted from 0 after the header",
         )

@@ -1,0 +1,156 @@
+"""Every question on every model: an answer with the common parts, or a refusal with its three.
+
+A new question in `QUESTIONS` or a new file in models/ is tested by existing.
+"""
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+import xarray as xr
+
+import workbench as wb
+from tests import studies
+from workbench.check import CATALOGUE
+from workbench.result import Refusal, Result, result_from_json
+
+FILES = sorted(path.stem for path in studies.MODELS.glob("*.py"))
+QUESTIONS = {
+    "anatomy": lambda s: s.anatomy,
+    "prior.draws": lambda s: s.prior.draws(),
+    "likelihood.maximum": lambda s: s.likelihood.maximum(),
+    "likelihood.surface": lambda s: s.likelihood.surface(),
+    "posterior.mode": lambda s: s.posterior.mode(),
+    "posterior.laplace": lambda s: s.posterior.laplace(),
+    "posterior.grid": lambda s: s.posterior.grid(),
+    "posterior.draws": lambda s: s.posterior.draws(),
+    "posterior.predictive": lambda s: s.posterior.predictive(),
+    "evidence.bridge": lambda s: s.evidence.bridge(),
+    "evidence.estimate": lambda s: s.evidence.estimate(),
+    "comparison": lambda s: s.compare(),
+    "information": lambda s: s.information(),
+    "diagnosis": lambda s: s.diagnosis(),
+}
+TREES = ("prior.draws", "posterior.draws")
+
+
+def _discrete():
+    with pm.Model() as model:
+        w = pm.Beta("w", 2.0, 2.0)
+        label = pm.Bernoulli("label", w, shape=4)
+        pm.Normal("y", 3.0 * label, 1.0, observed=np.array([0.1, 2.9, 3.3, -0.2]))
+    return model
+
+
+def _imputed():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 5.0)
+        sigma = pm.HalfNormal("sigma", 5.0)
+        with pytest.warns(UserWarning, match="missing values"):
+            pm.Normal("y", mu, sigma, observed=np.array([1.0, np.nan, 2.0, 3.5, 0.2]))
+    return model
+
+
+def _no_data():
+    with pm.Model() as model:
+        pm.Normal("x", 0.0, 1.0)
+    return model
+
+
+def _simplex():
+    with pm.Model(coords={"colour": ["red", "green", "blue"]}) as model:
+        share = pm.Dirichlet("share", np.array([1.0, 2.0, 3.0]), dims="colour")
+        pm.Multinomial("seen", n=60, p=share, observed=np.array([10, 20, 30]))
+    return model
+
+
+OTHERS = {"discrete": _discrete, "imputed": _imputed, "no data": _no_data, "simplex": _simplex}
+_SHORT = wb.Settings(draws=200, tune=200, prior_draws=100, replicates=100)
+_MADE = {}
+
+
+def _study(name):
+    if name in FILES:
+        return studies.study(name)
+    if name == "eight schools":
+        return studies.eight_schools()
+    if name not in _MADE:
+        _MADE[name] = wb.Study(OTHERS[name](), seed=1, settings=_SHORT)
+    return _MADE[name]
+
+
+def _check_result(answer):
+    assert isinstance(answer, Result)
+    assert isinstance(answer.table(), pd.DataFrame)
+    assert len(answer.table())
+    assert answer.title in repr(answer)
+    assert "<table" in answer._repr_html_()
+    assert all(check.code in CATALOGUE for check in answer.checks)
+    assert all(check.fix for check in answer.checks if check.status == "failed")
+    again = result_from_json(answer.to_json())
+    assert type(again) is type(answer)
+    assert again.to_json() == answer.to_json()
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("name", [*FILES, "eight schools", *OTHERS])
+def test_every_question_is_answered_whole_or_refused_with_a_remedy(name, question):
+    study = _study(name)
+    try:
+        answer = QUESTIONS[question](study)
+    except wb.RefusalError as error:
+        assert error.what
+        assert error.where
+        assert error.fix
+        return
+    if question in TREES:
+        assert isinstance(answer, xr.DataTree)
+        assert all(np.all(np.isfinite(v.values)) for v in answer["prior" if "prior" in question else "posterior"].values())
+    else:
+        _check_result(answer)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("name", FILES)
+def test_model_files_refuse_nothing(name, question):
+    assert QUESTIONS[question](_study(name)) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "reason"),
+    [
+        ("eight schools", "likelihood.maximum", "latent"),
+        ("eight schools", "posterior.mode", "latent"),
+        ("eight schools", "posterior.grid", "dimensions"),
+        ("discrete", "likelihood.maximum", "discrete"),
+        ("discrete", "evidence.estimate", "discrete"),
+        ("discrete", "posterior.laplace", "discrete"),
+        ("imputed", "likelihood.maximum", "latent"),
+        ("no data", "likelihood.maximum", "no data"),
+        ("no data", "evidence.estimate", "no data"),
+        ("no data", "posterior.predictive", "no data"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(name, question, reason):
+    with pytest.raises(wb.RefusalError, match=reason):
+        QUESTIONS[question](_study(name))
+
+
+@pytest.mark.parametrize("name", [*FILES, "eight schools", *OTHERS])
+def test_answers_hold_every_question_of_the_report(name):
+    found = _study(name).answers()
+    assert set(found) == set(QUESTIONS) - set(TREES)
+    for answer in found.values():
+        assert isinstance(answer, Result)
+        if isinstance(answer, Refusal):
+            assert answer.fix
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_same_seed_gives_the_same_answers(name):
+    first = studies.study(name)
+    second = wb.load(studies.MODELS / f"{name}.py", seed=1)
+    # Another order of questions: seeds belong to questions, not to their order.
+    bridge = second.evidence.bridge()
+    assert bridge.to_json() == first.evidence.bridge().to_json()
+    assert second.posterior.predictive().to_json() == first.posterior.predictive().to_json()
