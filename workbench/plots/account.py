@@ -1,7 +1,7 @@
 """The account of information as pictures: where the evidence comes from, and what the data taught about what.
 
-    log p(y) = log p(y | theta-hat)      + log Occam factor
-    log p(y) = E_post[log p(y | theta)]  - KL(posterior || prior)
+log p(y) = log p(y | theta-hat)      + log Occam factor
+log p(y) = E_post[log p(y | theta)]  - KL(posterior || prior)
 """
 
 from __future__ import annotations
@@ -86,7 +86,17 @@ def plot_account(information: Information) -> Figure:
             axes.plot([value, value], [top + 0.35, top - 1.35], color=FAINT, linewidth=1, zorder=0)
             axes.plot([value], [top], "D", color=LIKELIHOOD, markersize=7)
             axes.annotate(f"{value:.2f}", (value, top), (8, 0), textcoords="offset points", va="center")
-            axes.barh(top - 1.0, change, left=value, height=0.62, color=LOSS, edgecolor=INK, linewidth=0.6, hatch="///", alpha=0.75)
+            axes.barh(
+                top - 1.0,
+                change,
+                left=value,
+                height=0.62,
+                color=LOSS,
+                edgecolor=INK,
+                linewidth=0.6,
+                hatch="///",
+                alpha=0.75,
+            )
             axes.annotate(f"{change:+.2f}", (value, top - 1.0), (8, 0), textcoords="offset points", va="center")
             ticks += [top, top - 1.0]
             names += [start, f"- {step}" if step.startswith("KL") else step]
@@ -131,9 +141,14 @@ def plot_taught(information: Information) -> Figure:
             axes.barh(-position, value, height=0.6, color=POSTERIOR, alpha=0.9 if position == 0 else 0.45)
             if np.isfinite(error):
                 axes.plot([value - error, value + error], [-position] * 2, color=INK, linewidth=1.2)
-            text = f"{value:.2f}" if not np.isfinite(error) else f"{value:.2f} ± {error:.2f}"
-            axes.annotate(text, (value + (error if np.isfinite(error) else 0), -position), (6, 0),
-                          textcoords="offset points", va="center")  # fmt: skip
+            text = f"{value:.2f} ± {error:.2f}" if error >= 0.005 else f"{value:.2f}"  # NaN compares false
+            axes.annotate(
+                text,
+                (value + (error if np.isfinite(error) else 0), -position),
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+            )
         axes.set_yticks([-i for i in range(len(rows))], [name for name, _, _ in rows])
         axes.set_xlim(0, 1.2 * widest)
         _frame(axes, "bits")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -46,8 +46,9 @@ def plot_traces(scalars: Sequence[Scalar], diverging: np.ndarray | None = None) 
         visuals={"trace": {"alpha": 0.6, "width": 0.5, "rasterized": True}},
     )
     _unify(figure)
-    for axes in figure.axes[-columns:]:
-        axes.set_xlabel("draw", fontsize=8.5)
+    for axes in figure.axes:
+        if axes.get_xlabel():
+            axes.set_xlabel("draw")
     return figure
 
 
@@ -112,8 +113,8 @@ def plot_intervals(scalars: Sequence[Scalar], level: float) -> Figure:
     figure = arviz_figure(
         plot_forest,
         tree,
-        width=WIDTH * 0.75,
-        height=0.7 + 0.24 * len(scalars),
+        width=WIDTH / 2,
+        height=0.6 + 0.22 * len(scalars),
         labeller=labeller,
         combined=True,
         ci_kind="eti",
@@ -121,6 +122,10 @@ def plot_intervals(scalars: Sequence[Scalar], level: float) -> Figure:
         point_estimate="mean",
         visuals={"trunk": {"color": POSTERIOR}, "twig": {"color": POSTERIOR}, "point_estimate": {"color": INK}},
     )
+    _unify(figure)
+    for axes in figure.axes:
+        axes.set_xlabel("")
+    figure.axes[-1].set_xlabel("in the units of the model")
     return figure
 
 
@@ -136,7 +141,7 @@ def _tree(scalars: Sequence[Scalar], diverging: np.ndarray | None = None) -> tup
     groups = {"posterior": xr.Dataset({n: (("chain", "draw"), s.draws) for n, s in names.items()}, coords=coords)}
     if diverging is not None and diverging.shape == (chains, count):
         groups["sample_stats"] = xr.Dataset({"diverging": (("chain", "draw"), diverging)}, coords=coords)
-    shown = {name: safe(scalar.label, 24) for name, scalar in names.items()}
+    shown: dict[Hashable, Hashable] = {name: safe(scalar.label, 24) for name, scalar in names.items()}
     return xr.DataTree.from_dict(groups), MapLabeller(var_name_map=shown)
 
 

@@ -20,7 +20,7 @@ _BARS = 60  # counts up to this many different values have a bar each
 _FEW = 25  # observations that have an interval each
 
 
-def plot_replicates(name: str, observed: NDArray, replicates: NDArray) -> tuple[Figure, str]:
+def plot_replicates(name: str, observed: NDArray, replicates: NDArray, level: float = 0.95) -> tuple[Figure, str]:
     """Observed and replicated data of one variable.
 
     Parameters
@@ -28,6 +28,8 @@ def plot_replicates(name: str, observed: NDArray, replicates: NDArray) -> tuple[
     name : str
     observed : ndarray, shape (*observations)
     replicates : ndarray, shape (m, *observations)
+    level : float
+        Probability of intervals, where there are any.
 
     Returns
     -------
@@ -48,19 +50,33 @@ def plot_replicates(name: str, observed: NDArray, replicates: NDArray) -> tuple[
     size = {"width": 4.4, "height": 2.9}
     labelled = {"title": False}
     if few:
-        figure = arviz_figure(azp.plot_ppc_rootogram, _tree(y.astype(int), simulated.astype(int)), visuals=labelled,
-                              **size)  # fmt: skip
-        reading = "How often each count occurs: dots in the data, intervals in the replicated data sets."
+        figure = arviz_figure(
+            azp.plot_ppc_rootogram, _tree(y.astype(int), simulated.astype(int)), visuals=labelled, ci_prob=level, **size
+        )
+        reading = (
+            f"How often each count occurs: dots in the data, {100 * level:g}% intervals in the replicated data sets."
+        )
     elif y.size <= _FEW:
-        figure = arviz_figure(azp.plot_ppc_interval, _tree(y, simulated), **size)
+        figure = arviz_figure(azp.plot_ppc_interval, _tree(y, simulated), ci_kind="eti", ci_probs=(0.5, level), **size)
         figure.axes[0].set_xlabel("observation")
-        reading = "Each observation (black) on the interval of its replicates: thick holds 50%, thin 94% of them."
+        reading = (
+            f"Each observation (black) on equal-tailed intervals of its replicates: thick 50%, thin {100 * level:g}%."
+        )
     else:
         lines = simulated[np.linspace(0, len(simulated) - 1, min(_LINES, len(simulated))).astype(int)]
         kind = "ecdf" if discrete else "kde"
-        figure = arviz_figure(azp.plot_ppc_dist, _tree(y, lines), kind=kind, num_samples=len(lines), visuals={
-            **labelled, "predictive_dist": {"color": POSTERIOR, "alpha": 0.25, "width": 0.6},
-            "observed_dist": {"color": INK, "width": 1.6}}, **size)  # fmt: skip
+        figure = arviz_figure(
+            azp.plot_ppc_dist,
+            _tree(y, lines),
+            kind=kind,
+            num_samples=len(lines),
+            visuals={
+                **labelled,
+                "predictive_dist": {"color": POSTERIOR, "alpha": 0.25, "width": 0.6},
+                "observed_dist": {"color": INK, "width": 1.6},
+            },
+            **size,
+        )
         shape = "Distribution function" if discrete else "Density"
         reading = f"{shape} of the data (black) and of {len(lines)} replicated data sets (blue)."
     axes = figure.axes[0]

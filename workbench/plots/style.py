@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.figure import Figure
 
 INK, QUIET, FAINT = "#1b1f24", "#57606a", "#d0d7de"
@@ -30,7 +31,7 @@ RC: dict[str, Any] = {
     "axes.labelcolor": INK,
     "axes.labelsize": 9.0,
     "axes.linewidth": 0.8,
-    "axes.prop_cycle": matplotlib.cycler(color=CHAINS),
+    "axes.prop_cycle": cycler(color=CHAINS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 10.0,
@@ -73,7 +74,7 @@ def new_figure(width: float = WIDTH, height: float = 3.0) -> Figure:
 @contextmanager
 def styled() -> Iterator[None]:
     """The settings of matplotlib inside this block; afterwards they are as before."""
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(RC):  # type: ignore[arg-type]
         yield
 
 
@@ -133,7 +134,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def safe(text: str, limit: int = 34) -> str:
-    """A name as a figure may show it: one line, at most `limit` characters, no mathematics, nothing invisible.
+    r"""A name as a figure may show it: one line, at most `limit` characters, no mathematics, nothing invisible.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def safe(text: str, limit: int = 34) -> str:
     Examples
     --------
     >>> safe("$x$"), safe("a" * 20, limit=9)
-    ('\\\\$x\\\\$', 'aaaa…aaaa')
+    ('\\$x\\$', 'aaaa…aaaa')
     """
     visible = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" else c for c in text)
     if len(visible) > limit:

@@ -53,8 +53,11 @@ def plot_surface(surface: Surface, scalars: Mapping[str, Scalar], comparison: Co
     values = np.asarray(surface.surface, dtype=np.float64)
     shape = tuple(len(axis) for axis in surface.axes)
     if values.shape != shape or np.any(np.isnan(values)):
-        raise InputError(f"the surface has shape {values.shape} and its axes {shape}, or it holds NaN",
-                         f"{first}, {second}", "compute it again")  # fmt: skip
+        raise InputError(
+            f"the surface has shape {values.shape} and its axes {shape}, or it holds NaN",
+            f"{first}, {second}",
+            "compute it again",
+        )
     with styled():
         figure = new_figure(5.6, 4.2)
         axes = figure.add_subplot()
@@ -63,20 +66,44 @@ def plot_surface(surface: Surface, scalars: Mapping[str, Scalar], comparison: Co
                 require_drawable(scalars[label])
             x, y = (scalars[label].draws.ravel() for label in surface.pair)
             picked = np.unique(np.linspace(0, x.size - 1, _DOTS).astype(int))
-            axes.scatter(x[picked], y[picked], s=5, color=POSTERIOR, alpha=0.35, linewidths=0, rasterized=True,
-                         label="posterior draws")  # fmt: skip
+            axes.scatter(
+                x[picked],
+                y[picked],
+                s=5,
+                color=POSTERIOR,
+                alpha=0.35,
+                linewidths=0,
+                rasterized=True,
+                label="posterior draws",
+            )
         levels = sorted(-drop for drop in DROPS.values())
         names = {-drop: f"{level:.0%}" for level, drop in DROPS.items()}
-        lines = axes.contour(*surface.axes, np.maximum(values, -50.0).T, levels=levels, colors=LIKELIHOOD,
-                             linewidths=1.2, linestyles="solid")  # fmt: skip
+        lines = axes.contour(
+            *surface.axes,
+            np.maximum(values, -50.0).T,
+            levels=levels,
+            colors=LIKELIHOOD,
+            linewidths=1.2,
+            linestyles="solid",
+        )
         axes.clabel(lines, fmt=names, fontsize=8)
         axes.plot([], [], color=LIKELIHOOD, linewidth=1.2, label="likelihood regions")
         if comparison is not None and {first, second} <= set(comparison.labels):
             rows = [comparison.labels.index(label) for label in surface.pair]
-            for name, column, marker, colour in (("MLE", comparison.mle, "D", LIKELIHOOD), ("MAP", comparison.map, "^", INK)):
+            for name, column, marker, colour in (
+                ("MLE", comparison.mle, "D", LIKELIHOOD),
+                ("MAP", comparison.map, "^", INK),
+            ):
                 if np.all(np.isfinite(column[rows])):
-                    axes.plot(*([v] for v in column[rows]), marker, color=colour, markersize=7,
-                              markeredgecolor="white", linestyle="none", label=name)  # fmt: skip
+                    axes.plot(
+                        *([v] for v in column[rows]),
+                        marker,
+                        color=colour,
+                        markersize=8,
+                        markeredgecolor="white",
+                        linestyle="none",
+                        label=name,
+                    )
         axes.set_xlabel(safe(first))
         axes.set_ylabel(safe(second))
         axes.xaxis.set_major_locator(MaxNLocator(6))

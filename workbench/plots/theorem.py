@@ -4,7 +4,7 @@
 
 The three have different units, so that only their shapes can share an axis: each is divided by its own maximum. The
 likelihood is the profile likelihood, exp(l_p(theta) - max l). A second panel shows the whole range of the prior, in
-which the posterior is often only a spike. Below stand the point estimates with their intervals, named by kind and level.
+which the posterior is often only a spike. Below stand the estimates with their intervals, named by kind and level.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workbench.comparison import Comparison
     from workbench.likelihood.surface import Surface
 
+_REACH = 4.0  # interquartile ranges beyond a quartile: a Cauchy prior has no end to show
 _SURPLUS = 0.01  # nats that a profile may rise above the maximum that it is relative to
 
 
@@ -118,8 +119,11 @@ def likelihood_curve(label: str, surface: Surface | None) -> Curve | None:
     if points.shape != curve.shape or points.ndim != 1:
         raise InputError(f"the profile has {curve.size} heights at {points.size} points", label, "compute it again")
     if np.any(np.isnan(curve)) or not np.all(np.isfinite(points)) or np.max(curve) > _SURPLUS:
-        raise InputError("the profile rises above the maximum that it is relative to, or is NaN", label,
-                         "find the maximum again, from more starting points")  # fmt: skip
+        raise InputError(
+            "the profile rises above the maximum that it is relative to, or is NaN",
+            label,
+            "find the maximum again, from more starting points",
+        )
     return Curve(points, np.exp(np.minimum(curve, 0.0)))
 
 
@@ -156,11 +160,13 @@ def _limits(scalar: Scalar, comparison: Comparison | None, row: int | None) -> t
 
 
 def _whole_prior(scalar: Scalar) -> Curve | None:
-    """The prior over its own range, from its draws; the outermost two percent are left out."""
+    """The prior over its own range, from its draws, without the outermost percent and without far tails."""
     values = scalar.prior[np.isfinite(scalar.prior)]
     if values.size < 50 or np.ptp(values) == 0.0:
         return None
-    return Curve(*density(values, *np.quantile(values, (0.01, 0.99))))
+    lowest, first, third, highest = (float(q) for q in np.quantile(values, (0.01, 0.25, 0.75, 0.99)))
+    reach = _REACH * (third - first)
+    return Curve(*density(values, max(lowest, first - reach), min(highest, third + reach)))
 
 
 def _prior_curve(scalar: Scalar, whole: Curve | None, fixed: bool, limits: tuple[float, float]) -> Curve | None:
@@ -216,7 +222,7 @@ def _draw_estimates(axes: Axes, comparison: Comparison, row: int) -> None:
         (f"mean, {percent} ETI", comparison.mean, comparison.eti_lower, comparison.eti_upper, POSTERIOR, "o"),
         (f"median, {percent} HDI", comparison.median, comparison.hdi_lower, comparison.hdi_upper, POSTERIOR, "s"),
     ]
-    names = []
+    names: list[str] = []
     for name, value, lower, upper, colour, marker in lines:
         if not np.isfinite(value[row]):
             continue
@@ -225,7 +231,7 @@ def _draw_estimates(axes: Axes, comparison: Comparison, row: int) -> None:
         axes.axhline(height, color=FAINT, linewidth=0.6, zorder=0)
         if lower is not None and upper is not None and np.isfinite(lower[row]):
             axes.plot([lower[row], upper[row]], [height, height], color=colour, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([value[row]], [height], marker=marker, color=colour, markersize=5, markeredgecolor="white")
+        axes.plot([value[row]], [height], marker=marker, color=colour, markersize=7, markeredgecolor="white")
     axes.set_yticks([-i for i in range(len(names))], names, fontsize=8.0)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-len(names) + 0.4, 0.6)

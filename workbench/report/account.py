@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.plots.account import plot_account, plot_taught
 from workbench.report.content import Section, Table, anchor, answer, picture, plain
-from workbench.report.numbers import measured, nats, number, size
+from workbench.report.numbers import measured, nats, nats_error, number, size
 from workbench.report.summary import subject
 from workbench.result import Result
 
@@ -35,22 +35,43 @@ def evidence_section(answers: Mapping[str, Result]) -> Section:
     routes = {found.method: (found.log_evidence, found.std_error), **found.cross_checks}
     finest = min((error for _, error in routes.values() if np.isfinite(error) and error > 1e-4), default=1e-4)
     rows = tuple(
-        (name, nats(value, min(error, finest) if np.isfinite(error) else finest), size(error),
-         "the number quoted" if name == found.method else f"{value - found.log_evidence:+.4f}", _ROUTES.get(name, ""))
+        (
+            name,
+            nats(value, min(error, finest) if np.isfinite(error) else finest),
+            nats_error(error),
+            "the number quoted" if name == found.method else _difference(value - found.log_evidence),
+            _ROUTES.get(name, ""),
+        )
         for name, (value, error) in routes.items()
-    )  # fmt: skip
+    )
     value = found.log_evidence
     each = f", {nats(value / found.n_observations)} nats an observation" if found.n_observations else ""
     sentences = (
-        f"log p(y) = {measured(value, found.std_error) if found.std_error > 1e-4 else nats(value, found.std_error)} nats "
-        f"({nats(value / BIT)} bits; {nats(value / np.log(10))} in log10{each}): the probability (density) that the model, prior "
-        "included, gave to exactly these data. Alone it says little, since it depends on the unit of the data; the difference between "
-        "two models of the same data is the log Bayes factor.",
-        "The routes do not share their errors, so that their agreement is a check of all of them.",
+        f"log p(y) = {measured(value, found.std_error)} nats ({nats(value / BIT)} bits; {nats(value / np.log(10))} "
+        f"in log10{each}): the probability (density) that the model, prior included, gave to exactly these data. "
+        "Alone it says little, since it depends on the unit of the data; the difference between two models of the "
+        "same data is the log Bayes factor.",
+        _agreement(found),
     )
     notes = tuple(f"The route {route} was not available: {reason}." for route, reason in found.refused.items())
-    table = Table(("route", "log evidence / nats", "std_error / nats", "difference / nats", "how"), rows, "", frozenset({1, 2, 3}))
+    table = Table(
+        ("route", "log evidence / nats", "std_error / nats", "difference / nats", "how"), rows, "", frozenset({1, 2, 3})
+    )
     return Section(anchor(question), title, sentences, tables=(table,), checks=found.checks, notes=notes)
+
+
+def _agreement(found: Evidence) -> str:
+    """Whether there is a second route with an error, and what it says."""
+    others = [name for name, (_, error) in found.cross_checks.items() if np.isfinite(error)]
+    if not others:
+        return "No second route with an error of its own could be taken, so that nothing independent confirms this one."
+    same = "agree" if found.agrees else "DISAGREE"
+    routes = ", ".join([found.method, *others])
+    return f"The routes {same} ({routes}); they do not share their errors, so that each is a check of the others."
+
+
+def _difference(value: float) -> str:
+    return f"{value:+.4f}" if abs(value) >= 5e-5 else f"{value:+.0e}"
 
 
 def bridge_section(answers: Mapping[str, Result]) -> Section:
@@ -60,7 +81,11 @@ def bridge_section(answers: Mapping[str, Result]) -> Section:
     if found is None:
         return plain(question, answers[question], title)
     rows = (
-        ("log evidence", nats(found.log_evidence, found.std_error), "from draws of the posterior and of a proposal fitted to other chains"),
+        (
+            "log evidence",
+            nats(found.log_evidence, found.std_error),
+            "from draws of the posterior and of a proposal fitted to other chains",
+        ),
         ("std_error", size(found.std_error), "the largest of the next three"),
         ("delta method", size(found.delta_error), "from the spread of the weights and the effective sample sizes"),
         ("between chains", size(found.chain_error), "spread of estimates from single chains"),
@@ -68,7 +93,9 @@ def bridge_section(answers: Mapping[str, Result]) -> Section:
         ("bracket, lower", nats(found.lower, 0.01), "average under the proposal: always below"),
         ("bracket, upper", nats(found.upper, 0.01), "average under the posterior: always above"),
     )
-    sentence = f"An estimate with an error budget, from the posterior draws and {found.n_proposal} draws of the proposal."
+    sentence = (
+        f"An estimate with an error budget, from the posterior draws and {found.n_proposal} draws of the proposal."
+    )
     table = Table(("", "nats", "what it is"), rows, "", frozenset({1}))
     return Section(anchor(question), title, (sentence,), tables=(table,), checks=found.checks)
 
@@ -87,28 +114,41 @@ def information_section(answers: Mapping[str, Result]) -> Section:
     tables = [Table(("", "nats", "std_error", "bits", "what it is"), tuple(rows), "", frozenset({1, 2, 3}))]
     if found.prediction:
         scores = tuple((name, number(v, e), size(e), text) for name, (v, e, text) in found.prediction.items())
-        tables.append(Table(("", "value", "std_error", "what it is"), scores, "How well the model predicts.", frozenset({1, 2})))
+        tables.append(
+            Table(("", "value", "std_error", "what it is"), scores, "How well the model predicts.", frozenset({1, 2}))
+        )
     taught = found.entries["KL(posterior || prior)"]
     sentences = [
-        f"The data taught {measured(taught[0] / BIT, taught[1] / BIT)} bits about {subject(answers)}: to find theta in the posterior takes that many "
-        "fewer yes-or-no questions than in the prior. This is also the price of learning: the log evidence is the average fit minus it.",
-        f"The data constrain {found.dimensionality:.2f} directions of the unknowns (twice the posterior variance of the log likelihood).",
+        f"The data taught {measured(taught[0] / BIT, taught[1] / BIT)} bits about {subject(answers)}: to find theta "
+        "in the posterior takes that many fewer yes-or-no questions than in the prior. This is also the price of "
+        "learning: the log evidence is the average fit minus it.",
+        f"The data constrain {found.dimensionality:.2f} directions of the unknowns (twice the posterior variance of "
+        "the log likelihood).",
     ]
     if "log Occam factor" in found.entries:
         occam, error, _ = found.entries["log Occam factor"]
         sentences.append(
-            f"The log Occam factor, {nats(occam, error)} nats, is the price of having had to find the best θ: the prior gave a share of about "
-            f"{np.exp(occam):.2g} of its probability to values that predict as well as the MLE."
+            f"The log Occam factor, {nats(occam, error)} nats, is the price of having had to find the best θ: the "
+            f"prior gave a share of about {np.exp(occam):.2g} of its probability to values that predict as well as "
+            "the MLE."
         )
     pictures = (
-        picture(lambda: plot_account(found), "Steps from the fit down to the log evidence, in nats.",
-                "From the fit down to the log evidence, in nats. Hatched: what is paid for not having known θ beforehand."),
-        picture(lambda: plot_taught(found), "What the data taught about each variable, in bits.",
-                "What the data taught, in bits, with standard errors. The single ones need not add up to the whole: the posterior may tie "
-                "the variables together."),
-    )  # fmt: skip
-    return Section(anchor(question), title, tuple(sentences), pictures=pictures, tables=tuple(tables), checks=found.checks)
+        picture(
+            lambda: plot_account(found),
+            "Steps from the fit down to the log evidence, in nats.",
+            "From the fit down to the log evidence, in nats. Hatched: what is paid for not having known θ beforehand.",
+        ),
+        picture(
+            lambda: plot_taught(found),
+            "What the data taught about each variable, in bits.",
+            "What the data taught, in bits, with standard errors. The single ones need not add up to the whole: "
+            "the posterior may tie the variables together.",
+        ),
+    )
+    return Section(
+        anchor(question), title, tuple(sentences), pictures=pictures, tables=tuple(tables), checks=found.checks
+    )
 
 
 def _entry(name: str, value: float, error: float, text: str) -> tuple[str, ...]:
-    return name, nats(value, error), size(error) if np.isfinite(error) and error > 0 else "–", nats(value / BIT, error / BIT), text
+    return name, nats(value, error), nats_error(error) if error > 0 else "–", nats(value / BIT, error / BIT), text

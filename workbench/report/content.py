@@ -161,7 +161,9 @@ def table(frame: pd.DataFrame, heading: str = "", caption: str = "") -> Table:
     Table
     """
     numeric = frozenset(i + 1 for i, c in enumerate(frame.columns) if pd.api.types.is_numeric_dtype(frame[c]))
-    rows = tuple((str(i), *(_cell(v) for v in row)) for i, row in zip(frame.index, frame.itertuples(index=False), strict=True))
+    rows = tuple(
+        (str(i), *(_cell(v) for v in row)) for i, row in zip(frame.index, frame.itertuples(index=False), strict=True)
+    )
     return Table((heading, *(str(c) for c in frame.columns)), rows, caption, numeric)
 
 
@@ -201,7 +203,9 @@ def plain(question: str, result: Result, title: str = "") -> Section:
         return refused(question, title or question, result)
     said = {str(check) for check in result.checks}
     notes = tuple(note for note in result.notes() if note not in said)
-    return Section(anchor(question), title or result.title, tables=(table(result.table()),), checks=result.checks, notes=notes)
+    return Section(
+        anchor(question), title or result.title, tables=(table(result.table()),), checks=result.checks, notes=notes
+    )
 
 
 def answer(answers: Mapping[str, Result], question: str, kind: str) -> Any:

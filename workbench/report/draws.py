@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from workbench.check import CATALOGUE
 from workbench.plots.draws import plot_ranks, plot_traces
 from workbench.plots.predictive import plot_pit, plot_replicates
 from workbench.plots.scalars import Scalar
@@ -28,7 +27,7 @@ def draws_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar], 
     """Traces and ranks of the scalars that mix worst."""
     diagnosis: Diagnosis | None = answer(answers, "diagnosis", "Diagnosis")
     shown = slowest(scalars, diagnosis)
-    title = "The draws"
+    title = "Traces and ranks"
     if not shown:
         return Section("posterior-draws", title, notes=("There are no draws of a free variable to show.",))
     diverging = None
@@ -41,18 +40,24 @@ def draws_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar], 
         picture(
             lambda: plot_traces(shown, diverging),
             f"Traces of {names}.",
-            f"Traces: {count(chains, 'chain')} of {length} draws, laid over each other. Good chains look alike and have no trend.{marks}",
+            f"Traces: {count(chains, 'chain')} of {length} draws, laid over each other. Good chains look alike and "
+            f"have no trend.{marks}",
         ),
         picture(
             lambda: plot_ranks(shown),
             f"Rank plots of {names}.",
-            "Ranks of each chain's draws among all draws, as the difference of their distribution from the uniform one: zero if the chains "
-            "say the same. Each p is of a test that they do, and α its threshold; points that speak against it are marked. With many "
-            "panels a few small p are to be expected.",
+            "Ranks of each chain's draws among all draws, as the difference of their distribution from the uniform "
+            "one: zero if the chains say the same. Each p is of a test that they do, and α its threshold; points "
+            "that speak against it are marked. With many panels a few small p are to be expected.",
         ),
     )
-    sentences = ["Draws from the posterior by the No-U-Turn sampler, on the unconstrained scale, shown in the units of the model."]
-    total = sum(s.variable in {t.split("[")[0] for t in (diagnosis.labels if diagnosis else ())} for s in scalars.values())
+    sentences = [
+        "Draws from the posterior by the No-U-Turn sampler, on the unconstrained scale, shown in the units of the "
+        "model."
+    ]
+    total = sum(
+        s.variable in {t.split("[")[0] for t in (diagnosis.labels if diagnosis else ())} for s in scalars.values()
+    )
     if total > len(shown):
         sentences.append(f"Of {total} scalars, the {len(shown)} with the smallest effective sample size are shown.")
     return Section("posterior-draws", title, tuple(sentences), pictures=pictures)
@@ -86,18 +91,25 @@ def diagnosis_section(answers: Mapping[str, Result]) -> Section:
     if found is None:
         return plain("diagnosis", answers["diagnosis"], title)
     rows = tuple(
-        (label, f"{r:.4f}" if np.isfinite(r) else "–", *(f"{x:.0f}" if np.isfinite(x) else "–" for x in (bulk, tail)),
-         f"{ratio:.4f}" if np.isfinite(ratio) else "–")
+        (
+            label,
+            f"{r:.4f}" if np.isfinite(r) else "–",
+            *(f"{x:.0f}" if np.isfinite(x) else "–" for x in (bulk, tail)),
+            f"{ratio:.4f}" if np.isfinite(ratio) else "–",
+        )
         for label, r, bulk, tail, ratio in zip(
             found.labels, found.r_hat, found.ess_bulk, found.ess_tail, found.mcse_ratio, strict=True
         )
-    )  # fmt: skip
+    )
     caption = (
-        "R-hat (a ratio) compares the chains; ESS (a count) is how many independent draws these are worth in the centre (bulk) and in "
-        "the tails; mcse / sd is the Monte Carlo error of the mean as a share of the posterior sd."
+        "R-hat (a ratio) compares the chains; ESS (a count) is how many independent draws these are worth in the "
+        "centre (bulk) and in the tails; mcse / sd is the Monte Carlo error of the mean as a share of the posterior "
+        "sd."
     )
     table = Table(("", "R-hat", "ESS bulk", "ESS tail", "mcse / sd"), rows, caption, frozenset({1, 2, 3, 4}))
-    return Section("diagnosis", title, (f"Verdict on the draws: {found.verdict}.",), tables=(table,), checks=found.checks)
+    return Section(
+        "diagnosis", title, (f"Verdict on the draws: {found.verdict}.",), tables=(table,), checks=found.checks
+    )
 
 
 def predictive_section(answers: Mapping[str, Result]) -> Section:
@@ -107,45 +119,58 @@ def predictive_section(answers: Mapping[str, Result]) -> Section:
     if found is None:
         return plain(question, answers[question], title)
     pictures: list[Picture] = []
+    comparison = answer(answers, "comparison", "Comparison")
+    level = 0.95 if comparison is None else comparison.level
     for name in list(found.observed)[:_OBSERVED]:
-        pictures += _compared(name, found.observed[name], found.replicates.get(name, np.zeros(0)))
+        pictures += _compared(name, found.observed[name], found.replicates.get(name, np.zeros(0)), level)
     rows = tuple(
-        (name, number(float(value)), number(float(mean), float(sd)), number(float(sd), float(sd)), f"{float(p):.3f}")
+        (
+            name,
+            number(float(value), float(sd), 3),
+            number(float(mean), float(sd), 3),
+            number(float(sd), float(sd)),
+            f"{float(p):.3f}",
+        )
         for name, value, mean, sd, p in zip(
             found.quantities, found.observed_values, found.mean, found.sd, found.p_value, strict=True
         )
     )
-    caption = "p_value: Pr[T(y_rep) ≥ T(y)]; near 0 or 1 the model does not reproduce this feature. In the unit of the data (skewness: none)."
-    table = Table(("test quantity T", "data", "replicates, mean", "replicates, sd", "p_value"), rows, caption, frozenset({1, 2, 3, 4}))
+    caption = (
+        "p_value: Pr[T(y_rep) ≥ T(y)]; near 0 or 1 the model does not reproduce this feature. In the unit of the "
+        "data (skewness: none)."
+    )
+    table = Table(
+        ("test quantity T", "data", "replicates, mean", "replicates, sd", "p_value"),
+        rows,
+        caption,
+        frozenset({1, 2, 3, 4}),
+    )
     replicates = max((len(r) for r in found.replicates.values()), default=0)
     sentences = (
-        f"If the model is right, data made by it look like the data. {count(replicates, 'data set').capitalize()} were made, each from one "
-        "draw of the posterior, and set beside the real one.",
+        f"If the model is right, data made by it look like the data. {count(replicates, 'data set').capitalize()} "
+        "were made, each from one draw of the posterior, and set beside the real one.",
     )
     left = len(found.observed) - _OBSERVED
     notes = (f"{count(left, 'more observed variable').capitalize()} without figures.",) if left > 0 else ()
-    return Section(anchor(question), title, sentences, pictures=tuple(pictures), tables=(table,), checks=found.checks, notes=notes)
+    return Section(
+        anchor(question), title, sentences, pictures=tuple(pictures), tables=(table,), checks=found.checks, notes=notes
+    )
 
 
-def _compared(name: str, observed: np.ndarray, replicates: np.ndarray) -> list[Picture]:
+def _compared(name: str, observed: np.ndarray, replicates: np.ndarray, level: float) -> list[Picture]:
     """Data and replicates of one variable, and the PIT values."""
     reading = [""]
 
     def dist() -> object:
-        figure, reading[0] = plot_replicates(name, observed, replicates)
+        figure, reading[0] = plot_replicates(name, observed, replicates, level)
         return figure
 
     first = picture(dist, f"Data and replicated data of {name}.", "")  # type: ignore[arg-type]
     pit = picture(
         lambda: plot_pit(name, observed, replicates),
         f"Difference of the distribution of PIT values of {name} from the uniform distribution.",
-        f"PIT of {name}: the share of replicates below each observation, as a difference from the uniform distribution. Flat is good; a "
-        "rise then a fall (or the reverse) says that the data are shifted, spread more or spread less than the model expects. The p is of "
-        "a test of uniformity, α its threshold.",
+        f"PIT of {name}: where each observation falls among its replicates, as a difference from the uniform "
+        "distribution. Flat is good; one arch means shifted data, a wave data that spread more (or less) than the "
+        "model expects. p is of a test of uniformity, α its threshold.",
     )
     return [Picture(first.source, first.alt, f"{name}. {reading[0]}", first.missing), pit]
-
-
-def check_meaning(code: str) -> str:
-    """What a check looks at, in one sentence of the catalogue."""
-    return CATALOGUE.get(code, "")

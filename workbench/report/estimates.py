@@ -1,4 +1,4 @@
-"""Sections on point estimates: the comparison, the maximum of the likelihood, its surface, the MAP, Laplace, the grid."""
+"""Sections on estimates: the comparison, the MLE, the likelihood around it, the MAP, Laplace, the grid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from workbench.plots.scalars import Scalar
 from workbench.plots.surface import DROPS, plot_surface
-from workbench.report.content import Section, Table, answer, anchor, picture, plain
-from workbench.report.numbers import interval, measured, nats, number, size
+from workbench.report.content import Picture, Section, Table, anchor, answer, picture, plain
+from workbench.report.numbers import count, interval, measured, nats, number, size
 from workbench.result import Result
 
 if TYPE_CHECKING:
@@ -35,32 +35,48 @@ def comparison_section(answers: Mapping[str, Result]) -> Section:
     if found is None:
         return plain("comparison", answers["comparison"], TITLES["comparison"])
     percent = f"{100 * found.level:g}%"
-    columns = ("", "MLE ± std_error", f"{percent} Wald", "MAP", "posterior mean", "mcse", "sd", "median",
-               f"{percent} ETI", f"{percent} HDI", "shift / se")  # fmt: skip
     rows = [_row(found, i) for i in range(len(found.labels))]
-    kept = [j for j in range(len(columns)) if j == 0 or any(row[j] != "–" for row in rows)]
-    table = Table(
-        tuple(columns[j] for j in kept),
-        tuple(tuple(row[j] for j in kept) for row in rows),
-        "In the units of the model. Each number has the digits that its error leaves.",
-        frozenset(range(1, len(kept))),
-    )
-    tables = [table]
+    tables = [
+        _without_empty(
+            ("", "MLE ± std_error", "MAP", "posterior mean ± mcse", "sd", "median", "shift / se"),
+            [row[:7] for row in rows],
+            "In the units of the model. Each number has the digits that its error leaves.",
+        ),
+        _without_empty(
+            ("", f"{percent} Wald", f"{percent} ETI", f"{percent} HDI"),
+            [(row[0], *row[7:]) for row in rows],
+            f"Intervals, each at {percent}: Wald for the MLE, equal-tailed and highest-density for the posterior.",
+        ),
+    ]
+    notes: tuple[str, ...] = ()
     if len(set(found.reasons)) > 1 or len(found.labels) == 1:
-        tables.append(Table(("", "why they differ, or that they agree"), tuple(zip(found.labels, found.reasons, strict=True))))
-        notes: tuple[str, ...] = ()
+        reasons = tuple(zip(found.labels, found.reasons, strict=True))
+        tables.append(Table(("", "why they differ, or that they agree"), reasons))
     else:
         notes = tuple(f"For all scalars: {reason}." for reason in sorted(set(found.reasons)))
     notes += tuple(f"No {column}: {reason}." for column, reason in found.refused.items())
     sentences = (
-        "Three answers from one model. The MLE is where the likelihood is highest: data alone, no prior. The MAP is where "
-        "prior times likelihood is highest; it moves when a parameter is written on another scale. The posterior mean is an average "
-        "over everything that is still plausible.",
-        "std_error: spread of the MLE over repetitions of the experiment. sd: what is still uncertain after the data. mcse: how far "
-        f"the mean is off because the draws are finite in number. Wald, ETI and HDI intervals are at {percent}. "
-        "shift / se: from the MLE to the posterior mean, in standard errors of the MLE.",
+        "Three answers from one model. The MLE is where the likelihood is highest: data alone, no prior. The MAP is "
+        "where prior times likelihood is highest; it moves when a parameter is written on another scale. The "
+        "posterior mean is an average over everything that is still plausible.",
+        "std_error: spread of the MLE over repetitions of the experiment. sd: what is still uncertain after the "
+        "data. mcse: how far the mean is off because the draws are finite in number. Wald, ETI and HDI intervals "
+        f"are at {percent}. shift / se: from the MLE to the posterior mean, in standard errors of the MLE.",
     )
-    return Section("comparison", TITLES["comparison"], sentences, tables=tuple(tables), checks=found.checks, notes=notes)
+    return Section(
+        "comparison", TITLES["comparison"], sentences, tables=tuple(tables), checks=found.checks, notes=notes
+    )
+
+
+def _without_empty(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> Table:
+    """A table without the columns that hold nothing for this model."""
+    kept = [j for j in range(len(columns)) if j == 0 or any(row[j] != "–" for row in rows)]
+    return Table(
+        tuple(columns[j] for j in kept),
+        tuple(tuple(row[j] for j in kept) for row in rows),
+        caption,
+        frozenset(range(1, len(kept))),
+    )
 
 
 def _row(found: Comparison, i: int) -> tuple[str, ...]:
@@ -73,16 +89,17 @@ def _row(found: Comparison, i: int) -> tuple[str, ...]:
     shift = at(found.shift)
     return (
         found.labels[i],
-        measured(at(found.mle), error),
-        interval(at(found.wald_lower), at(found.wald_upper), error),
+        f"{number(at(found.mle), error, 3)} ± {number(error, error, 3)}"
+        if np.isfinite(error)
+        else number(at(found.mle)),
         number(at(found.map), sd, 3),
-        number(at(found.mean), mcse, 1),
-        size(mcse),
+        measured(at(found.mean), mcse),
         number(sd, mcse, 1),
-        number(at(found.median), 1.25 * mcse, 1),
-        interval(at(found.eti_lower), at(found.eti_upper), 3.0 * mcse),
-        interval(at(found.hdi_lower), at(found.hdi_upper), 3.0 * mcse),
+        number(at(found.median), mcse, 1),
         "–" if np.isnan(shift) else f"{shift:+.2f}",
+        interval(at(found.wald_lower), at(found.wald_upper), error, 3),
+        interval(at(found.eti_lower), at(found.eti_upper), 3.0 * mcse, 1),
+        interval(at(found.hdi_lower), at(found.hdi_upper), 3.0 * mcse, 1),
     )
 
 
@@ -93,21 +110,27 @@ def maximum_section(answers: Mapping[str, Result]) -> Section:
     if found is None:
         return plain(question, answers[question], TITLES[question])
     sentences = [
-        f"The likelihood is highest here: log p(y | θ) = {nats(found.log_likelihood)} nats, with {found.n_parameters} free "
-        f"dimensions and {found.n_observations} observations. It is the same whichever way the model is written.",
-        f"AIC {number(found.aic)} and BIC {number(found.bic)} (twice nats; lower is better, and only differences on the same data "
-        "count).",
+        f"The likelihood is highest here: log p(y | θ) = {nats(found.log_likelihood)} nats, with "
+        f"{count(found.n_parameters, 'free dimension')} and {count(found.n_observations, 'observation')}. It is the "
+        "same whichever way the model is written.",
+        f"AIC {number(found.aic)} and BIC {number(found.bic)} (twice nats; lower is better, and only differences on "
+        "the same data count).",
     ]
     if found.no_error:
         sentences.append(f"There are no standard errors: {found.no_error}.")
     return Section(
-        anchor(question), TITLES[question], tuple(sentences), tables=(_estimates(found),), checks=found.certificate.checks,
+        anchor(question),
+        TITLES[question],
+        tuple(sentences),
+        tables=(_estimates(found),),
+        checks=found.certificate.checks,
         notes=(
-            f"{found.certificate.agreeing} of {found.certificate.starts} starting points ended here; estimated distance to the "
-            f"maximum {found.certificate.edm:.1e} nats; largest gradient {found.certificate.gradient_norm:.1e} nats per unit of z; "
-            f"smallest scaled eigenvalue of the information {found.certificate.smallest_eigenvalue:.2g} (1: independent, near 0: a ridge).",
+            f"{found.certificate.agreeing} of {found.certificate.starts} starting points ended here; estimated "
+            f"distance to the maximum {found.certificate.edm:.1e} nats; largest gradient "
+            f"{found.certificate.gradient_norm:.1e} nats per unit of z; smallest scaled eigenvalue of the "
+            f"information {found.certificate.smallest_eigenvalue:.2g} (1: independent, near 0: a ridge).",
         ),
-    )  # fmt: skip
+    )
 
 
 def _estimates(found: Mode) -> Table:
@@ -118,7 +141,9 @@ def _estimates(found: Mode) -> Table:
     wald = found.interval()
     rows3 = tuple(
         (label, number(float(v), float(e), 3), size(float(e)), interval(float(low), float(high), float(e)))
-        for label, v, e, low, high in zip(found.labels, found.estimate, found.errors, wald["lower"], wald["upper"], strict=True)
+        for label, v, e, low, high in zip(
+            found.labels, found.estimate, found.errors, wald["lower"], wald["upper"], strict=True
+        )
     )
     caption = "In the units of the model. Wald interval: estimate ∓ 1.96 standard errors."
     return Table(("", found.kind, "std_error", "95% Wald"), rows3, caption, frozenset({1, 2, 3}))
@@ -131,20 +156,23 @@ def surface_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     if found is None:
         return plain(question, answers[question], TITLES[question])
     comparison = answer(answers, "comparison", "Comparison")
-    pictures = ()
+    pictures: tuple[Picture, ...] = ()
     if found.pair:
         first, second = found.pair
         drops = ", ".join(f"{drop:.2f} nats for {level:.0%}" for level, drop in DROPS.items())
-        pictures = (picture(
-            lambda: plot_surface(found, scalars, comparison),
-            f"Contours of the likelihood over {first} and {second}, with posterior draws, MLE and MAP.",
-            f"Contours of the likelihood over {first} and {second}: where it has dropped by {drops} (Wilks, two degrees of freedom). Other "
-            "parameters, if there are any, are at their best values everywhere. Dots: draws from the posterior. Where the dots fill "
-            "the contours evenly, likelihood and posterior say the same.",
-        ),)  # fmt: skip
+        pictures = (
+            picture(
+                lambda: plot_surface(found, scalars, comparison),
+                f"Contours of the likelihood over {first} and {second}, with posterior draws, MLE and MAP.",
+                f"Contours of the likelihood over {first} and {second}: where it has dropped by {drops} (Wilks, two "
+                "degrees of freedom). Other parameters, if there are any, are at their best values everywhere. Dots: "
+                "draws from the posterior. Where the dots fill the contours evenly, likelihood and posterior say the "
+                "same.",
+            ),
+        )
     sentence = (
-        "How fast the likelihood falls off on both sides of its maximum, the other parameters at their best at every point (profile "
-        "likelihood). A drop of 1.92 nats bounds the 95% interval of a likelihood-ratio test."
+        "How fast the likelihood falls off on both sides of its maximum, the other parameters at their best at "
+        "every point (profile likelihood). A drop of 1.92 nats bounds the 95% interval of a likelihood-ratio test."
     )
     frame = found.table()
     width = {label: float(np.ptp(np.asarray(frame.loc[label], dtype=float)[1:])) for label in frame.index}
@@ -152,8 +180,15 @@ def surface_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
         (str(label), *(number(float(v), 0.25 * width[label], 2) for v in frame.loc[label])) for label in frame.index
     )
     columns = ("", "maximum", "1.92 nats lower, below", "1.92 nats lower, above")
-    table = Table(columns, rows, "95% profile-likelihood interval, to the spacing of the curve, in the units of the model.", frozenset({1, 2, 3}))
-    return Section(anchor(question), TITLES[question], (sentence,), pictures=pictures, tables=(table,), checks=found.checks)
+    table = Table(
+        columns,
+        rows,
+        "95% profile-likelihood interval, to the spacing of the curve, in the units of the model.",
+        frozenset({1, 2, 3}),
+    )
+    return Section(
+        anchor(question), TITLES[question], (sentence,), pictures=pictures, tables=(table,), checks=found.checks
+    )
 
 
 def mode_section(answers: Mapping[str, Result]) -> Section:
@@ -168,8 +203,9 @@ def mode_section(answers: Mapping[str, Result]) -> Section:
         for label, v, e, z in zip(mode.labels, mode.estimate, mode.errors, found.on_z, strict=True)
     )
     sentence = (
-        "Where prior times likelihood is highest. A mode depends on the scale on which one looks: the last column is the mode of the same "
-        "posterior on the unconstrained scale z on which the sampler moves, mapped back. The likelihood has no such freedom."
+        "Where prior times likelihood is highest. A mode depends on the scale on which one looks: the last column "
+        "is the mode of the same posterior on the unconstrained scale z on which the sampler moves, mapped back. "
+        "The likelihood has no such freedom."
     )
     table = Table(("", "MAP", "std_error", "mode on z"), rows, "In the units of the model.", frozenset({1, 2, 3}))
     note = f"At the MAP: log likelihood {nats(mode.log_likelihood)} nats, log prior {nats(mode.log_prior)} nats."
@@ -187,8 +223,9 @@ def laplace_section(answers: Mapping[str, Result]) -> Section:
         for label, v, e in zip(found.labels, found.estimate, found.std_error, strict=True)
     )
     sentence = (
-        "A normal distribution at the mode on z, as wide as the curvature there. Fast and crude: its error is only known by comparing "
-        f"it with other routes. Its log integral is {nats(found.log_integral)} nats, an approximation of the log evidence."
+        "A normal distribution at the mode on z, as wide as the curvature there. Fast and crude: its error is only "
+        f"known by comparing it with other routes. Its log integral is {nats(found.log_integral)} nats, an "
+        "approximation of the log evidence."
     )
     table = Table(("", "mode on z", "approximate sd"), rows, "In the units of the model.", frozenset({1, 2}))
     return Section(anchor(question), TITLES[question], (sentence,), tables=(table,), checks=found.checks)
@@ -205,8 +242,9 @@ def grid_section(answers: Mapping[str, Result]) -> Section:
         for label, m, s in zip(found.labels, found.mean, found.sd, strict=True)
     )
     sentence = (
-        f"The posterior on {len(found.weights)} grid points, without any random draw: the reference by which draws and approximations "
-        f"are judged. Its log integral is {nats(found.log_integral, found.error)} nats, error below {found.error:.0e} nats."
+        f"The posterior on {len(found.weights)} grid points, without any random draw: the reference by which draws "
+        f"and approximations are judged. Its log integral is {nats(found.log_integral, found.error)} nats, error "
+        f"below {found.error:.0e} nats."
     )
     table = Table(("", "mean", "sd"), rows, "In the units of the model.", frozenset({1, 2}))
     return Section(anchor(question), TITLES[question], (sentence,), tables=(table,), checks=found.checks)

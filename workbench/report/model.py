@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from workbench.model.anatomy import Anatomy
 
 FIGURES = 12  # scalars that have a figure of their own
-_LINES = 40  # scalars of vectors that have a line in the figure of intervals
+_VECTORS, _LINES = 4, 40  # vectors that have a figure of intervals, and elements in it
+_SYMBOLS = 24  # letters of names that fit into the equation
 _FREE = ("parameter", "latent", "ambiguous", "discrete")
 
 
@@ -32,15 +33,22 @@ def anatomy_section(answers: Mapping[str, Result]) -> Section:
     if anatomy is None:
         return plain("anatomy", answers["anatomy"], title) if "anatomy" in answers else Section("anatomy", title)
     rows = tuple(
-        (name, v["role"], v["distribution"], " x ".join(map(str, v["shape"])) or "scalar", v["support"] or "–", v["why"] or "–")
+        (
+            name,
+            v["role"],
+            v["distribution"],
+            " x ".join(map(str, v["shape"])) or "scalar",
+            v["support"] or "–",
+            v["why"] or "–",
+        )
         for name, v in anatomy.variables.items()
     )
     tables = [Table(("variable", "role", "distribution", "shape", "support", "why this role"), rows)]
     closed = tuple((question, reason) for question, reason in anatomy.questions.items() if reason)
     sentences = [
         f"{count(anatomy.dimension, 'free dimension').capitalize()}, {count(anatomy.n_observations, 'observation')}. "
-        "A parameter has a prior that stands on fixed numbers; a latent variable is part of the story of the data and is "
-        "integrated out, never maximised."
+        "A parameter has a prior that stands on fixed numbers; a latent variable is part of the story of the data "
+        "and is integrated out, never maximised."
     ]
     if closed:
         tables.append(Table(("question", "why it cannot be asked"), closed, "What cannot be asked of this model."))
@@ -62,8 +70,9 @@ def theorem_section(answers: Mapping[str, Result]) -> Section:
     if anatomy is None:
         return Section("theorem", title, notes=("The anatomy of the model is missing.",))
     free, data = anatomy.named(*_FREE), anatomy.named("observed")
-    theta = ", ".join(free) if len(free) <= 4 else "θ"
-    y = ", ".join(data) if 0 < len(data) <= 3 else "y"
+    theta, y = ", ".join(free), ", ".join(data)
+    theta = theta if len(theta) <= _SYMBOLS else "θ"
+    y = y if 0 < len(y) <= _SYMBOLS else "y"
     terms = (
         Term(f"p({theta} | {y})", "posterior"),
         Term(f"p({y} | {theta})", "likelihood"),
@@ -76,9 +85,9 @@ def theorem_section(answers: Mapping[str, Result]) -> Section:
     factors = Table(("term", "variable", "distribution"), tuple(rows), "The factors of which the two are made.")
     names = f" Here θ stands for {listed(free, 12)}." if theta == "θ" else ""
     sentence = (
-        "The posterior is what is held about the unknowns after the data. It is the likelihood, which says how well each value "
-        "predicted the data, times the prior, which says what was held before, divided by the evidence: the likelihood "
-        f"averaged over the prior, one number.{names}"
+        "The posterior is what is held about the unknowns after the data. It is the likelihood, which says how well "
+        "each value predicted the data, times the prior, which says what was held before, divided by the evidence: "
+        f"the likelihood averaged over the prior, one number.{names}"
     )
     numbers = [found for found in (_at_the_mode(answers), _balance(answers)) if found is not None]
     return Section("theorem", title, (sentence,), theorem=terms, tables=(factors, *numbers))
@@ -86,18 +95,28 @@ def theorem_section(answers: Mapping[str, Result]) -> Section:
 
 def _at_the_mode(answers: Mapping[str, Result]) -> Table | None:
     """The theorem in logarithms at the MAP."""
-    mode, evidence = answer(answers, "posterior.mode", "PosteriorMode"), answer(answers, "evidence.estimate", "Evidence")
+    mode, evidence = (
+        answer(answers, "posterior.mode", "PosteriorMode"),
+        answer(answers, "evidence.estimate", "Evidence"),
+    )
     if mode is None or evidence is None:
         return None
     found = mode.map
     joint = found.log_likelihood + found.log_prior
-    shown = [f"{label} = {number(float(v), float(e), 3)}" for label, v, e in zip(found.labels, found.estimate, found.errors, strict=True)]
+    shown = [
+        f"{label} = {number(float(v), float(e), 3)}"
+        for label, v, e in zip(found.labels, found.estimate, found.errors, strict=True)
+    ]
     rows = (
         ("log likelihood", nats(found.log_likelihood), "log p(y | θ): how well this θ predicted the data"),
         ("+ log prior", nats(found.log_prior), "log p(θ): how probable this θ was before"),
         ("= log joint", nats(joint), "log p(y, θ)"),
         ("- log evidence", nats(-evidence.log_evidence), "log p(y), the same at every θ"),
-        ("= log posterior density", nats(joint - evidence.log_evidence), "log p(θ | y); its unit is one over that of θ"),
+        (
+            "= log posterior density",
+            nats(joint - evidence.log_evidence),
+            "log p(θ | y); its unit is one over that of θ",
+        ),
     )
     caption = f"In logarithms, in nats, at the MAP: {listed(shown, 6)}."
     return Table(("term", "nats", "what it is"), rows, caption, frozenset({1}))
@@ -115,7 +134,9 @@ def _balance(answers: Mapping[str, Result]) -> Table | None:
         ("- KL(posterior || prior)", nats(-kl[0], kl[1]), f"what the data had to teach about {subject(answers)}"),
         ("= log evidence", nats(*value[:2]), "log p(y)"),
     )
-    return Table(("term", "nats", "what it is"), rows, "In logarithms, in nats, averaged over the posterior.", frozenset({1}))
+    return Table(
+        ("term", "nats", "what it is"), rows, "In logarithms, in nats, averaged over the posterior.", frozenset({1})
+    )
 
 
 def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar], draws: xr.DataTree) -> Section:
@@ -128,19 +149,23 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     pictures = []
     for scalar in own[:FIGURES]:
         fixed = anatomy is not None and fixed_prior(anatomy, scalar.variable)
-        pictures.append(picture(
-            lambda s=scalar, f=fixed: plot_theorem(s, comparison, surface, f),  # type: ignore[misc]
-            _alt(scalar, comparison), f"{scalar.label}. {_reading(scalar, comparison)}",
-        ))  # fmt: skip
-    if vectors:
-        pictures.append(_intervals(vectors, comparison))
+        pictures.append(
+            picture(
+                lambda s=scalar, f=fixed: plot_theorem(s, comparison, surface, f),  # type: ignore[misc]
+                _alt(scalar, comparison),
+                f"{scalar.label}: {_reading(scalar, comparison)}",
+            )
+        )
+    for name in list(dict.fromkeys(s.variable for s in vectors))[:_VECTORS]:
+        pictures.append(_intervals(name, [s for s in vectors if s.variable == name], comparison))
     level = f"{100 * comparison.level:g}%" if comparison is not None else "the same"
     sentences = [
-        "Each curve is divided by its own maximum, since the three have different units: compare places and widths, not heights. "
-        "Where likelihood and posterior coincide, the data speak alone; where they part, the prior (or the shape of the "
-        "posterior) is seen at work. The panel on the right has the whole range of the prior.",
-        f"Below the curves: MLE with its {level} Wald interval (estimate ∓ a multiple of its standard error), the posterior mean "
-        f"with the {level} equal-tailed interval (ETI) and the median with the {level} highest-density interval (HDI).",
+        "Each curve is divided by its own maximum, since the three have different units: compare places and widths, "
+        "not heights. Where likelihood and posterior coincide, the data speak alone; where they part, the prior (or "
+        "the shape of the posterior) is seen at work. The panel on the right has the whole range of the prior.",
+        f"Below the curves: MLE with its {level} Wald interval (estimate ∓ a multiple of its standard error), the "
+        f"posterior mean with the {level} equal-tailed interval (ETI) and the median with the {level} "
+        "highest-density interval (HDI).",
     ]
     refusal = answers.get("likelihood.surface")
     if isinstance(refusal, Refusal):
@@ -148,8 +173,18 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     if "prior" not in draws.children:
         sentences.append("There are no draws from the prior, so its whole range is not shown.")
     left = len(own) - FIGURES
-    notes = [f"{count(left, 'more scalar').capitalize()} without a figure: {listed([s.label for s in own[FIGURES:]])}."] if left > 0 else []
-    return Section("parameters", "Prior, likelihood and posterior on one axis", tuple(sentences), pictures=tuple(pictures), notes=tuple(notes))
+    notes = (
+        [f"{count(left, 'more scalar').capitalize()} without a figure: {listed([s.label for s in own[FIGURES:]])}."]
+        if left > 0
+        else []
+    )
+    return Section(
+        "parameters",
+        "Prior, likelihood and posterior on one axis",
+        tuple(sentences),
+        pictures=tuple(pictures),
+        notes=tuple(notes),
+    )
 
 
 def choose(scalars: Mapping[str, Scalar], roles: Mapping[str, str]) -> tuple[list[Scalar], list[Scalar]]:
@@ -176,18 +211,20 @@ def fixed_prior(anatomy: Anatomy, variable: str) -> bool:
     return found is not None and found["role"] == "parameter" and "depends on" not in found["why"]
 
 
-def _intervals(vectors: list[Scalar], comparison: Comparison | None) -> Picture:
-    """The elements of vectors as intervals."""
-    shown = [s for s in vectors if np.ptp(s.draws) > 0][:_LINES]
+def _intervals(name: str, elements: list[Scalar], comparison: Comparison | None) -> Picture:
+    """The elements of a vector as intervals; those that do not vary, such as a diagonal of ones, are left out."""
+    varying = [s for s in elements if np.ptp(s.draws) != 0]
+    shown = varying[:_LINES]
     level = comparison.level if comparison is not None else 0.95
-    names = listed(list(dict.fromkeys(s.variable for s in shown)))
     caption = (
-        f"Elements of {names}. Dot: posterior mean; thick line: 50% equal-tailed interval; thin line: {100 * level:g}% "
+        f"Elements of {name}. Dot: posterior mean; thick line: 50% equal-tailed interval; thin line: {100 * level:g}% "
         "equal-tailed interval."
     )
-    if len(vectors) > len(shown):
-        caption += f" {count(len(vectors) - len(shown), 'more element').capitalize()} not drawn."
-    alt = f"Posterior intervals of {count(len(shown), 'element')} of {names}; the numbers are in the table of the comparison."
+    if len(varying) > len(shown):
+        caption += f" {count(len(varying) - len(shown), 'more element').capitalize()} not drawn."
+    alt = (
+        f"Posterior intervals of {count(len(shown), 'element')} of {name}; the table of the comparison has the numbers."
+    )
     return picture(lambda: plot_intervals(shown, level), alt, caption)
 
 

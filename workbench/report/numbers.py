@@ -60,11 +60,16 @@ def number(value: float, error: float = math.nan, digits: int = 2) -> str:
     if math.isfinite(error) and error > 0 and abs(value) < 1e9 and error > 1e-12 * abs(value):
         fixed = places(value, error, digits)
         if abs(value) >= 10.0**-6 or error >= 10.0**-6:
-            return f"{value:.{fixed}f}"
+            return _signed(f"{value:.{fixed}f}")
     if value == int(value) and abs(value) < 1e9:
         return str(int(value))
     size = math.floor(math.log10(abs(value)))
     return f"{value:.{4 - size}f}" if -4 <= size <= 4 else f"{value:.5g}"
+
+
+def _signed(text: str) -> str:
+    """A number without the sign of a zero."""
+    return text.lstrip("-") if not text.strip("-0.") else text
 
 
 def measured(value: float, error: float) -> str:
@@ -86,6 +91,8 @@ def measured(value: float, error: float) -> str:
     """
     if not math.isfinite(error) or not math.isfinite(value):
         return number(value)
+    if error < 1e-9 * abs(value):
+        return number(value, error)  # quadrature: an error that nobody could use
     return f"{number(value, error)} ± {size(error)}"
 
 
@@ -134,16 +141,38 @@ def nats(value: float, error: float = math.nan) -> str:
     if abs(value) >= 1e7:
         return f"{value:.8g}"
     wanted = 3 if not math.isfinite(error) else 4 if error <= 0 else places(value, error)
-    return f"{value:.{min(wanted, 4)}f}"
+    return _signed(f"{value:.{min(wanted, 4)}f}")
 
 
-def interval(lower: float, upper: float, error: float = math.nan) -> str:
+def nats_error(error: float) -> str:
+    """The standard error of a number of nats; far below a thousandth it is only said to be small.
+
+    Parameters
+    ----------
+    error : float
+        Nats.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> nats_error(0.0217), nats_error(2e-13), nats_error(float("nan"))
+    ('0.022', '< 0.0001', '–')
+    """
+    return "< 0.0001" if 0 < error < 1e-4 else size(error) if math.isfinite(error) else "–"
+
+
+def interval(lower: float, upper: float, error: float = math.nan, digits: int = 2) -> str:
     """An interval in brackets, with the digits that `error` leaves.
 
     Parameters
     ----------
     lower, upper, error : float
         In the same unit.
+    digits : int
+        Significant digits of the error that are kept.
 
     Returns
     -------
@@ -156,7 +185,7 @@ def interval(lower: float, upper: float, error: float = math.nan) -> str:
     """
     if math.isnan(lower) or math.isnan(upper):
         return "–"
-    return f"[{number(lower, error)}, {number(upper, error)}]"
+    return f"[{number(lower, error, digits)}, {number(upper, error, digits)}]"
 
 
 def count(n: int, thing: str) -> str:

@@ -134,13 +134,11 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
         parts.append(Part("Further questions", others))
     parts.append(Part("Behind the numbers", (provenance_section(manifest), glossary_section())))
     template = _environment().get_template("page.html")
-    return template.render(
-        summary=summary, parts=parts, symbols=SYMBOLS, catalogue=CATALOGUE, citations=citations()
-    )
+    return template.render(summary=summary, parts=parts, symbols=SYMBOLS, catalogue=CATALOGUE, citations=citations())
 
 
 def visible(value: Any) -> Any:
-    """Text without characters that are invisible or change the direction of what stands around them.
+    r"""Text without characters that are invisible or change the direction of what stands around them.
 
     Parameters
     ----------
@@ -153,7 +151,7 @@ def visible(value: Any) -> Any:
 
     Examples
     --------
-    >>> visible("a\\u202eb\\x07")
+    >>> visible("a\u202eb\x07")
     'a�b�'
     """
     if type(value) is not str:  # what the template engine has escaped already

@@ -61,6 +61,7 @@ def citations() -> str:
     try:
         from arviz_base.citations import citations as cite
 
-        return str(cite(methods=[arviz_stats.rhat, arviz_stats.ess, arviz_stats.loo])).strip()
+        text = cite(methods=[arviz_stats.rhat, arviz_stats.ess, arviz_stats.loo])  # type: ignore[func-returns-value]
+        return str(text).strip()
     except (ImportError, AttributeError, OSError, ValueError):
         return ""

@@ -11,7 +11,7 @@ import numpy as np
 from workbench.check import SEVERITY, Check, worst_status
 from workbench.errors import InputError
 from workbench.report.content import Table, anchor, answer
-from workbench.report.numbers import count, interval, listed, measured, nats, number
+from workbench.report.numbers import count, interval, listed, measured, nats, nats_error
 from workbench.result import Refusal, Result
 
 SYMBOLS = {"ok": "✓", "unknown": "?", "caution": "!", "failed": "✗"}
@@ -76,7 +76,9 @@ class Summary:
     about: str
 
 
-def summarise(answers: Mapping[str, Result], draws_shape: tuple[int, int], manifest: Mapping[str, Any], verdict: str) -> Summary:
+def summarise(
+    answers: Mapping[str, Result], draws_shape: tuple[int, int], manifest: Mapping[str, Any], verdict: str
+) -> Summary:
     """The head of the page from finished answers.
 
     Parameters
@@ -138,7 +140,9 @@ def _sentence(verdict: str, findings: tuple[Finding, ...]) -> str:
     if not findings or SEVERITY[worst] <= SEVERITY[verdict] and verdict != "ok":  # type: ignore[index]
         return _MEANINGS[verdict]
     where = listed(list(dict.fromkeys(q for finding in findings for q, _ in finding.questions)), 4)
-    return f"{_MEANINGS[verdict]} Elsewhere ({where}) there is something to read: {count(len(findings), 'finding')} below."
+    return (
+        f"{_MEANINGS[verdict]} Elsewhere ({where}) there is something to read: {count(len(findings), 'finding')} below."
+    )
 
 
 def _refusals(answers: Mapping[str, Result]) -> tuple[str, ...]:
@@ -155,19 +159,27 @@ def _cards(answers: Mapping[str, Result], shape: tuple[int, int]) -> list[Card]:
     cards = []
     evidence = answer(answers, "evidence.estimate", "Evidence")
     if evidence is not None:
-        agree = "" if not evidence.cross_checks else "; the routes agree" if evidence.agrees else "; THE ROUTES DISAGREE"
-        cards.append(Card(
-            nats(evidence.log_evidence, evidence.std_error), "nats",
-            f"log evidence, log p(y): how well prior and likelihood together predicted the data. By {evidence.method}, "
-            f"std_error {number(evidence.std_error, digits=1) if evidence.std_error > 1e-4 else 'below 0.0001'} nats{agree}.",
-        ))  # fmt: skip
+        second = any(np.isfinite(error) for _, error in evidence.cross_checks.values())
+        agree = "" if not second else "; the routes agree" if evidence.agrees else "; THE ROUTES DISAGREE"
+        cards.append(
+            Card(
+                nats(evidence.log_evidence, evidence.std_error),
+                "nats",
+                "log evidence, log p(y): how well prior and likelihood together predicted the data. By "
+                f"{evidence.method}, std_error {nats_error(evidence.std_error)} nats{agree}.",
+            )
+        )
     information = answer(answers, "information", "Information")
     if information is not None and "KL(posterior || prior)" in information.entries:
         value, error, _ = information.entries["KL(posterior || prior)"]
-        cards.append(Card(
-            measured(value / np.log(2), error / np.log(2)), "bits",
-            f"what the data taught about {subject(answers)}: KL(posterior || prior) = {measured(value, error)} nats.",
-        ))  # fmt: skip
+        cards.append(
+            Card(
+                measured(value / np.log(2), error / np.log(2)),
+                "bits",
+                f"what the data taught about {subject(answers)}: KL(posterior || prior) = {measured(value, error)} "
+                "nats.",
+            )
+        )
     diagnosis = answer(answers, "diagnosis", "Diagnosis")
     if diagnosis is not None:
         ess = np.minimum(diagnosis.ess_bulk, diagnosis.ess_tail)
@@ -199,19 +211,21 @@ def _numbers(answers: Mapping[str, Result]) -> Table | None:
     rows = []
     for i, label in enumerate(comparison.labels[:_ROWS]):
         error, sd = float(comparison.mle_error[i]) if comparison.mle_error.size else np.nan, float(comparison.sd[i])
-        rows.append((
-            label,
-            measured(float(comparison.mle[i]), error),
-            measured(float(comparison.mean[i]), sd),
-            interval(float(comparison.eti_lower[i]), float(comparison.eti_upper[i]), sd),
-        ))  # fmt: skip
+        rows.append(
+            (
+                label,
+                measured(float(comparison.mle[i]), error),
+                measured(float(comparison.mean[i]), sd),
+                interval(float(comparison.eti_lower[i]), float(comparison.eti_upper[i]), sd),
+            )
+        )
     more = len(comparison.labels) - len(rows)
     caption = "In the units of the model. ETI: equal-tailed interval of the posterior."
     if more > 0:
-        caption += f" {count(more, 'more scalar')} below.".replace(" one", " One")
+        caption += f" {count(more, 'more scalar').capitalize()} below."
     if np.all(np.isnan(comparison.mle)):
         columns.pop(1)
-        rows = [(row[0], *row[2:]) for row in rows]
+        return Table(tuple(columns), tuple((row[0], *row[2:]) for row in rows), caption, frozenset(range(1, 3)))
     return Table(tuple(columns), tuple(rows), caption, frozenset(range(1, len(columns))))
 
 
