@@ -1,0 +1,163 @@
+"""The density keeps the objective's contract, counts its observations, and refuses what has no gradient."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+
+from tests.models_zoo import EFFECT_ERRORS, EFFECTS, HEIGHTS, NAMES
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.model.density import LIKELIHOOD, PRIOR, TARGET, LogDensity
+from workbench.numerics.objective import values
+
+
+def test_terms_of_the_height_model_are_those_of_scipy(density):
+    terms = density("height").terms(np.array([[172.0, np.log(7.5)], [165.0, np.log(20.0)]]))
+    for k, (mu, sigma) in enumerate([(172.0, 7.5), (165.0, 20.0)]):
+        assert terms.log_prior["mu"][k] == pytest.approx(stats.norm.logpdf(mu, 170, 20), rel=1e-14)
+        assert terms.log_prior["sigma"][k] == pytest.approx(stats.halfnorm.logpdf(sigma, scale=20), rel=1e-14)
+        assert terms.log_jacobian["sigma"][k] == pytest.approx(np.log(sigma), rel=1e-14)
+        expected = stats.norm.logpdf(HEIGHTS, mu, sigma)
+        assert terms.log_likelihood["height"][k] == pytest.approx(expected, rel=1e-13)
+    assert list(terms.log_jacobian) == ["sigma"]
+    assert terms.potential == {}
+
+
+def test_pointwise_log_likelihood_of_eight_schools_is_that_of_scipy(density):
+    d = density("noncentred")
+    z = d.space.z({"mu": 4.0, "tau": 3.0, "eta": np.linspace(-1, 1, 8)})
+    expected = stats.norm.logpdf(EFFECTS, 4.0 + 3.0 * np.linspace(-1, 1, 8), EFFECT_ERRORS)
+    assert d.terms(z).log_likelihood["effect"][0] == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("coin", 1),
+        ("height", 40),
+        ("several", 5),
+        ("missing", 3),
+        ("mvnormal", 5),
+        ("cholesky", 6),
+        ("simplex", 1),
+        ("autoregression", 1),
+        ("coin_bias", 48),
+        ("height_as_normal", 481),
+    ],
+)
+def test_observations_are_counted_one_a_likelihood_term(density, name, count):
+    assert density(name).n_observations == count
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_objective_gives_the_same_value_bit_for_bit_and_a_gradient_of_its_own(density, points, name):
+    objective = density(name).objective(TARGET)
+    first, second = points(density(name), 2)
+    value, gradient = objective.value_and_gradient(first)
+    kept = gradient.copy()
+    objective.value_and_gradient(second)
+    assert np.array_equal(gradient, kept)
+    gradient[:] = 0.0
+    again, same = objective.value_and_gradient(first)
+    assert again == value == objective.value(first)
+    assert np.array_equal(same, kept)
+    assert objective.dimension == first.size
+
+
+def test_objectives_of_one_density_do_not_disturb_each_other(density):
+    d = density("height")
+    z = np.array([170.0, 2.0])
+    target, likelihood, prior = (d.objective(w) for w in (TARGET, LIKELIHOOD, PRIOR))
+    alone = [o.value(z) for o in (target, likelihood, prior)]
+    assert [o.value(z) for o in (target, likelihood, prior)] == alone
+    assert alone[0] == pytest.approx(alone[1] + alone[2], rel=1e-13)
+    other = d.objective(TARGET, {"height": HEIGHTS + 5.0})
+    assert other.value(z) != alone[0]
+    assert target.value(z) == alone[0]
+
+
+def test_given_data_and_weights_are_copied_so_that_later_changes_do_nothing(density):
+    data = HEIGHTS + 5.0
+    objective = density("height").objective(TARGET, {"height": data})
+    z = np.array([170.0, 2.0])
+    before = objective.value(z)
+    data += 100.0
+    assert objective.value(z) == before
+
+
+def test_points_that_are_not_contiguous_are_read_rightly(density):
+    objective = density("height").objective(TARGET)
+    points = np.array([[170.0, 165.0], [2.0, 2.5]])
+    assert values(objective, points.T).tolist() == [objective.value(points[:, 0].copy()), objective.value(points[:, 1])]
+
+
+def test_one_dimension_short_is_an_error_not_a_read_beside_the_array(density):
+    with pytest.raises(ValueError, match="broadcast"):
+        density("height").objective(TARGET).value(np.array([1.0, 2.0, 3.0]))
+
+
+def test_minus_infinity_is_a_value(density):
+    # exp(-800) rounds to a standard deviation of zero.
+    assert density("height").objective(LIKELIHOOD).value(np.array([170.0, -800.0])) == -np.inf
+
+
+def test_nan_is_an_error_that_names_the_point():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 1, 1)
+        pm.Potential("broken", pm.math.log(mu))
+    objective = LogDensity(model, {"broken": "likelihood"}).objective(TARGET)
+    assert np.isfinite(objective.value(np.array([1.0])))
+    with pytest.raises(NumericalError, match="nan at z = "):
+        objective.value(np.array([-1.0]))
+    with pytest.raises(NumericalError):
+        objective.value_and_gradient(np.array([-1.0]))
+
+
+def test_a_discrete_variable_has_terms_but_no_objective():
+    with pm.Model() as model:
+        k = pm.Bernoulli("k", 0.3)
+        mu = pm.Normal("mu", 0, 1)
+        pm.Normal("y", mu + k, 1, observed=np.array([0.2, 1.4]))
+    d = LogDensity(model)
+    z = np.array([[1.0, 0.5], [0.0, 0.5]])
+    assert sum(d.sums(z)) == pytest.approx(d.pymc_target(z), rel=1e-14)
+    assert d.terms(z).log_prior["k"] == pytest.approx(np.log([0.3, 0.7]), rel=1e-14)
+    with pytest.raises(RefusalError, match="'k' is discrete"):
+        d.objective(TARGET)
+
+
+def test_a_model_without_free_variables_is_refused():
+    with pm.Model() as model:
+        pm.Normal("y", 0, 1, observed=np.array([0.2]))
+    with pytest.raises(RefusalError, match="no free variable"):
+        LogDensity(model).objective(TARGET)
+
+
+def test_a_model_without_data_has_the_prior_as_its_target():
+    with pm.Model() as model:
+        pm.Normal("mu", 2, 3)
+    d = LogDensity(model)
+    assert d.n_observations == 0
+    assert d.objective(TARGET).value(np.array([1.0])) == pytest.approx(stats.norm.logpdf(1, 2, 3), rel=1e-14)
+
+
+@pytest.mark.parametrize("sides", [{"nothing": "prior"}, {"pull": "both"}])
+def test_potentials_that_do_not_exist_and_sides_that_are_none_are_named(sides):
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0, 1)
+        pm.Potential("pull", -(mu**2))
+    with pytest.raises(InputError) as error:
+        LogDensity(model, sides)
+    assert any(word in str(error.value) for word in (*sides, *sides.values()))
+
+
+def test_a_covariate_of_a_hundred_thousand_rows_is_an_input_and_not_part_of_the_code():
+    # Numba would print a constant into the machine code: minutes to compile, if it ends at all.
+    x = np.random.default_rng(0).normal(size=(100_000, 3))
+    with pm.Model() as model:
+        beta = pm.Normal("beta", 0, 1, shape=3)
+        pm.Normal("y", x @ beta, 1, observed=x @ np.ones(3))
+    objective = LogDensity(model).objective(LIKELIHOOD)
+    assert sum(array.size for array in objective.inputs) > x.size
+    # The residuals at beta = 1 are rounding alone; 1e5 terms of -log sqrt(2 pi).
+    assert objective.value(np.ones(3)) == pytest.approx(-0.5 * np.log(2 * np.pi) * 100_000, rel=1e-12)
