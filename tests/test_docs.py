@@ -1,4 +1,4 @@
-"""The documentation covers every question and every finding, its links lead somewhere, and it keeps to one word per idea."""
+"""The pages cover every question and every finding, their links lead somewhere, and they keep to one word per idea."""
 
 import re
 from pathlib import Path
