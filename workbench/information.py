@@ -134,7 +134,8 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
     found: dict[str, tuple[float, float, str]] = {}
     checks: list[Check] = []
     likelihood = draws["log_likelihood"].to_dataset() if "log_likelihood" in draws.children else xr.Dataset()
-    pointwise = bool(likelihood.data_vars) and all(array.ndim > 2 or n == len(likelihood.data_vars) for array in likelihood.data_vars.values())
+    arrays = list(likelihood.data_vars.values())
+    pointwise = bool(arrays) and all(array.ndim > 2 or n == len(arrays) for array in arrays)
     if pointwise and n > 1 and likelihood.sizes["draw"] >= 10:
         elpd = variance = p_loo = 0.0
         worst, limit = -np.inf, 0.7

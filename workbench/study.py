@@ -24,9 +24,11 @@ from workbench.evidence.estimate import Evidence
 from workbench.model.anatomy import Anatomy, examine
 from workbench.model.density import LogDensity, Side
 from workbench.model.load import Data, LoadedModel, load_model
+from workbench.model.mode import Mode
 from workbench.model.nuts import Progress
 from workbench.model.preflight import narrow_constants, preflight
 from workbench.point import Point, walk_through
+from workbench.posterior.mode import PosteriorMode
 from workbench.prior.draws import starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
@@ -131,20 +133,22 @@ class Study:
 
         def compute() -> comparison.Comparison:
             refused: dict[str, str] = {}
-            answers = {}
-            for column, question in (("MLE", self.likelihood.maximum), ("MAP", self.posterior.mode)):
-                try:
-                    answers[column] = question()
-                except WorkbenchError as error:
-                    refused[column] = error.what
+            mle: Mode | None = None
+            map_: PosteriorMode | None = None
+            try:
+                mle = self.likelihood.maximum()
+            except WorkbenchError as error:
+                refused["MLE"] = error.what
+            try:
+                map_ = self.posterior.mode()
+            except WorkbenchError as error:
+                refused["MAP"] = error.what
             space, posterior = self.density.space, self.posterior.draws()["posterior"]
             names = (*space.names, *space.deterministics)
             columns = [posterior[n].transpose("chain", "draw", ...).values for n in names]
             draws = np.concatenate([c.reshape(*c.shape[:2], -1).astype(np.float64) for c in columns], axis=-1)
             labels = tuple(label for n in names for label in space.labels(n))
-            return comparison.compare(
-                labels, draws, answers.get("MLE"), answers.get("MAP"), refused, self.settings.level
-            )
+            return comparison.compare(labels, draws, mle, map_, refused, self.settings.level)
 
         return self.once("comparison", compute)
 
@@ -258,7 +262,7 @@ class Study:
     @cached_property
     def log_terms(self) -> tuple[NDArray, NDArray, NDArray]:
         """Draws on z, shape (chains, draws, d); log prior on z and log likelihood at them, shape (chains, draws)."""
-        z = self.posterior.draws()["unconstrained_posterior"]["z"].values
+        z = self.posterior.draws()["unconstrained_posterior"].to_dataset()["z"].values
         log_prior, log_likelihood, log_jacobian = self.density.sums(z.reshape(-1, z.shape[-1]))
         shape = z.shape[:2]
         return z, (log_prior + log_jacobian).reshape(shape), log_likelihood.reshape(shape)

@@ -18,6 +18,7 @@ from workbench.information import BIT, Information
 from workbench.result import Refusal, Result, readable
 
 _STYLES = {"ok": "green", "unknown": "blue", "caution": "yellow", "failed": "bold red"}
+_IN_NATS = ("log_evidence", "nats")
 _IN_ORDER = ("anatomy", "comparison", "evidence.estimate", "information", "posterior.predictive", "diagnosis")
 
 
@@ -66,6 +67,19 @@ def _cell(value: Any) -> Text:
     return Text(readable(value) if isinstance(value, float) else str(value))
 
 
+def _row(frame: pd.DataFrame, position: int) -> list[Text]:
+    """One row; its estimate has the digits that the standard error beside it leaves, in nats at most five."""
+    row = frame.iloc[position]
+    cells = {name: _cell(row[name]) for name in frame.columns}
+    if "std_error" in cells:
+        estimate = str(frame.columns[0])
+        error = float(row["std_error"])
+        if estimate in _IN_NATS:
+            error = max(error, 1e-4) if math.isfinite(error) else 1e-3
+        cells[estimate] = Text(_digits(float(row[estimate]), error))
+    return list(cells.values())
+
+
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=False, width=None if Console().is_terminal else 160)
 
@@ -88,8 +102,8 @@ def show(answer: Result) -> None:
         for name in frame.columns:
             numeric = pd.api.types.is_numeric_dtype(frame[name])
             table.add_column(str(name), justify="right" if numeric else "left")
-        for label, row in zip(frame.index, frame.itertuples(index=False), strict=True):
-            table.add_row(Text(str(label)), *(_cell(value) for value in row))
+        for position, label in enumerate(frame.index):
+            table.add_row(Text(str(label)), *_row(frame, position))
         console.print(table)
     for note in answer.notes():
         status = note.split(" ", 1)[0]

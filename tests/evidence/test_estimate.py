@@ -134,3 +134,15 @@ def test_evidence_of_poisson_counts_equals_the_gamma_closed_form():
     total, n = counts.sum(), len(counts)
     truth = gammaln(1 + total) - (1 + total) * np.log(1 + n) - gammaln(counts + 1.0).sum()
     assert wb.Study(model, seed=1).evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-8)
+
+
+def test_draws_from_another_density_than_the_model_are_refused():
+    from workbench.model.density import Weights
+    from workbench.model.nuts import run_nuts
+    from workbench.posterior.draws import describe_draws
+
+    study = studies.study("height_as_normal")
+    without_jacobian = study.density.objective(Weights(jacobian=0.0))
+    drawn = run_nuts(without_jacobian, study.density.space.start, draws=50, tune=100, chains=2, seed=1)
+    with pytest.raises(wb.NumericalError, match="differs from the model's"):
+        describe_draws(study.density, drawn.z, drawn.statistics)

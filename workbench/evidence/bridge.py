@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.special import logsumexp
 
-from workbench.check import Check
+from workbench.check import Check, Status
 from workbench.errors import RefusalError
 from workbench.numerics.gaussian import Gaussian, fitted
 from workbench.numerics.objective import Objective, Vector, values
@@ -218,15 +218,16 @@ def _checks(error: float, lower: float, upper: float, by_chain: Vector, deltas: 
         checks.append(Check("bridge-error", "ok", f"standard error {error:.2g} nats"))
     width = upper - lower
     if not width < BRACKET_LIMIT:
-        status = "caution" if error < 0.05 else "failed"
+        status: Status = "caution" if error < 0.05 else "failed"
         checks.append(Check("bridge-overlap", status, f"the bracket is {width:.3g} nats wide",
                             "the posterior is far from normal on z: compare with another route"))  # fmt: skip
     else:
         checks.append(Check("bridge-overlap", "ok", f"the bracket is {width:.2g} nats wide"))
     worst = float(np.max(np.abs(by_chain) / np.maximum(deltas * np.sqrt(len(by_chain)), 1e-12)))
     if worst > 4.0 and float(np.max(np.abs(by_chain))) > 0.02:
-        checks.append(Check("bridge-chains", "failed", f"one chain is {worst:.1f} standard errors away from the others",
-                            "the chains have seen different parts of the posterior: see study.diagnosis()"))  # fmt: skip
+        message = f"one chain is {worst:.1f} standard errors away from the others"
+        remedy = "the chains have seen different parts of the posterior: see study.diagnosis()"
+        checks.append(Check("bridge-chains", "failed", message, remedy))
     else:
         checks.append(Check("bridge-chains", "ok", f"chains agree within {worst:.1f} standard errors"))
     return tuple(checks)

@@ -30,6 +30,8 @@ from workbench.model.space import Space, build_space
 from workbench.model.terms import SymbolicTerms, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
 
+_CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
+
 Side = Literal["prior", "likelihood"]
 
 
@@ -185,6 +187,13 @@ class LogDensity:
         """
         self._need_sides("split the joint density into prior and likelihood")
         points = np.atleast_2d(points)
+        size = max(1, _CHUNK // max(self.n_observations, 1))
+        parts = [self._sums(points[i : i + size]) for i in range(0, len(points), size)]
+        log_prior, log_likelihood, log_jacobian = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return log_prior, log_likelihood, log_jacobian
+
+    def _sums(self, points: NDArray[np.float64]) -> tuple[Vector, Vector, Vector]:
+        """`sums` for as many points as fit into memory at once."""
         terms, zero = self.terms(points), np.zeros(len(points))
         sides: dict[str, Vector] = {"prior": zero.copy(), "likelihood": zero.copy()}
         for array in terms.log_prior.values():

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from workbench.check import Check
+from workbench.check import Check, Status
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.density import LogDensity, Weights
 from workbench.model.space import Space
@@ -256,7 +256,7 @@ def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[
         checks.append(Check("gradient-zero", "failed", f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}",
                             "scale the data so that parameters are near 1"))  # fmt: skip
     optima = int(labels.max()) + 1
-    status = "ok" if optima == 1 else "caution"
+    status: Status = "ok" if optima == 1 else "caution"
     found = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
     checks.append(
         Check("starts-agree", status, found, "" if optima == 1 else "the model has several modes: look at each")

@@ -35,6 +35,10 @@ _STATISTICS = {
 }
 
 
+class IncompatibleSampler(NumericalError):
+    """The installed nutpie cannot be handed a compiled density; let it compile the model itself."""
+
+
 @dataclass(frozen=True)
 class NutsDraws:
     """Draws on z and the sampler's statistics.
@@ -83,10 +87,12 @@ def _around(start: NDArray[np.float64]) -> Callable[[Any], NDArray[np.float64]]:
 
 def _from_density(objective: NativeObjective, start: NDArray[np.float64]) -> Any:
     """Nutpie's compiled model around the C function of an objective."""
-    from nutpie.compile_pymc import CompiledPyMCModel
-
     d = objective.dimension
-    return CompiledPyMCModel(
+    try:
+        from nutpie.compile_pymc import CompiledPyMCModel
+    except ImportError as error:
+        raise IncompatibleSampler(f"nutpie has no CompiledPyMCModel: {error}", "nutpie") from error
+    arguments: dict[str, Any] = dict(
         _n_dim=d,
         dims={},
         _coords={},
@@ -103,6 +109,10 @@ def _from_density(objective: NativeObjective, start: NDArray[np.float64]) -> Any
         expand_func=None,
         reparameterized_names=[],
     )
+    try:
+        return CompiledPyMCModel(**arguments)
+    except TypeError as error:
+        raise IncompatibleSampler(f"nutpie's CompiledPyMCModel has changed: {error}", "nutpie") from error
 
 
 def _from_pymc(model: pm.Model, start: NDArray[np.float64]) -> Any:
@@ -151,6 +161,8 @@ def run_nuts(
     ------
     NumericalError
         If no chain finds a point with a finite density and gradient to start from.
+    IncompatibleSampler
+        If nutpie has changed so that it cannot take the compiled density; calling again with `model` still works.
     """
     import nutpie
 
@@ -198,9 +210,9 @@ def _wait(sampler: Any) -> Any:
 
 def _matrix(column: Any, d: int) -> NDArray[np.float64]:
     """A column of vectors as an array of shape ``(draws, d)``."""
-    import pyarrow as pa
+    from arro3.core import list_flatten
 
-    return np.asarray(pa.chunked_array(column).combine_chunks().flatten(), dtype=np.float64).reshape(-1, d)
+    return np.asarray(list_flatten(column).to_numpy(), dtype=np.float64).reshape(-1, d)
 
 
 def _collect(trace: Any, d: int, column: str) -> NutsDraws:

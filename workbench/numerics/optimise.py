@@ -13,6 +13,7 @@ is small too, but there is no fall.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def _quasi_newton(objective: Objective, start: Vector) -> Vector:
             return 1e300, np.zeros_like(z)  # a wall: finite, so that the line search can step back from it
         return -value, -gradient
 
-    method = "BFGS" if start.size <= _DENSE else "L-BFGS-B"
+    method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if start.size <= _DENSE else "L-BFGS-B"
     with np.errstate(all="ignore"):
         found = optimize.minimize(minus, start, jac=True, method=method, options={"maxiter": 2000})
     return found.x if np.isfinite(objective.value(found.x)) and -found.fun >= objective.value(start) else start

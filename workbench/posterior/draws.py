@@ -8,21 +8,24 @@ The result is an `xarray.DataTree` in the ArviZ schema, so that every ArviZ func
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.errors import RefusalError
+from workbench.errors import NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy
 from workbench.model.density import TARGET, LogDensity
-from workbench.model.nuts import Progress, run_nuts
+from workbench.model.nuts import IncompatibleSampler, Progress, run_nuts
+from workbench.prior.draws import quiet
 from workbench.settings import Settings
 
 # Pointwise log likelihood is kept up to this many numbers (0.8 GB); beyond it only its sum over the observations.
 _POINTWISE = 100_000_000
 _CHUNK = 4_000_000  # numbers evaluated at a time
+_SAME_TARGET = 1e-6  # relative; rounding of sums over many observations stays far below, a wrong density far above
 
 
 def _in_chunks(
@@ -38,7 +41,9 @@ def _by_chain(array: NDArray, chains: int) -> NDArray:
     return array.reshape(chains, -1, *array.shape[1:])
 
 
-def describe_draws(density: LogDensity, z: NDArray[np.float64], statistics: dict[str, NDArray]) -> xr.DataTree:
+def describe_draws(
+    density: LogDensity, z: NDArray[np.float64], statistics: dict[str, NDArray], verify: bool = True
+) -> xr.DataTree:
     """Everything the model says at draws on z, as a DataTree in the ArviZ schema.
 
     Parameters
@@ -46,23 +51,32 @@ def describe_draws(density: LogDensity, z: NDArray[np.float64], statistics: dict
     density : LogDensity
     z : ndarray, shape (chains, draws, d)
     statistics : dict of str to ndarray, shape (chains, draws)
+    verify : bool
+        Whether to hold the sampler's own log density, ``lp``, against the sum of the terms.
 
     Returns
     -------
     xarray.DataTree
+
+    Raises
+    ------
+    NumericalError
+        If the sampler drew from another density than the model's.
     """
     space, chains = density.space, len(z)
     flat = z.reshape(-1, space.dimension)
     observations = density.n_observations
     pointwise = observations * len(flat) <= _POINTWISE
 
-    def log_likelihood(points: NDArray) -> dict[str, NDArray]:
-        terms = density.terms(points).log_likelihood
-        return terms if pointwise else {n: a.reshape(len(a), -1).sum(axis=1) for n, a in terms.items()}
-
-    def log_prior(points: NDArray) -> dict[str, NDArray]:
+    def evaluate(points: NDArray) -> dict[str, NDArray]:
         terms = density.terms(points)
-        return terms.log_prior | terms.potential
+        likelihood = {n: a if pointwise else a.reshape(len(a), -1).sum(axis=1) for n, a in terms.log_likelihood.items()}
+        found = {f"prior {n}": a for n, a in (terms.log_prior | terms.potential).items()}
+        return (
+            found
+            | {f"jacobian {n}": a for n, a in terms.log_jacobian.items()}
+            | {f"likelihood {n}": a for n, a in likelihood.items()}
+        )
 
     lead = ("chain", "draw")
     coords = {"chain": np.arange(chains), "draw": np.arange(z.shape[1])}
@@ -72,16 +86,34 @@ def describe_draws(density: LogDensity, z: NDArray[np.float64], statistics: dict
         "unconstrained_posterior": xr.Dataset({"z": ((*lead, "coordinate"), z)}, coords=coords),
         "sample_stats": xr.Dataset({n: (lead, a) for n, a in statistics.items()}, coords=coords),
     }
-    if density.symbolic.log_likelihood:
-        likelihood = _in_chunks(log_likelihood, flat, observations)
-        groups["log_likelihood"] = _observed_dataset(
-            density, {n: _by_chain(a, chains) for n, a in likelihood.items()}, lead
-        ).assign_coords(coords)
+    terms = _in_chunks(evaluate, flat, max(observations, 1))
+    if verify:
+        _check_target(terms, statistics["lp"], chains)
+    likelihood = _of("likelihood ", terms, chains)
+    if likelihood:
+        groups["log_likelihood"] = _observed_dataset(density, likelihood, lead).assign_coords(coords)
         groups["observed_data"] = _observed_dataset(density, density.symbolic.observed, ())
-    prior = _in_chunks(log_prior, flat, 1)
-    groups["log_prior"] = xr.Dataset({n: (lead, _by_chain(a, chains)) for n, a in prior.items()}, coords=coords)
+    prior = _of("prior ", terms, chains)
+    groups["log_prior"] = xr.Dataset({n: (lead, a) for n, a in prior.items()}, coords=coords)
     groups["posterior"].attrs["inference_library"] = "nutpie"
     return xr.DataTree.from_dict(groups)
+
+
+def _of(kind: str, terms: dict[str, NDArray], chains: int) -> dict[str, NDArray]:
+    """The terms of one kind, by owner, with axes for chain and draw."""
+    return {name.removeprefix(kind): _by_chain(a, chains) for name, a in terms.items() if name.startswith(kind)}
+
+
+def _check_target(terms: dict[str, NDArray], reported: NDArray, chains: int) -> None:
+    """Refuse draws whose log density, as the sampler reports it, is not the one that the terms add up to."""
+    total = _by_chain(sum((a.reshape(len(a), -1).sum(axis=1) for a in terms.values()), np.zeros(1)), chains)
+    gap = np.abs(total - reported) / np.maximum(1.0, np.abs(total))
+    if not np.max(gap) < _SAME_TARGET:
+        raise NumericalError(
+            f"the sampler's log density differs from the model's by {np.max(gap):.1e} (relative)",
+            "posterior draws",
+            "the installed nutpie does not fit this version; install the versions of constraints.txt",
+        )
 
 
 def _observed_dataset(density: LogDensity, arrays: dict[str, NDArray], lead: tuple[str, ...]) -> xr.Dataset:
@@ -122,7 +154,7 @@ def draw_posterior(
     RefusalError
         If the model has no free variable.
     NumericalError
-        If no chain finds a point to start from.
+        If no chain finds a point to start from, or the sampler drew from another density than the model's.
 
     References
     ----------
@@ -132,7 +164,8 @@ def draw_posterior(
         raise RefusalError("the model has no free variable to draw", "model", "give at least one parameter a prior")
     if anatomy.named("discrete"):
         return _step_by_step(density, settings, seed)
-    found = run_nuts(
+    draw = partial(
+        run_nuts,
         density.objective(TARGET),
         density.space.start,
         draws=settings.draws,
@@ -142,13 +175,15 @@ def draw_posterior(
         target_accept=settings.target_accept,
         progress=progress,
     )
+    try:
+        found = draw()
+    except IncompatibleSampler:
+        found = draw(model=density.model)
     return describe_draws(density, found.z, found.statistics)
 
 
 def _step_by_step(density: LogDensity, settings: Settings, seed: int) -> xr.DataTree:
     """Draws of a model with discrete variables, by PyMC's own step methods."""
-    from workbench.prior.draws import quiet
-
     with quiet(), density.model:
         tree = pm.sample(
             draws=settings.draws,
@@ -163,8 +198,9 @@ def _step_by_step(density: LogDensity, settings: Settings, seed: int) -> xr.Data
     posterior = tree["posterior"]
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     stacked = {n: posterior[n].values.reshape(chains * draws, *density.space.shapes[n]) for n in density.space.names}
-    z = np.stack([density.space.z({n: a[i] for n, a in stacked.items()}) for i in range(chains * draws)])
+    z = density.space.z_of_draws(stacked)
     statistics = {n: a.values for n, a in tree["sample_stats"].items() if a.dims == ("chain", "draw")}
-    described = describe_draws(density, z.reshape(chains, draws, -1), statistics)
+    # PyMC reports the log density that each step method saw, not the one at the end of the step.
+    described = describe_draws(density, z.reshape(chains, draws, -1), statistics, verify=False)
     described["posterior"].attrs["inference_library"] = "pymc"
     return described

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import linalg
 
-from workbench.check import Check
+from workbench.check import Check, Status
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.density import TARGET, LogDensity
 from workbench.numerics.objective import Vector
@@ -108,7 +108,7 @@ def integrate_posterior(density: LogDensity, anatomy: Anatomy, laplace: Laplace)
         likelihood = float(weights @ log_likelihood)
         kl = float(weights @ (log_posterior - log_prior - log_jacobian))
         spread = float(weights @ (log_likelihood - likelihood) ** 2)
-    status = "ok" if found.converged else "failed"
+    status: Status = "ok" if found.converged else "failed"
     message = f"spacing {found.spacing:.3g} sd, {len(found.points)} points, error below {found.error:.1e} nats"
     return Grid(
         checks=(Check("grid-converged", status, message, "" if found.converged else "use draws and the bridge"),),
