@@ -1,0 +1,1 @@
+"""Side-by-side timings of Workbench against the tools that one would use instead; run as ``python -m benchmarks``."""

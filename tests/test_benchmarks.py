@@ -1,0 +1,95 @@
+"""The benchmarks run and return sane rows; how fast anything is, is never asserted."""
+
+import math
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import refit, sampling, startup, whole
+from benchmarks.cases import CASES
+from benchmarks.processes import ROOT, run
+from benchmarks.timings import Row, Side, Target, duration, table
+
+
+def row(ours, theirs, target, notes=()):
+    return Row("a", Side("mine", ours, 10.0), Side("other", theirs, 20.0), target, notes)
+
+
+def assert_sane(rows, expected):
+    assert len(rows) == expected
+    for found in rows:
+        assert len(found.ours.seconds) == len(found.theirs.seconds) == 1
+        assert all(0 < t < math.inf for t in (*found.ours.seconds, *found.theirs.seconds, found.ratio))
+        assert found.ours.peak_mib > 1
+        assert found.theirs.peak_mib > 1
+        assert found.met in (True, False)
+    assert all(found.what in table(rows) for found in rows)
+
+
+def test_the_ratio_is_the_median_of_pairs_and_not_of_medians():
+    found = row((1.0, 4.0, 9.0), (2.0, 4.0, 90.0), None)
+    assert found.ratios == [0.5, 1.0, 0.1]
+    assert found.ratio == 0.5
+    assert found.met is None
+
+
+def test_a_target_limits_the_median_and_each_repetition():
+    assert row((1.0, 1.0, 3.0), (2.0, 2.0, 2.0), Target("ratio", 0.5)).met
+    assert not row((1.0, 1.0, 3.0), (2.0, 2.0, 2.0), Target("ratio", 0.5, 1.05)).met
+    assert not row((1.1, 1.1, 1.0), (2.0, 2.0, 2.0), Target("ratio", 0.5)).met
+    assert row((0.004,), (1e-9,), Target("seconds", 0.005)).met
+    assert str(Target("ratio", 0.5, 1.05)) == "<= 0.5 x, each <= 1.05 x"
+    assert str(Target("seconds", 0.005)) == "<= 5 ms"
+
+
+def test_the_table_gives_each_note_once():
+    rows = [row((1.0,), (2.0,), None, ("said once",)), row((1.0,), (2.0,), None, ("said once", "and this"))]
+    text = table(rows)
+    assert text.count("said once") == 1
+    assert "a [1] " in text
+    assert "a [1, 2] " in text
+    assert [duration(t) for t in (1.2345, 0.1, 0.0042)] == ["1.23 s", "0.1 s", "4.2 ms"]
+
+
+def test_a_process_that_fails_is_reported_with_what_it_said():
+    with pytest.raises(RuntimeError, match="ended with 3:\nnot today"):
+        run(["-c", "import sys; print('not today', file=sys.stderr); sys.exit(3)"])
+
+
+def test_the_files_of_all_models_exist():
+    files = [path for case in CASES.values() for path in (case.file, case.table) if path]
+    assert len(files) == 5
+    assert all((ROOT / path).is_file() for path in files)
+
+
+def test_a_partial_run_is_never_written_into_the_documentation(capsys):
+    for arguments in (["startup", "--write"], ["--write", "--repetitions", "1"], ["nothing"], ["--repetitions", "0"]):
+        with pytest.raises(SystemExit):
+            program.parse(arguments)
+    assert "there is no benchmark 'nothing'" in capsys.readouterr().err
+    assert program.parse(["--write"]).write
+
+
+def test_the_machine_is_described_without_paths():
+    assert "Python 3." in program.machine()
+    assert "/" not in program.machine()
+
+
+@pytest.mark.slow
+def test_start_up_is_measured():
+    assert_sane(list(startup.measure(1)), 2)
+
+
+@pytest.mark.slow
+def test_sampling_is_measured_with_a_seen_and_with_a_new_model():
+    assert_sane(list(sampling.measure(1, ["coin_bias"], draws=50)), 4)
+
+
+@pytest.mark.slow
+def test_a_whole_process_is_measured_with_and_without_the_calls_that_mean_nothing():
+    assert_sane(list(whole.measure(1, ["eight_schools"], draws=200, states=["empty cache"])), 2)
+
+
+@pytest.mark.slow
+def test_refits_are_measured_where_a_maximum_exists():
+    assert_sane(list(refit.measure(1, ["coin_bias", "eight_schools"])), 1)
