@@ -18,6 +18,8 @@ from tests.models_zoo import COVARIATES, HEIGHTS, NAMES, OTHER_DATA, OUTCOMES, S
 from workbench.errors import InputError, RefusalError
 from workbench.model.density import JOINT, LIKELIHOOD, PRIOR, TARGET, LogDensity, Weights
 from workbench.model.preflight import preflight
+from workbench.numerics.optimise import climb
+from workbench.numerics.quadrature import integrate
 
 ADDS_UP = 1e-10  # relative; the promise of the design
 # Two orders of the same 64-bit sums; the tolerance of the promise, with room for 480 observations.
@@ -238,6 +240,20 @@ def test_a_potential_counts_on_the_side_that_it_was_given(density, points):
     assert relative(at(likelihood.objective(LIKELIHOOD), z) - pull, at(prior.objective(LIKELIHOOD), z)) < ADDS_UP
     assert relative(prior.sums(z)[0] - pull, likelihood.sums(z)[0]) < SAME
     assert relative(likelihood.sums(z)[1] - pull, prior.sums(z)[1]) < SAME
+
+
+# -- the prior is a distribution ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["coin", "height", "several", "dependent_bounds", "coin_bias", "height_as_normal"])
+def test_prior_on_z_integrates_to_one(density, name):
+    # log_prior + log_jacobian: an error in either would move the evidence by its logarithm.
+    d = density(name)
+    objective = d.objective(PRIOR)
+    top = climb(objective, d.space.start)
+    found = integrate(objective, top.z, np.linalg.cholesky(top.curvature.covariance))
+    assert found.converged
+    assert found.log_integral == pytest.approx(0.0, abs=1e-8)
 
 
 # -- sabotage: what is wrong is found ------------------------------------------------------------------------------

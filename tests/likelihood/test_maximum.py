@@ -1,0 +1,248 @@
+"""The maximum of the likelihood is the textbook's, by two routes; what does not exist is refused by name."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import optimize, special, stats
+
+from tests.models_zoo import COVARIATES, HEIGHTS, OUTCOMES, _normals
+from workbench.errors import RefusalError
+from workbench.likelihood.maximum import maximise_likelihood
+from workbench.model.anatomy import examine
+from workbench.model.density import LogDensity
+from workbench.prior.draws import starting_points
+
+
+def maximum(model, **choices):
+    d = LogDensity(model)
+    return maximise_likelihood(d, examine(d, **choices), starting_points(d, None, 4, seed=1))
+
+
+def refused(build, **choices):
+    with pm.Model() as model:
+        build()
+    with pytest.raises(RefusalError) as refusal:
+        maximum(model, **choices)
+    return refusal.value
+
+
+@pytest.fixture(scope="module")
+def fit(density, anatomy, starts):
+    return lambda name: maximise_likelihood(density(name), anatomy(name), starts(density(name)))
+
+
+def test_coin_is_heads_over_tosses_with_the_binomial_standard_error(fit):
+    mode = fit("coin")
+    assert mode.kind == "MLE"
+    assert mode.estimate == pytest.approx([0.61], rel=1e-10)
+    assert mode.errors == pytest.approx([np.sqrt(0.61 * 0.39 / 100)], rel=1e-6)
+    assert mode.log_likelihood == pytest.approx(stats.binom.logpmf(61, 100, 0.61), rel=1e-12)
+    assert mode.certificate.valid
+
+
+def test_three_hundred_thousand_tosses_are_heads_over_tosses_too(density, fit):
+    data = density("coin_bias").symbolic.observed["same_side"]
+    k, n = data.sum(), 350_757
+    p = k / n
+    mode = fit("coin_bias")
+    assert mode.estimate == pytest.approx([p], rel=1e-10)
+    assert mode.errors == pytest.approx([np.sqrt(p * (1 - p) / n)], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["height", "height_as_normal"])
+def test_height_is_the_mean_and_the_standard_deviation_with_divisor_n(density, fit, name):
+    (data,) = density(name).symbolic.observed.values()
+    mode = fit(name)
+    n, sd = data.size, data.std(ddof=0)
+    assert mode.estimate == pytest.approx([data.mean(), sd], rel=1e-8)
+    assert mode.errors == pytest.approx([sd / np.sqrt(n), sd / np.sqrt(2 * n)], rel=1e-6)
+
+
+def test_logistic_regression_agrees_with_scipy(fit):
+    def minus(beta):
+        eta = COVARIATES @ beta
+        return -np.sum(OUTCOMES * eta - np.logaddexp(0, eta)), -COVARIATES.T @ (OUTCOMES - special.expit(eta))
+
+    second = optimize.minimize(minus, np.zeros(3), jac=True, method="BFGS", options={"gtol": 1e-12})
+    p = special.expit(COVARIATES @ second.x)
+    information = COVARIATES.T @ (COVARIATES * (p * (1 - p))[:, None])
+    mode = fit("logistic")
+    assert mode.estimate == pytest.approx(second.x, rel=1e-6)
+    assert mode.log_likelihood == pytest.approx(-second.fun, rel=1e-12)
+    assert mode.covariance.values == pytest.approx(np.linalg.inv(information), rel=1e-6)
+
+
+def test_simplex_is_the_shares_of_the_counts(fit):
+    shares = np.array([10, 20, 5, 15]) / 50
+    mode = fit("simplex")
+    assert mode.estimate == pytest.approx(shares, rel=1e-8)
+    multinomial = (np.diag(shares) - np.outer(shares, shares)) / 50
+    assert mode.covariance.values == pytest.approx(multinomial, rel=1e-6, abs=1e-12)
+
+
+def test_the_prior_does_not_move_the_maximum_nor_does_the_parametrisation():
+    def model(parametrise):
+        with pm.Model() as model:
+            pm.Normal("y", pm.Normal("mu", 170, 20), parametrise(), observed=HEIGHTS)
+        return model
+
+    def by_log():
+        return pm.Deterministic("sigma", pm.math.exp(pm.Normal("log_sigma", 0, 10)))
+
+    def by_precision():
+        return pm.Deterministic("sigma", pm.Gamma("precision", 2.0, 50.0) ** -0.5)
+
+    def bounded():
+        return pm.Uniform("sigma", 0.1, 60)
+
+    for parametrise in (by_log, by_precision, bounded, lambda: pm.HalfNormal("sigma", 0.5)):
+        mode = maximum(model(parametrise))
+        position = mode.labels.index("sigma")
+        assert mode.theta["mu"].item() == pytest.approx(HEIGHTS.mean(), rel=1e-8)
+        assert mode.estimate[position] == pytest.approx(HEIGHTS.std(), rel=1e-8)
+        assert mode.errors[position] == pytest.approx(HEIGHTS.std() / np.sqrt(80), rel=1e-6)
+
+
+def test_a_flat_prior_is_no_obstacle():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Flat("mu"), 2, observed=HEIGHTS)
+    mode = maximum(model)
+    assert mode.estimate == pytest.approx([HEIGHTS.mean()], rel=1e-10)
+    assert mode.errors == pytest.approx([2 / np.sqrt(40)], rel=1e-8)
+
+
+def test_two_observed_variables_share_their_maximum(fit):
+    # Poisson(a) and Normal(a, b): the score equations solved by SciPy.
+    counts, sizes = np.array([1, 2, 3]), np.array([1.0, 2.0])
+
+    def minus(z):
+        a, b = np.exp(z)
+        return -stats.poisson.logpmf(counts, a).sum() - stats.norm.logpdf(sizes, a, b).sum()
+
+    second = optimize.minimize(minus, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-14})
+    mode = fit("several")
+    assert mode.estimate == pytest.approx(np.exp(second.x), rel=1e-6)
+    assert mode.log_likelihood == pytest.approx(-second.fun, abs=1e-10)
+
+
+# -- what has no maximum, or may not be maximised over ---------------------------------------------------------------
+
+
+def beyond_the_bound():
+    pm.Binomial("k", 10, pm.Uniform("p", 0, 0.5), observed=8)
+
+
+def at_the_bound():
+    pm.Binomial("k", 10, pm.Uniform("p", 0, 0.8), observed=8)
+
+
+def only_heads():
+    pm.Binomial("k", 10, pm.Beta("p", 1, 1), observed=10)
+
+
+def no_heads():
+    pm.Binomial("k", 1000, pm.Beta("p", 1, 1), observed=0)
+
+
+def separated():
+    b = pm.Normal("b", 0, 10, shape=2)
+    pm.Bernoulli("y", logit_p=b[0] + b[1] * np.array([-2.0, -1.0, 1.0, 2.0]), observed=np.array([0, 0, 1, 1]))
+
+
+def quasi_separated():
+    b = pm.Normal("b", 0, 10, shape=2)
+    x = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
+    pm.Bernoulli("y", logit_p=b[0] + b[1] * x, observed=np.array([0, 1, 0, 1, 1]))
+
+
+def two_intercepts():
+    a, b = pm.Normal("a", 0, 10), pm.Normal("b", 0, 10)
+    pm.Normal("y", a + b, 1, observed=_normals(50, 25))
+
+
+def unused_parameter():
+    mu = pm.Normal("mu", 0, 10)
+    pm.Normal("unused", 0, 1)
+    pm.Normal("y", mu, 1, observed=_normals(51, 10))
+
+
+def equal_observations():
+    pm.Normal("y", pm.Normal("mu", 0, 10), pm.HalfNormal("sigma", 5), observed=np.full(5, 2.0))
+
+
+def underdispersed():
+    # Variance below the mean: the negative binomial's likelihood rises towards the Poisson, alpha at infinity.
+    counts = np.array([5, 5, 6, 5, 4, 5, 5, 6, 4, 5])
+    pm.NegativeBinomial("y", pm.Exponential("mu", 0.1), pm.Exponential("alpha", 0.1), observed=counts)
+
+
+@pytest.mark.parametrize(
+    ("build", "variable"),
+    [
+        (beyond_the_bound, "p"),
+        (at_the_bound, "p"),
+        (only_heads, "p"),
+        (no_heads, "p"),
+        (separated, "b"),
+        (quasi_separated, "b"),
+        (two_intercepts, "a"),
+        (two_intercepts, "b"),
+        (unused_parameter, "unused"),
+        (equal_observations, "sigma"),
+        (underdispersed, "alpha"),
+    ],
+)
+def test_a_likelihood_without_a_maximum_is_refused_with_the_variable(build, variable):
+    error = refused(build)
+    assert "has no maximum" in error.what
+    assert variable in error.what.split("maximum: ")[1].replace(":", " ").split()
+    assert error.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("centred", "theta"), ("noncentred", "eta"), ("missing", "y_unobserved"), ("truncated", "positive")],
+)
+def test_latent_variables_are_refused_and_never_maximised_over(density, anatomy, starts, name, variable):
+    with pytest.raises(RefusalError) as refusal:
+        maximise_likelihood(density(name), anatomy(name), starts(density(name)))
+    assert refusal.value.where == variable
+    assert "latent" in refusal.value.what
+    assert "integrat" in refusal.value.fix
+
+
+def test_a_product_of_two_coefficients_is_asked_about():
+    def product():
+        w, z = pm.Normal("w", 0, 1), pm.Normal("z", 0, 1)
+        pm.Normal("y", w * z, 1, observed=np.array([1.0, 1.2]))
+
+    error = refused(product)
+    assert "ambiguous" in error.what
+    assert "parameters=" in error.fix
+    assert "latents=" in error.fix
+    decided = refused(product, parameters=["w", "z"])  # and then only the product is determined: a ridge
+    assert "has no maximum" in decided.what
+
+
+def test_mixture_labels_are_discrete_and_refused():
+    def labels():
+        k = pm.Categorical("k", p=pm.Dirichlet("w", np.ones(2)), shape=6)
+        pm.Normal("y", pm.Normal("mu", 0, 3, shape=2)[k], 1, observed=_normals(52, 6))
+
+    error = refused(labels)
+    assert error.where == "k"
+    assert "discrete" in error.what
+    assert "mixture" in error.fix
+
+
+def test_a_potential_without_a_side_is_refused():
+    def pulled():
+        mu = pm.Normal("mu", 0, 10)
+        pm.Potential("pull", -abs(mu) / 2)
+        pm.Normal("y", mu, 1, observed=np.array([4.8, 5.3]))
+
+    assert "pull" in refused(pulled).what
+
+
+def test_a_model_without_data_is_refused():
+    assert "no data" in refused(lambda: pm.Normal("mu", 0, 1)).what

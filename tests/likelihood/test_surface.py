@@ -1,0 +1,136 @@
+"""Profile curves and surfaces are the closed forms, relative to the maximum."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+
+from tests.models_zoo import HEIGHTS, _normals
+from workbench.errors import InputError, RefusalError
+from workbench.likelihood.maximum import maximise_likelihood
+from workbench.likelihood.surface import explore_surface, scalar_parameters
+from workbench.model.anatomy import examine
+from workbench.model.density import LogDensity
+
+# A climb stops within 1e-10 nats of the profile (the EDM); the maximum adds as much.
+NATS = 1e-8
+
+
+@pytest.fixture(scope="module")
+def surface(density, anatomy, starts):
+    def make(name, names=()):
+        d, a = density(name), anatomy(name)
+        return explore_surface(d, a, maximise_likelihood(d, a, starts(d)), names)
+
+    return make
+
+
+def test_coin_curve_is_the_binomial_log_likelihood_relative_to_its_maximum(surface):
+    found = surface("coin")
+    p = found.points["p"]
+    expected = stats.binom.logpmf(61, 100, p) - stats.binom.logpmf(61, 100, 0.61)
+    assert found.curves["p"] == pytest.approx(expected, abs=NATS)
+    assert found.pair == ()
+    assert found.surface.size == 0
+    assert np.all(np.diff(p) > 0)
+    assert p[0] < 0.45 < 0.75 < p[-1]
+
+
+def test_height_curves_are_the_closed_form_profiles(surface):
+    found, n = surface("height"), len(HEIGHTS)
+    sigma, s = found.points["sigma"], HEIGHTS.std()
+    expected = -n * np.log(sigma / s) - 0.5 * n * (s**2 / sigma**2 - 1)
+    assert found.curves["sigma"] == pytest.approx(expected, abs=NATS)
+    mu = found.points["mu"]
+    expected = -0.5 * n * np.log1p((mu - HEIGHTS.mean()) ** 2 / s**2)
+    assert found.curves["mu"] == pytest.approx(expected, abs=NATS)
+
+
+def test_height_surface_is_the_log_likelihood_of_the_pair(surface):
+    found = surface("height")
+    assert found.pair == ("mu", "sigma")
+    mu, sigma = (axis for axis in found.axes)
+    highest = stats.norm.logpdf(HEIGHTS, HEIGHTS.mean(), HEIGHTS.std()).sum()
+    expected = np.array([[stats.norm.logpdf(HEIGHTS, m, s).sum() - highest for s in sigma] for m in mu])
+    assert found.surface == pytest.approx(expected, abs=NATS)
+
+
+def test_names_in_another_order_turn_the_surface_around(surface):
+    straight, turned = surface("height"), surface("height", ("sigma", "mu"))
+    assert turned.pair == ("sigma", "mu")
+    assert turned.surface == pytest.approx(straight.surface.T, abs=NATS)
+    assert list(turned.curves) == ["sigma", "mu"]
+
+
+def test_surface_of_two_of_three_coefficients_is_the_profile_over_the_third(surface):
+    found = surface("logistic", ("beta[2]", "beta[0]"))
+    assert found.surface.max() == pytest.approx(0.0, abs=NATS)
+    # The best over beta[0] of the profile over the pair is the curve of beta[2]: compared at the maximum itself.
+    middle = len(found.axes[1]) // 2
+    assert np.all(
+        found.surface[:, middle] <= np.interp(found.axes[0], found.points["beta[2]"], found.curves["beta[2]"]) + NATS
+    )
+
+
+def test_table_brackets_the_maximum_where_the_curve_has_dropped_by_the_chi_square_quantile(surface):
+    row = surface("coin").table().loc["p"]
+    low, high = row["-1.92 nats below"], row["-1.92 nats above"]
+    assert row["maximum"] == pytest.approx(0.61, abs=1e-9)
+
+    def drop(p):
+        return stats.binom.logpmf(61, 100, p) - stats.binom.logpmf(61, 100, 0.61)
+
+    half = stats.chi2.ppf(0.95, 1) / 2
+    # The ends are where the drop is 1.92 nats: a tenth of a standard error off is 0.2 nats.
+    assert drop(low) == pytest.approx(-half, abs=0.01)
+    assert drop(high) == pytest.approx(-half, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("labelled", ["beta[control]", "beta[treated]", "beta[late]", "sigma"]),
+        ("simplex", []),
+        ("ordered", ["eta"]),
+        ("cholesky", []),
+        ("bounded", ["a", "b", "c"]),
+        ("zero_sum", []),
+    ],
+)
+def test_only_parameters_that_are_a_function_of_one_coordinate_have_a_curve(density, name, labels):
+    assert list(scalar_parameters(density(name))) == labels
+
+
+def test_an_interval_between_free_variables_has_no_curve_of_its_own(density):
+    # theta depends on two coordinates of z, so fixing one of them does not fix theta.
+    assert list(scalar_parameters(density("dependent_bounds"))) == ["top"]
+
+
+@pytest.mark.parametrize("names", [("nothing",), ("beta",), ("beta[0]", "beta[1]", "beta[2]")])
+def test_unknown_labels_and_more_than_two_are_refused(surface, names):
+    with pytest.raises(InputError):
+        surface("logistic", names)
+
+
+def test_a_model_without_a_scalar_parameter_is_refused(surface):
+    with pytest.raises(RefusalError, match="scalar"):
+        surface("simplex")
+
+
+def test_a_model_whose_maximum_is_refused_has_no_surface(density, anatomy, starts):
+    d = density("height")
+    mode = maximise_likelihood(d, anatomy("height"), starts(d))
+    with pytest.raises(RefusalError, match="latent"):
+        explore_surface(density("centred"), anatomy("centred"), mode)
+
+
+def test_a_parameter_with_an_upper_bound_has_the_closed_form_curve():
+    with pm.Model() as model:
+        top = pm.Truncated("top", pm.Normal.dist(0, 10), upper=5)
+        pm.Normal("y", top, 1, observed=_normals(60, 30))
+    d = LogDensity(model)
+    a = examine(d)
+    found = explore_surface(d, a, maximise_likelihood(d, a, d.space.start[None]))
+    y = _normals(60, 30)
+    expected = -15 * (found.points["top"] - y.mean()) ** 2
+    assert found.curves["top"] == pytest.approx(expected, abs=NATS)
