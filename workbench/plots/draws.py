@@ -124,8 +124,13 @@ def plot_intervals(scalars: Sequence[Scalar], level: float) -> Figure:
     )
     _unify(figure)
     for axes in figure.axes:
-        axes.set_xlabel("")
-    figure.axes[-1].set_xlabel("in the units of the model")
+        axes.margins(y=0.0)
+        axes.set_ylim(axes.get_ylim()[0] - 0.4, axes.get_ylim()[1] + 0.4)
+    names, intervals = figure.axes[0], figure.axes[-1]
+    names.set_xlabel("")
+    names.spines["bottom"].set_visible(False)
+    names.tick_params(bottom=False, labelbottom=False)
+    intervals.set_xlabel("in the units of the model")
     return figure
 
 

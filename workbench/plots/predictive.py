@@ -17,6 +17,7 @@ from workbench.plots.style import INK, POSTERIOR, arviz_figure, safe
 _LINES = 50  # replicated data sets that are drawn
 _VALUES = 5_000  # observations that are drawn
 _BARS = 60  # counts up to this many different values have a bar each
+_SIZE = {"width": 4.4, "height": 2.9}  # inches
 _FEW = 25  # observations that have an interval each
 
 
@@ -42,50 +43,54 @@ def plot_replicates(name: str, observed: NDArray, replicates: NDArray, level: fl
     InputError
         If the shapes do not fit or a value is not finite.
     """
-    import arviz_plots as azp
-
     y, simulated = _matched(name, observed, replicates)
     discrete = np.issubdtype(y.dtype, np.integer) or np.issubdtype(y.dtype, np.bool_)
-    few = np.unique(simulated).size <= _BARS if discrete else False
-    size = {"width": 4.4, "height": 2.9}
-    labelled = {"title": False}
-    if few:
-        figure = arviz_figure(
-            azp.plot_ppc_rootogram, _tree(y.astype(int), simulated.astype(int)), visuals=labelled, ci_prob=level, **size
-        )
-        reading = (
-            f"How often each count occurs: dots in the data, {100 * level:g}% intervals in the replicated data sets."
-        )
+    if discrete and np.unique(simulated).size <= _BARS:
+        figure, reading = _counts(y.astype(int), simulated.astype(int), level)
     elif y.size <= _FEW:
-        figure = arviz_figure(azp.plot_ppc_interval, _tree(y, simulated), ci_kind="eti", ci_probs=(0.5, level), **size)
+        figure, reading = _each(y, simulated, level)
         figure.axes[0].set_xlabel("observation")
-        reading = (
-            f"Each observation (black) on equal-tailed intervals of its replicates: thick 50%, thin {100 * level:g}%."
-        )
+        figure.axes[0].set_ylabel(safe(name))
+        return _plain(figure), reading
     else:
-        lines = simulated[np.linspace(0, len(simulated) - 1, min(_LINES, len(simulated))).astype(int)]
-        kind = "ecdf" if discrete else "kde"
-        figure = arviz_figure(
-            azp.plot_ppc_dist,
-            _tree(y, lines),
-            kind=kind,
-            num_samples=len(lines),
-            visuals={
-                **labelled,
-                "predictive_dist": {"color": POSTERIOR, "alpha": 0.25, "width": 0.6},
-                "observed_dist": {"color": INK, "width": 1.6},
-            },
-            **size,
-        )
-        shape = "Distribution function" if discrete else "Density"
-        reading = f"{shape} of the data (black) and of {len(lines)} replicated data sets (blue)."
-    axes = figure.axes[0]
-    if few or y.size > _FEW:
-        axes.set_xlabel(safe(name))
-    else:
-        axes.set_ylabel(safe(name))
-    _plain(figure)
-    return figure, reading
+        figure, reading = _distributions(y, simulated, "ecdf" if discrete else "kde")
+    figure.axes[0].set_xlabel(safe(name))
+    return _plain(figure), reading
+
+
+def _counts(y: NDArray, simulated: NDArray, level: float) -> tuple[Figure, str]:
+    """How often each count occurs."""
+    from arviz_plots import plot_ppc_rootogram
+
+    figure = arviz_figure(plot_ppc_rootogram, _tree(y, simulated), visuals={"title": False}, ci_prob=level, **_SIZE)
+    return (
+        figure,
+        f"How often each count occurs: dots in the data, {100 * level:g}% intervals in the replicated data sets.",
+    )
+
+
+def _each(y: NDArray, simulated: NDArray, level: float) -> tuple[Figure, str]:
+    """Each observation on the interval of its replicates."""
+    from arviz_plots import plot_ppc_interval
+
+    figure = arviz_figure(plot_ppc_interval, _tree(y, simulated), ci_kind="eti", ci_probs=(0.5, level), **_SIZE)
+    shown = f"Each observation (black) on equal-tailed intervals of its replicates: thick 50%, thin {100 * level:g}%."
+    return figure, shown
+
+
+def _distributions(y: NDArray, simulated: NDArray, kind: str) -> tuple[Figure, str]:
+    """The distribution of the data over those of some replicated data sets."""
+    from arviz_plots import plot_ppc_dist
+
+    lines = simulated[np.linspace(0, len(simulated) - 1, min(_LINES, len(simulated))).astype(int)]
+    visuals = {
+        "title": False,
+        "predictive_dist": {"color": POSTERIOR, "alpha": 0.25, "width": 0.6},
+        "observed_dist": {"color": INK, "width": 1.6},
+    }
+    figure = arviz_figure(plot_ppc_dist, _tree(y, lines), kind=kind, num_samples=len(lines), visuals=visuals, **_SIZE)
+    shape = "Density" if kind == "kde" else "Distribution function"
+    return figure, f"{shape} of the data (black) and of {len(lines)} replicated data sets (blue)."
 
 
 def plot_pit(name: str, observed: NDArray, replicates: NDArray) -> Figure:
@@ -112,8 +117,7 @@ def plot_pit(name: str, observed: NDArray, replicates: NDArray) -> Figure:
     figure = arviz_figure(plot_ppc_pit, _tree(y, simulated), width=3.5, height=2.9, visuals={"title": False})
     figure.axes[0].set_xlabel(f"PIT of {safe(name, 20)}")
     figure.axes[0].set_ylabel("difference from uniform")
-    _plain(figure)
-    return figure
+    return _plain(figure)
 
 
 def _matched(name: str, observed: NDArray, replicates: NDArray) -> tuple[NDArray, NDArray]:
@@ -138,7 +142,7 @@ def _tree(y: NDArray, simulated: NDArray) -> xr.DataTree:
     )
 
 
-def _plain(figure: Figure) -> None:
+def _plain(figure: Figure) -> Figure:
     """The text sizes of every other figure."""
     for axes in figure.axes:
         axes.xaxis.label.set_fontsize(9.0)
@@ -146,3 +150,4 @@ def _plain(figure: Figure) -> None:
         axes.tick_params(labelsize=8.0)
         for text in axes.texts:
             text.set_fontsize(8.0)
+    return figure

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.plots.account import plot_account, plot_taught
 from workbench.report.content import Section, Table, anchor, answer, picture, plain
-from workbench.report.numbers import measured, nats, nats_error, number, size
+from workbench.report.numbers import amount, nats, nats_error, number, size
 from workbench.report.summary import subject
 from workbench.result import Result
 
@@ -47,7 +47,7 @@ def evidence_section(answers: Mapping[str, Result]) -> Section:
     value = found.log_evidence
     each = f", {nats(value / found.n_observations)} nats an observation" if found.n_observations else ""
     sentences = (
-        f"log p(y) = {measured(value, found.std_error)} nats ({nats(value / BIT)} bits; {nats(value / np.log(10))} "
+        f"log p(y) = {amount(value, found.std_error)} nats ({nats(value / BIT)} bits; {nats(value / np.log(10))} "
         f"in log10{each}): the probability (density) that the model, prior included, gave to exactly these data. "
         "Alone it says little, since it depends on the unit of the data; the difference between two models of the "
         "same data is the log Bayes factor.",
@@ -119,7 +119,7 @@ def information_section(answers: Mapping[str, Result]) -> Section:
         )
     taught = found.entries["KL(posterior || prior)"]
     sentences = [
-        f"The data taught {measured(taught[0] / BIT, taught[1] / BIT)} bits about {subject(answers)}: to find theta "
+        f"The data taught {amount(taught[0] / BIT, taught[1] / BIT)} bits about {subject(answers)}: to find theta "
         "in the posterior takes that many fewer yes-or-no questions than in the prior. This is also the price of "
         "learning: the log evidence is the average fit minus it.",
         f"The data constrain {found.dimensionality:.2f} directions of the unknowns (twice the posterior variance of "

@@ -82,7 +82,9 @@ def theorem_section(answers: Mapping[str, Result]) -> Section:
     rows = [("likelihood", name, anatomy.variables[name]["distribution"]) for name in data]
     rows += [("prior", name, anatomy.variables[name]["distribution"]) for name in free]
     rows += [("potential", name, anatomy.variables[name]["why"]) for name in anatomy.named("potential")]
-    factors = Table(("term", "variable", "distribution"), tuple(rows), "The factors of which the two are made.")
+    factors = Table(
+        ("term", "variable", "distribution"), tuple(rows), "The factors of the likelihood and of the prior."
+    )
     names = f" Here θ stands for {listed(free, 12)}." if theta == "θ" else ""
     sentence = (
         "The posterior is what is held about the unknowns after the data. It is the likelihood, which says how well "
@@ -156,9 +158,28 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
                 f"{scalar.label}: {_reading(scalar, comparison)}",
             )
         )
-    for name in list(dict.fromkeys(s.variable for s in vectors))[:_VECTORS]:
+    drawn = {s.label for s in own[:FIGURES]}
+    names = [name for name in dict.fromkeys(s.variable for s in vectors)]
+    for name in [n for n in names if any(s.label not in drawn for s in vectors if s.variable == n)][:_VECTORS]:
         pictures.append(_intervals(name, [s for s in vectors if s.variable == name], comparison))
-    level = f"{100 * comparison.level:g}%" if comparison is not None else "the same"
+    left = [s.label for s in own[FIGURES:]]
+    notes = (
+        (f"{count(len(left), 'more scalar').capitalize()} without a figure of its own: {listed(left)}.",)
+        if left
+        else ()
+    )
+    return Section(
+        "parameters",
+        "Prior, likelihood and posterior on one axis",
+        tuple(_how_to_read(answers, comparison, draws)),
+        pictures=tuple(pictures),
+        notes=notes,
+    )
+
+
+def _how_to_read(answers: Mapping[str, Result], comparison: Comparison | None, draws: xr.DataTree) -> list[str]:
+    """What the figures of single scalars show, and what they lack for this model."""
+    level = f"{100 * comparison.level:g}%" if comparison is not None else "same"
     sentences = [
         "Each curve is divided by its own maximum, since the three have different units: compare places and widths, "
         "not heights. Where likelihood and posterior coincide, the data speak alone; where they part, the prior (or "
@@ -172,19 +193,7 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
         sentences.append(f"There is no likelihood curve: {refusal.what}.")
     if "prior" not in draws.children:
         sentences.append("There are no draws from the prior, so its whole range is not shown.")
-    left = len(own) - FIGURES
-    notes = (
-        [f"{count(left, 'more scalar').capitalize()} without a figure: {listed([s.label for s in own[FIGURES:]])}."]
-        if left > 0
-        else []
-    )
-    return Section(
-        "parameters",
-        "Prior, likelihood and posterior on one axis",
-        tuple(sentences),
-        pictures=tuple(pictures),
-        notes=tuple(notes),
-    )
+    return sentences
 
 
 def choose(scalars: Mapping[str, Scalar], roles: Mapping[str, str]) -> tuple[list[Scalar], list[Scalar]]:

@@ -91,8 +91,6 @@ def measured(value: float, error: float) -> str:
     """
     if not math.isfinite(error) or not math.isfinite(value):
         return number(value)
-    if error < 1e-9 * abs(value):
-        return number(value, error)  # quadrature: an error that nobody could use
     return f"{number(value, error)} ± {size(error)}"
 
 
@@ -142,6 +140,26 @@ def nats(value: float, error: float = math.nan) -> str:
         return f"{value:.8g}"
     wanted = 3 if not math.isfinite(error) else 4 if error <= 0 else places(value, error)
     return _signed(f"{value:.{min(wanted, 4)}f}")
+
+
+def amount(value: float, error: float) -> str:
+    """A number of nats or bits and its error; an error far below a thousandth is not worth its place.
+
+    Parameters
+    ----------
+    value, error : float
+        In nats, or both in bits.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> amount(6.64324, 0.021657), amount(6.64324, 2e-13)
+    ('6.643 ± 0.022', '6.6432')
+    """
+    return measured(value, error) if error >= 1e-4 else nats(value, error)
 
 
 def nats_error(error: float) -> str:

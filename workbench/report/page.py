@@ -154,9 +154,12 @@ def visible(value: Any) -> Any:
     >>> visible("a\u202eb\x07")
     'a�b�'
     """
-    if type(value) is not str:  # what the template engine has escaped already
+    if type(value) is not str or value.isprintable():  # escaped already by the template engine, or harmless
         return value
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in value)
+    kept = "\n\t"
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c)[0] == "C" and c not in kept else c for c in value
+    )
 
 
 def _environment() -> jinja2.Environment:
