@@ -111,7 +111,9 @@ def require_drawable(scalar: Scalar) -> None:
         raise InputError("all draws are equal, so there is no distribution to draw", scalar.label, "")
 
 
-def density(values: NDArray[np.float64], lower: float = -np.inf, upper: float = np.inf) -> tuple[NDArray, NDArray]:
+def density(
+    values: NDArray[np.float64], lower: float = -np.inf, upper: float = np.inf, smooth: bool = False
+) -> tuple[NDArray, NDArray]:
     """A density curve of draws by ArviZ's kernel estimate, over the part of them between two limits.
 
     Parameters
@@ -119,6 +121,8 @@ def density(values: NDArray[np.float64], lower: float = -np.inf, upper: float = 
     values : ndarray, shape (m,)
     lower, upper : float
         Draws outside do not count: one draw of a Cauchy would stretch the grid until nothing is seen.
+    smooth : bool
+        Whether the density is known to be smooth, as priors are, so that a few draws need not show as bumps.
 
     Returns
     -------
@@ -128,5 +132,5 @@ def density(values: NDArray[np.float64], lower: float = -np.inf, upper: float = 
     from arviz_stats.base import array_stats
 
     kept = values[(values >= lower) & (values <= upper)]
-    x, height, _ = array_stats.kde(kept)
+    x, height, _ = array_stats.kde(kept, bw="scott" if smooth else "experimental", bw_fct=1.25 if smooth else 1.0)
     return x, height

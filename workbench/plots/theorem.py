@@ -166,7 +166,7 @@ def _whole_prior(scalar: Scalar) -> Curve | None:
         return None
     lowest, first, third, highest = (float(q) for q in np.quantile(values, (0.01, 0.25, 0.75, 0.99)))
     reach = _REACH * (third - first)
-    return Curve(*density(values, max(lowest, first - reach), min(highest, third + reach)))
+    return Curve(*density(values, max(lowest, first - reach), min(highest, third + reach), smooth=True))
 
 
 def _prior_curve(scalar: Scalar, whole: Curve | None, fixed: bool, limits: tuple[float, float]) -> Curve | None:

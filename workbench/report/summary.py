@@ -11,7 +11,7 @@ import numpy as np
 from workbench.check import SEVERITY, Check, worst_status
 from workbench.errors import InputError
 from workbench.report.content import Table, anchor, answer
-from workbench.report.numbers import count, interval, listed, measured, nats, nats_error
+from workbench.report.numbers import amount, count, interval, listed, measured, nats, nats_error
 from workbench.result import Refusal, Result
 
 SYMBOLS = {"ok": "✓", "unknown": "?", "caution": "!", "failed": "✗"}
@@ -174,10 +174,9 @@ def _cards(answers: Mapping[str, Result], shape: tuple[int, int]) -> list[Card]:
         value, error, _ = information.entries["KL(posterior || prior)"]
         cards.append(
             Card(
-                measured(value / np.log(2), error / np.log(2)),
+                amount(value / np.log(2), error / np.log(2)),
                 "bits",
-                f"what the data taught about {subject(answers)}: KL(posterior || prior) = {measured(value, error)} "
-                "nats.",
+                f"what the data taught about {subject(answers)}: KL(posterior || prior) = {amount(value, error)} nats.",
             )
         )
     diagnosis = answer(answers, "diagnosis", "Diagnosis")
