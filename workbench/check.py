@@ -24,7 +24,7 @@ CATALOGUE: dict[str, str] = {
     # preflight: before anything is optimised or sampled
     "terms-add-up": "log prior + log likelihood + log Jacobian equals the log density that PyMC itself computes.",
     "constants-widened": "Python numbers that PyTensor narrowed to int8 or float32 were widened to float64.",
-    "start-finite": "The log density and its gradient are finite at the starting point.",
+    "start-finite": "The log density is finite at the starting point.",
     # likelihood
     "gradient-zero": "At the maximum the estimated distance to the maximum (EDM, in nats) is negligible.",
     "curvature-positive": "The observed information is positive definite: the maximum is a peak, not a ridge.",

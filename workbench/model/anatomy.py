@@ -114,6 +114,8 @@ class Anatomy(Result):
     def notes(self) -> list[str]:
         """Sizes, reasons of roles, refused questions and widened constants."""
         lines = [f"{self.dimension} free dimensions, {self.n_observations} observations"]
+        if not self.n_observations:
+            lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
         lines += [f"not available: {question}: {reason}" for question, reason in self.questions.items() if reason]
         if self.widened:

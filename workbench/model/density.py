@@ -251,8 +251,6 @@ class LogDensity:
                 self.discrete[0],
                 "sum it out of the model (a mixture instead of a label); draws work: study.posterior.draws()",
             )
-        if self.space.dimension == 0:
-            raise RefusalError("the model has no free variable", "model", "give at least one parameter a prior")
         whole = weights.prior == 1.0 and not isinstance(weights.likelihood, Mapping) and weights.likelihood == 1.0
         if not whole:
             self._need_sides("weigh prior and likelihood apart")

@@ -7,7 +7,7 @@ covariance follows by the delta method, cov(theta) = J I^-1 J' with J = dT/dz fr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,49 +15,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from workbench.check import Check, Status
 from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.model.certificate import Certificate, certify
 from workbench.model.density import LogDensity, Weights
 from workbench.model.space import Space
 from workbench.numerics.objective import Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
+from workbench.numerics.optimise import climb
 from workbench.result import Result
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Certificate(Result):
-    """Why a mode can be trusted, instead of an optimiser's word.
-
-    Attributes
-    ----------
-    edm : float
-        Estimated distance to the maximum, nats.
-    gradient_norm : float
-        Largest absolute element of the gradient on z, nats per unit of z.
-    smallest_eigenvalue : float
-        Of the information scaled to unit diagonal; at most 1, near 0 on a ridge.
-    starts, agreeing, optima : int
-        Starting points that could be climbed from, how many of them reached the best optimum, how many different
-        optima there were.
-    """
-
-    edm: float
-    gradient_norm: float
-    smallest_eigenvalue: float
-    starts: int
-    agreeing: int
-    optima: int
-    title: ClassVar[str] = "certificate of the maximum"
-
-    @property
-    def valid(self) -> bool:
-        """Whether no check failed."""
-        return all(check.status != "failed" for check in self.checks)
-
-    def table(self) -> pd.DataFrame:
-        """One row a check: code, status and what was found."""
-        rows = [(c.code, c.status, c.message) for c in self.checks]
-        return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -219,53 +183,6 @@ def jacobian(space: Space, z: Vector, scale: Vector) -> NDArray[np.float64]:
     return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
 
 
-def _describe(space: Space, direction: Vector) -> str:
-    """The free variables along a direction in z, largest share first."""
-    shares = {name: float(np.sum(direction[block] ** 2)) for name, block in space.blocks.items()}
-    named = [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0.1]
-    return " and ".join(named[:4])
-
-
-def _certify(objective: Any, space: Space, climbs: list[Climb], labels: NDArray[np.int64]) -> tuple[Certificate, str]:
-    """The checks on the best climb, and the reason for having no standard errors (empty if there is none)."""
-    best = climbs[0]
-    agreeing = int(np.sum(labels == 0))
-    falls, direction = falls_away(objective, best)
-    names = _describe(space, direction) if not falls else ""
-    reason = ""
-    checks = []
-    if not best.curvature.is_peak:
-        reason = f"flat or rising along {names}: the data do not determine it"
-        checks.append(Check("curvature-positive", "failed", f"the information is not positive definite: {reason}",
-                            "fix one of these variables, or give the model data that tell them apart"))  # fmt: skip
-    else:
-        eigenvalue = best.curvature.eigenvalues[0]
-        checks.append(Check("curvature-positive", "ok", f"smallest scaled eigenvalue {eigenvalue:.2g}"))
-    if best.curvature.is_peak and not falls:
-        reason = f"the maximum lies at the edge of the support of {names} or at infinity"
-        checks.append(Check("interior", "failed", f"no fall on one side along {names}: {reason}",
-                            "report the bound; a Wald error does not exist there"))  # fmt: skip
-    elif best.curvature.is_peak:
-        checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
-    if best.edm < EDM_TOLERANCE:
-        checks.append(
-            Check("gradient-zero", "ok", f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}")
-        )
-    elif best.curvature.is_peak:
-        reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
-        checks.append(Check("gradient-zero", "failed", f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}",
-                            "scale the data so that parameters are near 1"))  # fmt: skip
-    optima = int(labels.max()) + 1
-    status: Status = "ok" if optima == 1 else "caution"
-    found = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
-    checks.append(
-        Check("starts-agree", status, found, "" if optima == 1 else "the model has several modes: look at each")
-    )
-    smallest = float(best.curvature.eigenvalues[0])
-    certificate = Certificate(tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima)
-    return certificate, reason
-
-
 def find_mode(
     density: LogDensity, weights: Weights, kind: Literal["MLE", "MAP", "mode on z"], starts: NDArray[np.float64]
 ) -> Mode:
@@ -300,7 +217,7 @@ def find_mode(
             "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
         )
     climbs.sort(key=lambda end: -end.value)
-    certificate, reason = _certify(objective, space, climbs, distinct(climbs))
+    certificate, reason = certify(objective, space, climbs)
     best = climbs[0]
     theta = space.theta(best.z)
     estimate = space.flat(theta)[0]

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
-from workbench.errors import InputError
+from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.terms import SymbolicTerms
@@ -163,7 +163,10 @@ class Space:
             raise InputError(f"no value for {', '.join(missing)}", "theta", f"give a value for each of: {known}")
         values = []
         for name in self.names:
-            value = np.asarray(theta[name], dtype=np.float64)
+            try:
+                value = np.asarray(theta[name], dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{name} = {theta[name]!r} is no number", "theta", "give numbers") from error
             if value.shape != self.shapes[name]:
                 raise InputError(
                     f"{name} has shape {value.shape}, not {self.shapes[name]}", "theta", "give one number per element"
@@ -210,8 +213,15 @@ def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:
     Returns
     -------
     Space
+
+    Raises
+    ------
+    RefusalError
+        If the model has no free variable.
     """
-    parts = interpreted([], list(terms.start.values()), stable=False)() if terms.start else []
+    if not terms.free:
+        raise RefusalError("the model has no free variable", "model", "give at least one parameter a prior")
+    parts = interpreted([], list(terms.start.values()), stable=False)()
     start = dict(zip(terms.start, parts, strict=True))
     blocks, position = {}, 0
     for name, part in start.items():

@@ -15,7 +15,7 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError, RefusalError
+from workbench.errors import NumericalError
 from workbench.model.anatomy import Anatomy
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.nuts import IncompatibleSampler, Progress, run_nuts
@@ -151,8 +151,6 @@ def draw_posterior(
 
     Raises
     ------
-    RefusalError
-        If the model has no free variable.
     NumericalError
         If no chain finds a point to start from, or the sampler drew from another density than the model's.
 
@@ -160,8 +158,6 @@ def draw_posterior(
     ----------
     Hoffman, M. D. and Gelman, A. (2014). The No-U-Turn Sampler. jmlr.org/papers/v15/hoffman14a.html
     """
-    if density.space.dimension == 0:
-        raise RefusalError("the model has no free variable to draw", "model", "give at least one parameter a prior")
     if anatomy.named("discrete"):
         return _step_by_step(density, settings, seed)
     draw = partial(

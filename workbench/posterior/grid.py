@@ -24,6 +24,8 @@ from workbench.numerics.quadrature import integrate
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
 
+_NEGLIGIBLE = 1e-12  # probability
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Grid(Result):
@@ -105,8 +107,12 @@ def integrate_posterior(density: LogDensity, anatomy: Anatomy, laplace: Laplace)
     likelihood = kl = spread = np.nan
     if not density.unlabelled:
         log_prior, log_likelihood, log_jacobian = density.sums(points)
-        likelihood = float(weights @ log_likelihood)
-        kl = float(weights @ (log_posterior - log_prior - log_jacobian))
+        # Far out theta rounds to the edge of its support, where a log prior is -inf; nothing of weight lies there.
+        apart = log_posterior - log_prior - log_jacobian
+        seen = np.isfinite(apart) & np.isfinite(log_likelihood)
+        if weights[~seen].sum() < _NEGLIGIBLE:
+            log_likelihood, apart = np.where(seen, log_likelihood, 0.0), np.where(seen, apart, 0.0)
+        likelihood, kl = float(weights @ log_likelihood), float(weights @ apart)
         spread = float(weights @ (log_likelihood - likelihood) ** 2)
     status: Status = "ok" if found.converged else "failed"
     message = f"spacing {found.spacing:.3g} sd, {len(found.points)} points, error below {found.error:.1e} nats"

@@ -1,0 +1,164 @@
+"""Why a maximum can be trusted, or what stands there instead of one.
+
+An optimiser's word is not enough: it reports success on ridges, at saddles and on the way to infinity. A certificate
+checks what a maximum has to be: the gradient vanishes (to a distance in nats), the information is positive definite,
+the density falls on both sides of every axis, and other starting points end at the same place. Where one of these
+fails, the place is probed further along the offending direction to say what it is: a flat ridge, a saddle, or an edge
+or infinity towards which the density keeps rising.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.check import Check, Status
+from workbench.errors import NumericalError
+from workbench.model.space import Space
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, distinct, falls_away
+from workbench.result import Result
+
+_STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
+_REAL = 0.02  # nats: a change smaller than this is called flat
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Certificate(Result):
+    """Why a mode can be trusted, instead of an optimiser's word.
+
+    Attributes
+    ----------
+    edm : float
+        Estimated distance to the maximum, nats.
+    gradient_norm : float
+        Largest absolute element of the gradient on z, nats per unit of z.
+    smallest_eigenvalue : float
+        Of the information scaled to unit diagonal; at most 1, near 0 on a ridge.
+    starts, agreeing, optima : int
+        Starting points that could be climbed from, how many of them reached the best optimum, how many different
+        optima there were.
+    """
+
+    edm: float
+    gradient_norm: float
+    smallest_eigenvalue: float
+    starts: int
+    agreeing: int
+    optima: int
+    title: ClassVar[str] = "certificate of the maximum"
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check failed."""
+        return all(check.status != "failed" for check in self.checks)
+
+    def table(self) -> pd.DataFrame:
+        """One row a check: code, status and what was found."""
+        rows = [(c.code, c.status, c.message) for c in self.checks]
+        return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
+
+
+def _named(space: Space, direction: Vector) -> list[str]:
+    """The free variables along a direction in z, largest share first."""
+    shares = {name: float(np.sum(direction[block] ** 2)) for name, block in space.blocks.items()}
+    return [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0.1][:4]
+
+
+def _change(objective: Objective, end: Climb, step: Vector) -> float:
+    """Change of log f by a step from the end, nats; -inf where it is not a number."""
+    try:
+        return objective.value(end.z + step) - end.value
+    except NumericalError:
+        return -np.inf
+
+
+def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Vector) -> tuple[str, str]:
+    """What stands instead of a peak along a direction, and what to do about it.
+
+    Steps grow until one side falls by a real amount. Both sides: the peak is only badly conditioned. One side: the
+    density rises, or stays level, towards an edge of the support or infinity on the other. Neither: a flat ridge.
+    """
+    names = _named(space, direction)
+    along = " and ".join(names)
+    fallen = [False, False]
+    for length in _STEPS:
+        changes = [_change(objective, end, sign * length * direction) for sign in (1.0, -1.0)]
+        if max(changes) > _REAL and min(changes) > -_REAL:
+            return f"a saddle or a slope along {along}, not a maximum", "start elsewhere: set `initval`"
+        fallen = [change < -_REAL for change in changes]
+        if any(fallen):
+            break
+    if all(fallen):
+        return f"a peak too sharp or too flat along {along} for its curvature to be measured", "rescale the data"
+    if not any(fallen):
+        return (
+            f"flat along {along}: only a combination of them is determined by the data" if len(names) > 1
+            else f"flat along {along}: the data do not determine it",
+            "fix one of these variables, or give the model data that tell them apart",
+        )  # fmt: skip
+    sign = -1.0 if fallen[0] else 1.0
+    far = space.theta(end.z + sign * _STEPS[-1] * direction)
+    limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
+    towards = f" ({', '.join(limits)} far out)" if limits else ""
+    return (
+        f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
+        "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
+    )
+
+
+def _short(value: NDArray) -> str:
+    """A value for a message: four digits, the first few elements."""
+    return np.array2string(np.asarray(value), precision=4, threshold=4, edgeitems=2)
+
+
+def certify(objective: Objective, space: Space, climbs: list[Climb]) -> tuple[Certificate, str]:
+    """The checks on the best of several climbs.
+
+    Parameters
+    ----------
+    objective : Objective
+    space : Space
+        Names the directions.
+    climbs : list of Climb
+        Highest first.
+
+    Returns
+    -------
+    certificate : Certificate
+    reason : str
+        Why there is no maximum with standard errors; empty if there is one.
+    """
+    best, labels = climbs[0], distinct(climbs)
+    falls, direction = falls_away(objective, best)
+    reason, remedy, checks = "", "", []
+    if not falls:
+        reason, remedy = _what_is_there(objective, space, best, direction)
+    smallest = float(best.curvature.eigenvalues[0])
+    if not best.curvature.is_peak:
+        message = f"the information is not positive definite: {reason}"
+        checks.append(Check("curvature-positive", "failed", message, remedy))
+    else:
+        checks.append(Check("curvature-positive", "ok", f"smallest scaled eigenvalue {smallest:.2g}"))
+        if falls:
+            checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
+        else:
+            checks.append(Check("interior", "failed", reason, remedy))
+    if best.edm < EDM_TOLERANCE:
+        message = f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"
+        checks.append(Check("gradient-zero", "ok", message))
+    elif best.curvature.is_peak:
+        reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
+        message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
+        checks.append(Check("gradient-zero", "failed", message, "scale the data so that parameters are near 1"))
+    agreeing, optima = int(np.sum(labels == 0)), int(labels.max()) + 1
+    status: Status = "ok" if optima == 1 else "caution"
+    message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
+    remedy = "" if optima == 1 else "the model has several modes: look at each"
+    checks.append(Check("starts-agree", status, message, remedy))
+    certificate = Certificate(tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima)
+    return certificate, reason
