@@ -1,0 +1,100 @@
+"""The MAP is the closed form, moves with the units of the parameter, and is refused where it means nothing."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import special
+
+from tests.models_zoo import HEIGHTS
+from workbench.errors import RefusalError
+from workbench.likelihood.maximum import maximise_likelihood
+from workbench.model.anatomy import examine
+from workbench.model.density import LogDensity
+from workbench.posterior.mode import maximise_posterior
+
+
+def both(model):
+    d = LogDensity(model)
+    a = examine(d)
+    starts = d.space.start + np.vstack([np.zeros(d.space.dimension), np.full(d.space.dimension, 0.5)])
+    return maximise_posterior(d, a, starts), maximise_likelihood(d, a, starts)
+
+
+def test_map_of_the_coin_is_the_mode_of_the_beta_posterior(density, anatomy, starts):
+    data = density("coin_bias").symbolic.observed["same_side"]
+    a, b = 50 + data.sum(), 50 + 350_757 - data.sum()
+    found = maximise_posterior(density("coin_bias"), anatomy("coin_bias"), starts(density("coin_bias")))
+    assert found.map.kind == "MAP"
+    assert found.map.estimate == pytest.approx([(a - 1) / (a + b - 2)], rel=1e-10)
+    # Curvature of (a - 1) log p + (b - 1) log(1 - p) at its mode.
+    p = (a - 1) / (a + b - 2)
+    assert found.map.errors == pytest.approx([np.sqrt(p * (1 - p) / (a + b - 2))], rel=1e-6)
+    assert found.on_z == pytest.approx([a / (a + b)], rel=1e-10)
+
+
+def test_map_of_a_mean_with_known_spread_is_the_precision_weighted_mean():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 160, 2), 8, observed=HEIGHTS)
+    found, _ = both(model)
+    precision = 1 / 4 + 40 / 64
+    mean = (160 / 4 + HEIGHTS.sum() / 64) / precision
+    assert found.map.estimate == pytest.approx([mean], rel=1e-10)
+    assert found.map.errors == pytest.approx([precision**-0.5], rel=1e-8)
+    assert found.on_z == pytest.approx(found.map.estimate, rel=1e-10)  # nothing is transformed, so nothing moves
+
+
+def by_probability():
+    with pm.Model() as model:
+        p = pm.Beta("p", 2.0, 3.0)
+        pm.Binomial("heads", n=10, p=p, observed=9)
+    return model
+
+
+def by_log_odds():
+    """The same distribution of p, with log odds as the free variable: the density of logit(p) has its Jacobian."""
+    with pm.Model() as model:
+        x = pm.CustomDist(
+            "x",
+            logp=lambda x: -2.0 * pm.math.log1pexp(-x) - 3.0 * pm.math.log1pexp(x) - special.betaln(2.0, 3.0),
+            random=lambda rng=None, size=None: special.logit(rng.beta(2.0, 3.0, size=size)),
+        )
+        p = pm.Deterministic("p", pm.math.sigmoid(x))
+        pm.Binomial("heads", n=10, p=p, observed=9)
+    return model
+
+
+def test_map_moves_under_a_reparametrisation_and_the_maximum_of_the_likelihood_does_not():
+    (first_map, first_mle), (second_map, second_mle) = both(by_probability()), both(by_log_odds())
+    in_p, in_x = first_map.map.theta["p"].item(), second_map.map.theta["p"].item()
+    assert in_p == pytest.approx((2 + 9 - 1) / (5 + 10 - 2), rel=1e-9)
+    assert in_x == pytest.approx((2 + 9) / (5 + 10), rel=1e-9)
+    assert first_mle.theta["p"].item() == pytest.approx(0.9, rel=1e-9)
+    assert second_mle.theta["p"].item() == pytest.approx(0.9, rel=1e-9)
+    # The mode on z of the first is the mode in theta of the second: both are modes in log odds.
+    assert first_map.on_z[0] == pytest.approx(in_x, rel=1e-9)
+
+
+def test_table_shows_both_modes_side_by_side(density, anatomy, starts):
+    found = maximise_posterior(density("height"), anatomy("height"), starts(density("height")))
+    table = found.table()
+    assert list(table.columns) == ["MAP", "std_error", "mode on z"]
+    assert table.loc["sigma", "mode on z"] > table.loc["sigma", "MAP"]  # the Jacobian of a log adds log sigma
+    assert "units" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("centred", "theta"), ("noncentred", "eta"), ("missing", "y_unobserved")]
+)
+def test_a_joint_mode_over_latents_is_refused(density, anatomy, starts, name, variable):
+    with pytest.raises(RefusalError) as refusal:
+        maximise_posterior(density(name), anatomy(name), starts(density(name)))
+    assert refusal.value.where == variable
+
+
+def test_a_joint_density_that_rises_to_the_edge_is_refused():
+    with pm.Model() as model:
+        p = pm.Beta("p", 0.5, 0.5)
+        pm.Binomial("heads", n=3, p=p, observed=3)
+    d = LogDensity(model)
+    with pytest.raises(RefusalError, match="no mode"):
+        maximise_posterior(d, examine(d), np.array([[0.0], [1.0]]))
