@@ -106,7 +106,7 @@ def require_drawable(scalar: Scalar) -> None:
     """
     if not np.all(np.isfinite(scalar.draws)):
         count = int(np.sum(~np.isfinite(scalar.draws)))
-        raise InputError(f"{count} draws are not finite", scalar.label, "see the diagnosis of the draws")
+        raise InputError(f"{count} of {scalar.draws.size} draws are not finite", scalar.label, "see the diagnosis of the draws")
     if np.ptp(scalar.draws) == 0.0:
         raise InputError("all draws are equal, so there is no distribution to draw", scalar.label, "")
 

@@ -160,11 +160,11 @@ def _limits(scalar: Scalar, comparison: Comparison | None, row: int | None) -> t
 
 
 def _whole_prior(scalar: Scalar) -> Curve | None:
-    """The prior over its own range, from its draws, without the outermost percent and without far tails."""
+    """The prior over its own range, from its draws, without its outermost draws and without far tails."""
     values = scalar.prior[np.isfinite(scalar.prior)]
     if values.size < 50 or np.ptp(values) == 0.0:
         return None
-    lowest, first, third, highest = (float(q) for q in np.quantile(values, (0.01, 0.25, 0.75, 0.99)))
+    lowest, first, third, highest = (float(q) for q in np.quantile(values, (0.002, 0.25, 0.75, 0.998)))
     reach = _REACH * (third - first)
     return Curve(*density(values, max(lowest, first - reach), min(highest, third + reach), smooth=True))
 

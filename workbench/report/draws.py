@@ -112,7 +112,7 @@ def diagnosis_section(answers: Mapping[str, Result]) -> Section:
     )
 
 
-def predictive_section(answers: Mapping[str, Result]) -> Section:
+def predictive_section(answers: Mapping[str, Result], draws: xr.DataTree) -> Section:
     """What data the fitted model would produce, beside the data."""
     question, title = "posterior.predictive", "Posterior predictive check"
     found: Predictive | None = answer(answers, question, "Predictive")
@@ -121,8 +121,10 @@ def predictive_section(answers: Mapping[str, Result]) -> Section:
     pictures: list[Picture] = []
     comparison = answer(answers, "comparison", "Comparison")
     level = 0.95 if comparison is None else comparison.level
+    replicates = _replicates(found, draws)
     for name in list(found.observed)[:_OBSERVED]:
-        pictures += _compared(name, found.observed[name], found.replicates.get(name, np.zeros(0)), level)
+        if name in replicates:
+            pictures += _compared(name, found.observed[name], replicates[name], level)
     rows = tuple(
         (
             name,
@@ -145,16 +147,28 @@ def predictive_section(answers: Mapping[str, Result]) -> Section:
         caption,
         frozenset({1, 2, 3, 4}),
     )
-    replicates = max((len(r) for r in found.replicates.values()), default=0)
+    made = max((len(r) for r in replicates.values()), default=0)
+    many = f"{count(made, 'data set').capitalize()} were made" if made else "Data sets were made (and not kept)"
     sentences = (
-        f"If the model is right, data made by it look like the data. {count(replicates, 'data set').capitalize()} "
-        "were made, each from one draw of the posterior, and set beside the real one.",
+        f"If the model is right, data made by it look like the data. {many}, each from one draw of the posterior, and "
+        "set beside the real one.",
     )
     left = len(found.observed) - _OBSERVED
     notes = (f"{count(left, 'more observed variable').capitalize()} without figures.",) if left > 0 else ()
     return Section(
         anchor(question), title, sentences, pictures=tuple(pictures), tables=(table,), checks=found.checks, notes=notes
     )
+
+
+def _replicates(found: Predictive, draws: xr.DataTree) -> dict[str, np.ndarray]:
+    """Replicated data by variable: those of the result, else those that a run keeps beside its draws."""
+    if found.replicates or "posterior_predictive" not in draws.children:
+        return found.replicates
+    kept = draws["posterior_predictive"].to_dataset()
+    return {
+        str(name): array.transpose("chain", "draw", ...).values.reshape(-1, *array.shape[2:])
+        for name, array in kept.data_vars.items()
+    }
 
 
 def _compared(name: str, observed: np.ndarray, replicates: np.ndarray, level: float) -> list[Picture]:

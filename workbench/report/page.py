@@ -115,7 +115,7 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
         "The draws": {
             "posterior.draws": lambda: draws_section(answers, scalars, draws),
             "diagnosis": lambda: diagnosis_section(answers),
-            "posterior.predictive": lambda: predictive_section(answers),
+            "posterior.predictive": lambda: predictive_section(answers, draws),
         },
         "Evidence and information": {
             "evidence.estimate": lambda: evidence_section(answers),
