@@ -21,6 +21,7 @@ from workbench.check import Check
 from workbench.errors import InputError
 
 _KINDS: dict[str, type] = {}
+_OTHER_VERSION = "open it with the version that wrote it"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,7 +37,13 @@ class Result:
         _KINDS[cls.__name__] = cls
 
     def table(self) -> pd.DataFrame:
-        """The numbers of this result, one row a quantity."""
+        """The numbers of this result, one row a quantity.
+
+        Raises
+        ------
+        TypeError
+            If the kind of result has none.
+        """
         raise TypeError(f"{type(self).__name__} has no table")  # an abstract method, without the metaclass
 
     def notes(self) -> list[str]:
@@ -102,7 +109,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, dict):
-        return {str(key): encode(item) for key, item in value.items()}
+        content = {str(key): encode(item) for key, item in value.items()}
+        return {"#": "mapping", "value": content} if "#" in content else content  # else it would look like a tag
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     if isinstance(value, np.ndarray):
@@ -125,7 +133,7 @@ def decode(value: Any) -> Any:
     Raises
     ------
     InputError
-        If a tag names a kind of result that this version of Workbench does not know.
+        If a tag names a kind of result that this version of Workbench does not know, or knows with other fields.
     """
     if isinstance(value, list):
         return tuple(decode(item) for item in value)
@@ -136,6 +144,8 @@ def decode(value: Any) -> Any:
         return {key: decode(item) for key, item in value.items()}
     if tag == "float":
         return float(value["value"])
+    if tag == "mapping":
+        return {key: decode(item) for key, item in value["value"].items()}
     if tag == "array":
         flat = [decode(item) for item in value["value"]]
         return np.array(flat, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
@@ -144,8 +154,11 @@ def decode(value: Any) -> Any:
         return kind.from_dict(decode(value["value"]))
     if tag == "Check" or tag in _KINDS:
         content = {key: decode(item) for key, item in value.items() if key != "#"}
-        return Check(**content) if tag == "Check" else _KINDS[tag](**content)
-    raise InputError(f"a result of kind {tag!r} is unknown", "results.json", "open it with the version that wrote it")
+        try:
+            return Check(**content) if tag == "Check" else _KINDS[tag](**content)
+        except (TypeError, ValueError) as error:  # other fields, or a code that is no longer in the catalogue
+            raise InputError(f"a {tag} of another version: {error}", "results.json", _OTHER_VERSION) from error
+    raise InputError(f"a result of kind {tag!r} is unknown", "results.json", _OTHER_VERSION)
 
 
 def result_from_json(text: str) -> Any:
@@ -154,7 +167,7 @@ def result_from_json(text: str) -> Any:
     Raises
     ------
     InputError
-        If the text is no JSON or holds a kind of result that is unknown here.
+        If the text is no JSON, or holds a kind of result that is unknown here or had other fields.
     """
     try:
         return decode(json.loads(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 from workbench.errors import InputError
 
@@ -49,8 +50,9 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in ("target_accept", "level"):
-                good, wanted = 0.0 < value < 1.0, "a number between 0 and 1"
+                good, wanted = isinstance(value, Real) and 0.0 < value < 1.0, "a number between 0 and 1"
             else:
-                good, wanted = isinstance(value, int) and value >= 1, "a whole number of at least 1"
+                whole = isinstance(value, Integral) and not isinstance(value, bool)
+                good, wanted = whole and value >= 1, "a whole number of at least 1"
             if not good:
                 raise InputError(f"{field.name} is {value!r}", "settings", f"give {wanted}")

@@ -63,7 +63,13 @@ class FunctionObjective:
         return self.value_and_gradient(z)[0]
 
     def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
-        """Log f(z), nats, and its gradient, shape ``(d,)``; see `value`."""
+        """Log f(z), nats, and its gradient, shape ``(d,)``.
+
+        Raises
+        ------
+        NumericalError
+            If log f(z) is NaN or ``+inf``.
+        """
         value, gradient = self.function(z)
         number = float(value)
         if number != number or number == np.inf:
