@@ -29,11 +29,11 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 # `study.save()` and `study.report()` hand the finished study to the layer above; nothing there imports the study.
 HANDED_UP = {("workbench.study", "workbench.runs"), ("workbench.study", "workbench.report.page")}
 
-HEAVY = ("pymc", "pytensor", "nutpie", "numba")
-MAY_BE_  # `study.save()` and `study.report()` hand the finished study to the layer above; nothing there imports the study.
+# `study.save()` and `study.report()` hand the finished study to the layer above; nothing there imports the study.
 HANDED_UP = {("workbench.study", "workbench.runs"), ("workbench.study", "workbench.report.page")}
 
-HEAVY = (
+HEAVY = ("pymc", "pytensor", "nutpie", "numba")
+MAY_BE_HEAVY = (
     "workbench.model",
     "workbench.prior.draws",
     "workbench.posterior.draws",
