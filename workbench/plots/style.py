@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
 
@@ -102,7 +103,7 @@ def arviz_figure(draw: Callable[..., Any], *args: Any, width: float, height: flo
     if windows:  # no window may open while a report is written
         plt.switch_backend("agg")
     try:
-        with styled(), plt.ioff(), warnings.catch_warnings():
+        with styled(), plt.ioff(), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # advice to the caller of ArviZ, who is not the reader
             collection = draw(*args, backend="matplotlib", **kwargs)
             figure: Figure = collection.viz["figure"].item()
