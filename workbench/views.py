@@ -58,7 +58,12 @@ class LikelihoodView(_View):
         """Profile curves, and the surface of two parameters; raises as `maximum`, `InputError` for unknown names."""
         s = self._study
         key = ":".join(("likelihood.surface", *names))
-        return s.once(key, lambda: explore_surface(s.density, s.anatomy, self.maximum(), names))
+
+        def compute() -> Surface:
+            require(s.anatomy, "likelihood surface")
+            return explore_surface(s.density, s.anatomy, self.maximum(), names)
+
+        return s.once(key, compute)
 
 
 class PosteriorView(_View):
@@ -107,7 +112,7 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Bridge:
-            audit(s.anatomy)
+            audit(s.anatomy, "evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
             return bridge(s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge"))
 

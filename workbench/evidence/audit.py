@@ -8,27 +8,22 @@ side may or may not belong to the prior; a discrete variable is a sum, not an in
 
 from __future__ import annotations
 
-from workbench.errors import RefusalError
 from workbench.model.anatomy import Anatomy, require
 
 
-def audit(anatomy: Anatomy) -> None:
+def audit(anatomy: Anatomy, question: str = "evidence estimate") -> None:
     """Refuse the evidence of a model for which the number does not exist or is not known.
 
     Parameters
     ----------
     anatomy : Anatomy
+    question : str
+        What was asked, to be named in the refusal.
 
     Raises
     ------
     RefusalError
-        For an improper prior, a discrete variable, a potential that is not part of the likelihood, or no data.
+        For a prior that is improper or cut short by a transformation, a discrete variable, a potential that is not
+        part of the likelihood, or no data.
     """
-    require(anatomy, "evidence estimate")
-    for name in anatomy.named("potential"):
-        if "likelihood" not in anatomy.variables[name]["why"]:
-            raise RefusalError(
-                f"the potential {name!r} is part of the prior, whose normaliser is then unknown",
-                name,
-                "write it as a normalised distribution (pm.CustomDist), or declare it as likelihood if it is data",
-            )
+    require(anatomy, question)

@@ -21,11 +21,13 @@ from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.density import LIKELIHOOD, LogDensity
 from workbench.model.mode import Mode
+from workbench.model.roles import parents_of
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
 from workbench.result import Result
 
 _WIDTH = 4.0  # standard errors on each side of the maximum
+DROP = 1.920729410347062  # half the 0.95 quantile of chi-square with one degree of freedom (Wilks 1938)
 _CURVE, _GRID = 81, 41  # points of a curve, and of each axis of the surface
 
 
@@ -58,9 +60,26 @@ class Surface(Result):
         """One row a parameter: maximum, and where the profile has dropped by 1.92 nats (95%)."""
         rows = {}
         for label, curve in self.curves.items():
-            inside = self.points[label][curve > -1.9207]
-            rows[label] = (self.points[label][np.argmax(curve)], inside.min(), inside.max())
+            lower, upper = crossings(self.points[label], curve, DROP)
+            rows[label] = (self.points[label][np.argmax(curve)], lower, upper)
         return pd.DataFrame.from_dict(rows, orient="index", columns=["maximum", "-1.92 nats below", "-1.92 nats above"])
+
+    def notes(self) -> list[str]:
+        """What the two bounds are."""
+        return ["the bounds are the 95% likelihood-ratio interval, where the curve is 1.92 nats below its maximum"]
+
+
+def crossings(points: Vector, curve: Vector, drop: float) -> tuple[float, float]:
+    """Where a curve has fallen by `drop` on each side of its maximum; NaN where it does not fall so far.
+
+    The signed root of the fall is nearly straight, so straight lines between its points are enough.
+    """
+    top = int(np.argmax(curve))
+    root = np.sqrt(np.maximum(curve[top] - curve, 0.0)) * np.sign(np.arange(len(curve)) - top)
+    level = np.sqrt(drop)
+    finite = np.isfinite(root)
+    found = np.interp([-level, level], root[finite], points[finite], left=np.nan, right=np.nan)
+    return float(found[0]), float(found[1])
 
 
 def _fixed(objective: Objective, fixed: NDArray[np.int64], values: Vector) -> FunctionObjective:
@@ -99,7 +118,10 @@ def scalar_parameters(density: LogDensity) -> dict[str, int]:
     A simplex, an ordered vector or a Cholesky factor has no such coordinates and is left out.
     """
     space, found = density.space, {}
+    parents = parents_of(density.model)
     for name in space.names:
+        if parents[name]:  # its transformation may move with them
+            continue
         block = space.blocks[name]
         transform = density.model.rvs_to_transforms.get(density.model[name])
         elementwise = transform is None or transform.ndim_supp in (0, None)

@@ -18,23 +18,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
-import pymc as pm
 from pytensor.graph.basic import Variable
-from pytensor.graph.traversal import ancestors, toposort
-from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.math import Dot
-from pytensor.tensor.random.basic import NormalRV
-from pytensor.tensor.shape import Reshape
-from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.density import LogDensity
+from workbench.model.roles import roles, unnormalised
 from workbench.result import Result
 
-IMPROPER = ("FlatRV", "HalfFlatRV")
 _SUPPORTS = {
     "LogTransform": "> 0",
     "LogExpM1": "> 0",
@@ -46,7 +37,6 @@ _SUPPORTS = {
     "CircularTransform": "circle",
     "ZeroSumTransform": "sums to 0",
 }
-_SCALES = ("LogTransform", "LogExpM1")
 
 
 @dataclass(frozen=True)
@@ -130,79 +120,6 @@ def distribution_text(rv: Variable) -> str:
     return type(rv.owner.op).__name__.removesuffix("RV")
 
 
-def _views(variable: Variable, targets: set[Variable]) -> set[Variable]:
-    """The targets of which this variable is only a view: indexed, reshaped or broadcast."""
-    while variable.owner is not None and variable not in targets:
-        if not isinstance(variable.owner.op, DimShuffle | Subtensor | AdvancedSubtensor | Reshape):
-            break
-        variable = variable.owner.inputs[0]
-    return {variable} & targets
-
-
-def _products(model: pm.Model) -> list[tuple[Variable, Variable]]:
-    """Pairs of factors of every product or matrix product in the model."""
-    graphs = [*model.basic_RVs, *model.potentials, *model.deterministics]
-    pairs = []
-    for node in toposort(graphs):
-        op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
-        product = isinstance(op, Dot) or type(op).__name__ in ("MatMul", "Dot22")
-        if isinstance(op, Elemwise):
-            product = type(op.scalar_op).__name__ == "Mul"
-        if product:
-            inputs = node.inputs
-            pairs += [(a, b) for i, a in enumerate(inputs) for j, b in enumerate(inputs) if i != j]
-    return pairs
-
-
-def _standardised(rv: Variable) -> bool:
-    """Whether it is a Normal with mean 0 and a fixed scale: the raw half of a non-centred effect."""
-    if not isinstance(rv.owner.op, NormalRV):
-        return False
-    mean = rv.owner.op.dist_params(rv.owner)[0]
-    while isinstance(mean.owner.op if mean.owner else None, DimShuffle):
-        mean = mean.owner.inputs[0]
-    data = getattr(mean, "data", None)
-    return data is not None and bool(np.all(np.asarray(data) == 0))
-
-
-def roles(model: pm.Model) -> dict[str, tuple[str, str]]:
-    """The role of every free variable as the graph tells it, and why.
-
-    Parameters
-    ----------
-    model : pm.Model
-
-    Returns
-    -------
-    dict of str to (role, why)
-    """
-    free = list(model.free_RVs)
-    found: dict[str, tuple[str, str]] = {}
-    for rv in free:
-        parents = [other.name for other in free if other is not rv and other in set(ancestors(rv.owner.inputs))]
-        if not str(rv.dtype).startswith("float"):
-            found[rv.name] = ("discrete", f"its values are of type {rv.dtype}")
-        elif parents:
-            found[rv.name] = ("latent", f"its distribution depends on {', '.join(parents)}")
-        else:
-            found[rv.name] = ("parameter", "")
-    targets = {rv for rv in free if found[rv.name][0] == "parameter" and _standardised(rv)}
-    for factor, other in _products(model):
-        for rv in _views(factor, targets):
-            scales = [s for s in free if s is not rv and s in set(ancestors([other]))]
-            if not scales:
-                continue
-            names = ", ".join(s.name for s in scales)
-            positive = [
-                type(model.rvs_to_transforms.get(s)).__name__ in (*_SCALES, "CholeskyCovPacked") for s in scales
-            ]
-            if any(positive) and rv.type.ndim > 0:
-                found[rv.name] = ("latent", f"it is a standardised effect: Normal(0, .) times {names} (non-centred)")
-            elif found[rv.name][0] == "parameter":
-                found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
-    return found
-
-
 def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> dict[str, str]:
     """Which questions the model can answer, and why not where it cannot."""
 
@@ -210,7 +127,6 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         return ", ".join(name for name, v in variables.items() if v.role in kinds)
 
     discrete, latent, ambiguous = named("discrete"), named("latent"), named("ambiguous")
-    improper = ", ".join(name for name, v in variables.items() if not v.proper)
     split = f"the potential {density.unlabelled[0]!r} has no side" if density.unlabelled else ""
     gradient = f"{discrete} is discrete" if discrete else ""
     nothing = (
@@ -221,9 +137,12 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         maximum = f"{latent} is latent and has to be integrated out"
     if not maximum and ambiguous:
         maximum = f"the role of {ambiguous} is ambiguous"
-    no_prior = f"the prior of {improper} is improper" if improper else ""
+    no_prior = next(iter(unnormalised(density.model).values()), "")
     inside = [name for name in density.symbolic.potential if density.potentials.get(name) != "likelihood"]
     tilted = f"the potential {inside[0]!r} is not known to stay out of the prior" if inside else ""
+    evidence = gradient or no_prior or split or nothing
+    if not evidence and inside:
+        evidence = f"the potential {inside[0]!r} is part of the prior, whose normaliser is then unknown"
     small = (
         "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
     )
@@ -236,9 +155,9 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior grid": gradient or small,
         "posterior draws": "",
         "posterior predictive": nothing if not density.symbolic.log_likelihood else "",
-        "evidence estimate": gradient or no_prior or split or nothing,
-        "evidence bridge": gradient or no_prior or split or nothing,
-        "information": gradient or no_prior or split or nothing,
+        "evidence estimate": evidence,
+        "evidence bridge": evidence,
+        "information": evidence,
     }
 
 
@@ -265,7 +184,8 @@ def examine(
         If `parameters` or `latents` name something that is no free variable, or name it twice.
     """
     model, space = density.model, density.space
-    found = roles(model)
+    parameters, latents = tuple(parameters), tuple(latents)
+    found, improper = roles(model), unnormalised(model)
     chosen = {name: "parameter" for name in parameters} | {name: "latent" for name in latents}
     both = set(parameters) & set(latents)
     for name in chosen:
@@ -277,9 +197,8 @@ def examine(
         role, why = (chosen[rv.name], "you said so") if rv.name in chosen else found[rv.name]
         transform = type(model.rvs_to_transforms.get(rv)).__name__
         support = "integers" if role == "discrete" else _SUPPORTS.get(transform, "real")
-        proper = type(rv.owner.op).__name__ not in IMPROPER
         variables[rv.name] = VariableAnatomy(
-            rv.name, distribution_text(rv), role, why, tuple(space.shapes[rv.name]), support, proper
+            rv.name, distribution_text(rv), role, why, tuple(space.shapes[rv.name]), support, rv.name not in improper
         )
     shapes = {name: array.shape for name, array in density.symbolic.observed.items()}
     for rv in model.observed_RVs:
@@ -309,7 +228,9 @@ _REMEDIES = {
     "discrete": "sum it out of the model (a mixture instead of a label)",
     "stay out": "say Study(model, potentials={...: 'likelihood'}) if it is part of the likelihood",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'",
-    "improper": "give it a proper prior; without one compare models by leave-one-out (study.information() says how)",
+    "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
+    "not normalised": "write the prior so that it is normalised on what it keeps, such as sums of positive steps",
+    "normaliser": "write it as a normalised distribution (pm.CustomDist), or declare it as likelihood if it is data",
     "data": "observe at least one variable",
     "dimensions": "use study.posterior.draws() or .laplace()",
 }

@@ -24,6 +24,7 @@ from workbench.numerics.optimise import EDM_TOLERANCE, Climb, distinct, falls_aw
 from workbench.result import Result
 
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
+_EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _REAL = 0.02  # nats: a change smaller than this is called flat
 
 
@@ -77,23 +78,43 @@ def _change(objective: Objective, end: Climb, step: Vector) -> float:
         return -np.inf
 
 
+def _rising_axis(objective: Objective, end: Climb) -> Vector | None:
+    """The coordinate along which log f still rises most, as a unit vector; None where it rises along none.
+
+    Near an unbounded density the Hessian is made of rounding errors, and its axes say nothing.
+    """
+    steps = [(s * length, i) for i in range(end.z.size) for s in (1.0, -1.0) for length in _STEPS[:3]]
+    gains = [_change(objective, end, step * np.eye(end.z.size)[i]) for step, i in steps]
+    best = int(np.argmax(gains))
+    return np.eye(end.z.size)[steps[best][1]] if gains[best] > _REAL else None
+
+
 def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Vector) -> tuple[str, str]:
     """What stands instead of a peak along a direction, and what to do about it.
 
     Steps grow until one side falls by a real amount. Both sides: the peak is only badly conditioned. One side: the
     density rises, or stays level, towards an edge of the support or infinity on the other. Neither: a flat ridge.
     """
+    rising = _rising_axis(objective, end)
+    if rising is not None:
+        direction = rising
     names = _named(space, direction)
     along = " and ".join(names)
     fallen = [False, False]
     for length in _STEPS:
         changes = [_change(objective, end, sign * length * direction) for sign in (1.0, -1.0)]
-        if max(changes) > _REAL and min(changes) > -_REAL:
+        if rising is None and max(changes) > _REAL and min(changes) > -_REAL:
             return f"a saddle or a slope along {along}, not a maximum", "start elsewhere: set `initval`"
         fallen = [change < -_REAL for change in changes]
         if any(fallen):
             break
     if all(fallen):
+        edge = _at_an_edge(space, end.z)
+        if edge:
+            return (
+                f"it rises without bound, or to the edge of the support, along {' and '.join(edge)}",
+                "data without spread, or an edge in the prior, cause this: report the bound, not an error",
+            )
         return f"a peak too sharp or too flat along {along} for its curvature to be measured", "rescale the data"
     if not any(fallen):
         return (
@@ -109,6 +130,18 @@ def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Ve
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
+
+
+def _at_an_edge(space: Space, z: Vector) -> list[str]:
+    """Transformed variables that are at the edge of their support to the precision of the numbers."""
+    theta = space.theta(z)
+    found = []
+    for name in space.names:
+        block = z[space.blocks[name]]
+        free = theta[name].size == block.size and np.array_equal(np.ravel(theta[name]), block)
+        if not free and np.max(np.abs(block)) > _EDGE:
+            found.append(name)
+    return found
 
 
 def _short(value: NDArray) -> str:

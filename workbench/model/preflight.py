@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from pytensor.compile.sharedvalue import SharedVariable
 
 from workbench.check import Check
 from workbench.errors import RefusalError
@@ -49,6 +50,26 @@ def _check_observations(density: LogDensity) -> None:
                     rv.name,
                     "remove or correct these rows",
                 )
+
+
+def _check_counts(density: LogDensity) -> None:
+    """Fractions that PyMC would cut to whole numbers for a counting distribution, as far as the cast can be seen."""
+    for rv in density.model.observed_RVs:
+        value = density.model.rvs_to_values[rv]
+        while value.owner is not None and len(value.owner.inputs) == 1:
+            value = value.owner.inputs[0]
+        source = value.get_value() if isinstance(value, SharedVariable) else getattr(value, "data", None)
+        data = np.asarray(density.symbolic.observed[rv.name])
+        if source is None or data.dtype.kind not in "iu" or np.asarray(source).dtype.kind != "f":
+            continue
+        fractional = np.argwhere(np.atleast_1d(source) != np.floor(np.atleast_1d(source)))
+        if len(fractional):
+            raise RefusalError(
+                f"{rv.name} counts, but {len(fractional)} observations are no whole numbers: "
+                + _shown(fractional, np.atleast_1d(source)[tuple(fractional.T)]),
+                rv.name,
+                "use whole numbers, or a continuous distribution",
+            )
 
 
 def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
@@ -93,6 +114,7 @@ def preflight(density: LogDensity) -> tuple[Check, ...]:
         terms do not add up to PyMC's own log density.
     """
     _check_observations(density)
+    _check_counts(density)
     points = _probes(density, 5)
     _check_support(density, points)
     terms, target = density.terms(points), density.pymc_target(points)

@@ -1,0 +1,170 @@
+"""The role of every free variable, read from the graph of the model.
+
+A variable whose distribution depends on other free variables is latent. So is the standardised half of a non-centred
+effect, which looks like a coefficient: eta ~ Normal(0, 1), and tau * eta enters the model. What gives it away is that
+an affine function of a variable centred on 0 (indexed, summed, shifted, multiplied by fixed numbers) is multiplied or
+divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
+otherwise, as in w * z, it stays open and the user is asked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+from pymc.distributions.transforms import _default_transform
+from pytensor.graph.basic import Variable
+from pytensor.graph.traversal import ancestors, toposort
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.math import Dot
+
+_POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
+IMPROPER = ("FlatRV", "HalfFlatRV", "ICARRV")
+# Distributions on the whole line that can be centred on 0, and which of their parameters is the centre.
+_CENTRE = {
+    "NormalRV": 0, "LaplaceRV": 0, "LogisticRV": 0, "CauchyRV": 0, "MvNormalRV": 0, "StudentTRV": 1, "MvStudentTRV": 1,
+}  # fmt: skip
+_LINEAR_SCALAR_OPS = ("Add", "Sub", "Neg", "Cast", "Identity", "Second")
+_LINEAR_OPS = (
+    "DimShuffle", "Subtensor", "AdvancedSubtensor", "AdvancedSubtensor1", "Reshape", "ViewOp", "SpecifyShape",
+    "CumOp", "Sum", "Join", "MakeVector", "Alloc", "IncSubtensor", "AdvancedIncSubtensor", "MatrixTranspose",
+)  # fmt: skip
+
+
+def _op_name(variable: Variable) -> str:
+    """The kind of operation that made a variable: the scalar operation for an elementwise one."""
+    op = variable.owner.op
+    op = op.core_op if isinstance(op, Blockwise) else op
+    return type(op.scalar_op).__name__ if isinstance(op, Elemwise) else type(op).__name__
+
+
+def _is_product(variable: Variable) -> bool:
+    name = _op_name(variable)
+    op = variable.owner.op
+    core = op.core_op if isinstance(op, Blockwise) else op
+    return name in ("Mul", "TrueDiv", "MatMul", "Dot22") or isinstance(core, Dot)
+
+
+def _affine_in(variable: Variable, targets: set[Variable], free: set[Variable]) -> set[Variable]:
+    """The targets of which a variable is an affine function with fixed coefficients."""
+    if variable in targets:
+        return {variable}
+    if variable.owner is None or variable in free:
+        return set()
+    name = _op_name(variable)
+    inputs = list(variable.owner.inputs)
+    if _is_product(variable):
+        moving = [i for i in inputs if free & set(ancestors([i]))]
+        usable = len(moving) == 1 and not (name == "TrueDiv" and moving[0] is not inputs[0])
+        return _affine_in(moving[0], targets, free) if usable else set()
+    if name in _LINEAR_SCALAR_OPS or name in _LINEAR_OPS:
+        return set().union(*(_affine_in(i, targets, free) for i in inputs))
+    return set()
+
+
+def _products(model: pm.Model) -> list[tuple[Variable, Variable]]:
+    """Pairs (factor, what it is multiplied or divided by) of every product in the model."""
+    pairs = []
+    # Deterministics that nothing is drawn from or scored by, such as a ratio of coefficients, say nothing of roles.
+    for node in toposort([*model.basic_RVs, *model.potentials]):
+        if not _is_product(node.outputs[0]):
+            continue
+        if _op_name(node.outputs[0]) == "TrueDiv":
+            pairs.append((node.inputs[0], node.inputs[1]))
+            continue
+        pairs += [(a, b) for i, a in enumerate(node.inputs) for j, b in enumerate(node.inputs) if i != j]
+    return pairs
+
+
+def _centred_on_zero(rv: Variable) -> bool:
+    """Whether its prior is a distribution on the whole line around a fixed 0."""
+    name = type(rv.owner.op).__name__
+    if name == "ZeroSumNormalRV":
+        return True
+    if name not in _CENTRE:
+        return False
+    centre = rv.owner.op.dist_params(rv.owner)[_CENTRE[name]]
+    while centre.owner is not None and _op_name(centre) in _LINEAR_OPS:
+        centre = centre.owner.inputs[0]
+    data = getattr(centre, "data", None)
+    return data is not None and bool(np.all(np.asarray(data) == 0))
+
+
+def parents_of(model: pm.Model) -> dict[str, list[str]]:
+    """Free variable -> the free variables on which its distribution depends."""
+    free = list(model.free_RVs)
+    found = {}
+    for rv in free:
+        above = set(ancestors(rv.owner.inputs))
+        found[rv.name] = [other.name for other in free if other is not rv and other in above]
+    return found
+
+
+def roles(model: pm.Model) -> dict[str, tuple[str, str]]:
+    """The role of every free variable as the graph tells it, and why.
+
+    Parameters
+    ----------
+    model : pm.Model
+
+    Returns
+    -------
+    dict of str to (role, why)
+        Role ``parameter``, ``latent``, ``ambiguous`` or ``discrete``.
+    """
+    free, parents = list(model.free_RVs), parents_of(model)
+    found: dict[str, tuple[str, str]] = {}
+    for rv in free:
+        if not str(rv.dtype).startswith("float"):
+            found[rv.name] = ("discrete", f"its values are of type {rv.dtype}")
+        elif parents[rv.name]:
+            found[rv.name] = ("latent", f"its distribution depends on {', '.join(parents[rv.name])}")
+        else:
+            found[rv.name] = ("parameter", "")
+    targets = {rv for rv in free if found[rv.name][0] == "parameter" and _centred_on_zero(rv)}
+    for factor, other in _products(model):
+        above = set(ancestors([other]))
+        for rv in _affine_in(factor, targets, set(free)):
+            scales = [s for s in free if s is not rv and s in above]
+            if not scales:
+                continue
+            names = ", ".join(s.name for s in scales)
+            positive = [type(model.rvs_to_transforms.get(s)).__name__ in _POSITIVE for s in scales]
+            if any(positive) and rv.type.ndim > 0:
+                found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
+            elif found[rv.name][0] == "parameter":
+                found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
+    return found
+
+
+def unnormalised(model: pm.Model) -> dict[str, str]:
+    """Free variables whose prior, as a density on z, does not integrate to one, and why.
+
+    Parameters
+    ----------
+    model : pm.Model
+
+    Returns
+    -------
+    dict of str to str
+        Name -> reason. A transformation that is not the distribution's own may keep only part of its support, as
+        `ordered` on three normal variables keeps one of their six orders.
+    """
+    found = {}
+    for rv in model.free_RVs:
+        name = type(rv.owner.op).__name__
+        if name in IMPROPER:
+            found[rv.name] = f"the prior of {rv.name} is improper"
+            continue
+        own = model.rvs_to_transforms.get(rv)
+        try:
+            usual = _default_transform(rv.owner.op, rv)
+        except NotImplementedError:
+            usual = None
+        same = type(own) is type(usual) or {type(own).__name__, type(usual).__name__} <= {"LogTransform", "LogExpM1"}
+        if own is not None and not same:
+            found[rv.name] = (
+                f"the prior of {rv.name} is not normalised: its transformation {type(own).__name__} may keep only a "
+                "part of it"
+            )
+    return found
