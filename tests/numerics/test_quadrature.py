@@ -41,7 +41,8 @@ def test_integral_is_the_closed_form(target):
     assert found.converged
     assert found.log_integral == pytest.approx(target.log_integral, abs=ACCURACY)
     assert abs(found.log_integral - target.log_integral) <= max(found.error, 1e-12 * abs(target.log_integral), 1e-12)
-    assert found.error < ACCURACY
+    # A log density of the size of a million is itself rounded at 1e-10 nats, and the stated error says so.
+    assert found.error < max(ACCURACY, 1e-14 * abs(target.log_integral))
 
 
 @pytest.mark.parametrize("target", SMOOTH)

@@ -3,6 +3,7 @@
 import numpy as np
 import pymc as pm
 import pytest
+import xarray as xr
 from scipy import stats
 
 from tests.models_zoo import NAMES
@@ -16,7 +17,9 @@ def drawn(density, anatomy, name, draws=500, seed=1):
     return draw_prior(density(name), anatomy(name), draws, seed)
 
 
-PROPER = [n for n in NAMES if n not in ("potential",)]  # a potential on the prior's side stays out of prior draws
+# A potential on the prior's side stays out of PyMC's prior draws, and so does the order of ordered variables.
+REFUSED = ("potential", "ordered", "mixture")
+PROPER = [n for n in NAMES if n not in REFUSED]
 
 
 @pytest.mark.parametrize("name", PROPER)
@@ -86,10 +89,12 @@ def test_an_improper_prior_cannot_be_drawn_from():
         draw_prior(d, examine(d), 10, 1)
 
 
-def test_a_potential_is_not_silently_left_out_of_the_prior(density, anatomy):
-    # PyMC warns and draws from another prior than the model's; on the likelihood's side it changes nothing.
-    with pytest.raises(RefusalError, match="pull"):
-        drawn(density, anatomy, "potential")
+@pytest.mark.parametrize(("name", "variable"), [("potential", "pull"), ("ordered", "cuts"), ("mixture", "mu")])
+def test_draws_from_another_prior_than_the_models_are_refused(density, anatomy, name, variable):
+    # PyMC draws without the potential and without the order: from a prior that the model does not have.
+    with pytest.raises(RefusalError) as refusal:
+        drawn(density, anatomy, name)
+    assert refusal.value.where == variable
 
 
 def test_a_model_without_data_has_no_prior_predictive():
@@ -99,8 +104,7 @@ def test_a_model_without_data_has_no_prior_predictive():
     assert list(draw_prior(d, examine(d), 4, 1).children) == ["prior"]
 
 
-# PyMC draws the cutpoints without their order: such draws lie outside the support and are left out.
-@pytest.mark.parametrize("name", [n for n in PROPER if n not in ("ordered", "mixture")])
+@pytest.mark.parametrize("name", PROPER)
 def test_optimisations_start_at_the_models_start_and_at_prior_draws(density, anatomy, name):
     d, tree = density(name), drawn(density, anatomy, name, draws=10)
     starts = starting_points(d, tree, 4, seed=2)
@@ -113,11 +117,15 @@ def test_optimisations_start_at_the_models_start_and_at_prior_draws(density, ana
         assert np.isclose(drawn_values, theta, rtol=1e-6).reshape(10, -1).all(axis=1).any()
 
 
-def test_draws_outside_the_support_are_no_starts(density, anatomy):
+def test_draws_outside_the_support_are_no_starts(density):
     d = density("ordered")
-    starts = starting_points(d, drawn(density, anatomy, "ordered", draws=10), 6, seed=2)
-    assert np.all(np.isfinite(starts))
-    assert np.all(np.diff(d.space.theta(starts)["cuts"], axis=1) > 0)
+    cuts = np.array([[3.0, 1.0, 2.0], [-1.0, 0.5, 2.0], [0.0, 0.0, 0.0]])
+    prior = xr.Dataset({"cuts": (("chain", "draw", "cut"), cuts[None]), "eta": (("chain", "draw"), np.zeros((1, 3)))})
+    starts = starting_points(d, xr.DataTree.from_dict({"prior": prior}), 3, seed=2)
+    assert starts.shape == (3, 4)
+    theta = d.space.theta(starts)["cuts"]
+    assert np.all(np.diff(theta, axis=1) > 0)
+    assert theta[1] == pytest.approx(cuts[1])  # the only draw inside; the last start is jittered
 
 
 def test_without_a_prior_starts_are_jittered_around_the_models_start(density):
