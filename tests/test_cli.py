@@ -60,7 +60,8 @@ def _file(path, text):
 def test_fit_prints_everything_and_leaves_a_whole_run_folder(run, tmp_path):
     code, out, _ = run("fit", COIN, "--seed", "1", "--no-report")
     assert code == 0
-    for part in ("the model", "MLE | MAP | posterior", "Wald 95%", "ETI 95%", "log evidence", "bits about p", "verdict: ok"):
+    parts = ("the model", "MLE | MAP | posterior", "Wald 95%", "ETI 95%", "log evidence", "bits about p", "verdict: ok")
+    for part in parts:
         assert part in out
     (folder,) = (tmp_path / "runs").iterdir()
     assert wb.open_run(folder).verdict == "ok"
@@ -129,6 +130,8 @@ BAD_DATA = {
     "a header alone": ("height\n", 1, "no rows"),
     "a misnamed column": ("size\n170\n", 1, "no column 'height'"),
     "text in a number column": ("height\n170\nabc\n171\n", 1, "'abc' in row 1"),
+    "decimal commas": ("height\n171,5\n172,4\n", 1, "more fields than the header"),
+    "semicolons": ("height;sex\n171;m\n", 1, "not separated by commas"),
     "a missing value": ("height,x\n170,1\n,2\n171,3\n", 4, "row 1"),
     "an infinite value": ("height\n170\ninf\n", 4, "infinite"),
 }
@@ -198,6 +201,8 @@ def test_data_that_the_likelihood_cannot_produce_are_refused_before_sampling(run
         (("fit", HEIGHT, "--nonsense"), "nonsense"),
         (("nonsense",), "nonsense"),
         (("fit",), "MODEL"),
+        (("fit", HEIGHT, "--draws", "0"), "draws is 0"),
+        (("fit", HEIGHT, "--level", "95"), "level is 95"),
         (("fit", HEIGHT, "--potential", "x"), "no side"),
     ],
 )
@@ -213,12 +218,11 @@ def test_wrong_usage_exits_with_two(run, arguments, message):
         (("at", HEIGHT, "mu=170", "sgma=8"), "no free variable 'sgma'"),
         (("at", HEIGHT, "mu=170"), "no value for sigma"),
         (("at", HEIGHT, "mu=170", "sigma=-8"), "outside its support"),
-        (("fit", HEIGHT, "--draws", "0"), "draws is 0"),
-        (("fit", HEIGHT, "--level", "2"), "level is 2"),
         (("fit", HEIGHT, "--parameter", "nonsense"), "no free variable 'nonsense'"),
         (("fit", HEIGHT, "--potential", "nonsense=prior"), "no potential 'nonsense'"),
         (("report", "nowhere"), "no finished run"),
         (("models", "nowhere"), "no such folder"),
+        (("runs", "nowhere"), "no such folder"),
     ],
 )
 def test_unknown_names_and_values_are_errors(run, arguments, message):

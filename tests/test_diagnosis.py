@@ -1,9 +1,11 @@
 """The verdict on draws: what passes, and every defect that the common checks are blind to."""
 
 import numpy as np
+import pymc as pm
 import pytest
 import xarray as xr
 
+import workbench as wb
 from tests import studies
 from workbench.diagnosis import diagnose_draws
 
@@ -118,3 +120,28 @@ def test_numbers_equal_arviz(good):
     assert found.r_hat[0] == pytest.approx(float(azs.rhat(dataset)["x"]))
     assert found.ess_bulk[0] == pytest.approx(float(azs.ess(dataset, method="bulk")["x"]))
     assert found.ess_tail[0] == pytest.approx(float(azs.ess(dataset, method="tail", prob=(0.05, 0.95))["x"]))
+
+
+def test_chains_that_missed_the_main_mode_fail():
+    # Heights in metres under a prior in centimetres: every chain starts near 170 and stays in a lesser mode, on which
+    # all of them agree. The optimiser, which also starts at the maximum of the likelihood, knows better.
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 170.0, 20.0)
+        sigma = pm.HalfNormal("sigma", 10.0)
+        pm.Normal("height", mu, sigma, observed=np.array([1.71, 1.82, 1.65, 1.77]))
+    study = wb.Study(model, seed=1)
+    assert float(study.posterior.mode().map.theta["mu"]) == pytest.approx(1.7375, abs=0.01)
+    found = study.diagnosis()
+    if abs(float(study.posterior.draws()["posterior"]["mu"].mean()) - 1.74) > 1.0:
+        assert _status(found, "mode-visited") == "failed"
+        assert study.verdict() == "failed"
+    else:  # the sampler found it after all: then nothing is to be said
+        assert _status(found, "mode-visited") == "ok"
+
+
+def test_the_best_draw_may_lie_as_far_below_the_mode_as_a_normal_target_puts_it(good):
+    target = -0.5 * good**2
+    near = diagnose_draws(_tree(good, lp=target), ["x"], highest=0.0)
+    assert _status(near, "mode-visited") == "ok"
+    far = diagnose_draws(_tree(good, lp=target), ["x"], highest=8.0)
+    assert _status(far, "mode-visited") == "failed"

@@ -120,9 +120,7 @@ def test_medical_test_numbers_are_right():
     shared = mutual_information(joint, "state", "test", "bits")
     remaining = conditional_entropy(joint, "test", "state", "bits")
     assert shown(r"0.99 \* 0.05 = ([\d.]+\d)") == pytest.approx(result.evidence, abs=1e-12)
-    assert shown(r"/ 0.0585 = ([\d.]+\d)") == pytest.approx(
-        result.posterior.probability(state="ill"), abs=5e-4
-    )
+    assert shown(r"/ 0.0585 = ([\d.]+\d)") == pytest.approx(result.posterior.probability(state="ill"), abs=5e-4)
     assert shown(r"state and test: ([\d.]+) bits") == pytest.approx(shared, abs=5e-4)
     assert shown(r"given the state: ([\d.]+) bits") == pytest.approx(remaining, abs=5e-4)
     divergence = kl_divergence([0.5, 0.5], [0.25, 0.75], "bits")

@@ -62,9 +62,7 @@ def binary_entropy(p: float) -> float:
 
 @pytest.fixture
 def two_dice() -> Distribution:
-    return Distribution.from_counts(
-        {(i, j): 1 for i in range(1, 7) for j in range(1, 7)}, ("first", "second")
-    )
+    return Distribution.from_counts({(i, j): 1 for i in range(1, 7) for j in range(1, 7)}, ("first", "second"))
 
 
 def test_docstring_examples_are_true():
@@ -268,9 +266,7 @@ def test_entropy_is_the_expected_information_content():
 def test_binary_symmetric_channel_carries_one_minus_the_entropy_of_its_noise(flip):
     channel = binary_channel(flip)
     expected = 1 - binary_entropy(flip)
-    assert mutual_information(channel, "sent", "received", base="bits") == pytest.approx(
-        expected, abs=ROUNDING
-    )
+    assert mutual_information(channel, "sent", "received", base="bits") == pytest.approx(expected, abs=ROUNDING)
     assert conditional_entropy(channel, "received", given="sent", base="bits") == pytest.approx(
         binary_entropy(flip), abs=ROUNDING
     )

@@ -51,20 +51,14 @@ REFUSALS = {
     "both infinities": lambda: COIN.expectation(lambda coin: math.inf if coin == "heads" else -math.inf),
     "likelihood without an outcome": lambda: bayes(PRIOR, {"ill": TEST["ill"]}, {"test": "+"}),
     "likelihood not normalised": lambda: bayes(PRIOR, {"ill": {"+": 0.9}, "well": {"+": 0.1}}, {"test": "+"}),
-    "likelihood negative": lambda: bayes(
-        PRIOR, {"ill": {"+": 1.5, "-": -0.5}, "well": TEST["well"]}, {"test": "+"}
-    ),
+    "likelihood negative": lambda: bayes(PRIOR, {"ill": {"+": 1.5, "-": -0.5}, "well": TEST["well"]}, {"test": "+"}),
     "likelihood on other axes": lambda: bayes(COIN, CHANNEL.probabilities, {"sent": 1}),
     "observed is not in the data": lambda: bayes(PRIOR, TEST, {"test": "?"}),
     "observed is the parameter": lambda: bayes(PRIOR, TEST, {"state": "ill"}),
-    "evidence zero": lambda: bayes(
-        PRIOR, {"ill": {"+": 0.0, "-": 1.0}, "well": {"+": 0.0, "-": 1.0}}, {"test": "+"}
-    ),
+    "evidence zero": lambda: bayes(PRIOR, {"ill": {"+": 0.0, "-": 1.0}, "well": {"+": 0.0, "-": 1.0}}, {"test": "+"}),
     "probability above one": lambda: information_content(1.2),
     "probability below zero": lambda: information_content([0.5, -0.1]),
-    "different outcomes": lambda: kl_divergence(
-        COIN, Distribution.from_counts({"heads": 1, "edge": 1}, "coin")
-    ),
+    "different outcomes": lambda: kl_divergence(COIN, Distribution.from_counts({"heads": 1, "edge": 1}, "coin")),
     "different axes": lambda: cross_entropy(COIN, CHANNEL),
     "more axes": lambda: kl_divergence(CHANNEL.marginal("sent"), CHANNEL),
     "different shapes": lambda: kl_divergence([0.5, 0.5], [0.2, 0.3, 0.5]),

@@ -14,7 +14,7 @@ NAMES = [
 STUDY = {
     "anatomy", "answers", "at", "compare", "density", "diagnosis", "doubts", "draws", "evidence", "information",
     "likelihood", "log_terms", "model", "name", "once", "posterior", "prior", "progress", "report", "save", "seed",
-    "seed_of", "settings", "source", "starts", "verdict",
+    "seed_of", "settings", "source", "starts", "starts_with_maximum", "verdict",
 }  # fmt: skip
 VIEWS = {
     "prior": {"draws"},

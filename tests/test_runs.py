@@ -34,7 +34,8 @@ def test_an_opened_run_gives_back_the_draws_bit_for_bit(folder):
     np.testing.assert_array_equal(run.draws["posterior"]["p"].values, study.posterior.draws()["posterior"]["p"].values)
     predictive = run["posterior.predictive"]
     assert isinstance(predictive, Predictive)
-    np.testing.assert_array_equal(predictive.replicates["same_side"], study.posterior.predictive().replicates["same_side"])
+    replicates = study.posterior.predictive().replicates["same_side"]
+    np.testing.assert_array_equal(predictive.replicates["same_side"], replicates)
 
 
 def test_results_are_standard_json(folder):
@@ -130,7 +131,7 @@ def test_opening_a_run_executes_nothing_of_it(tmp_path):
     assert not [entry for entry in seen if "run/model.py" in entry]
 
 
-def test_listing_shows_finished_runs_only(folder, tmp_path):
+def test_listing_shows_finished_runs_only(folder):
     (folder.parent / "half").mkdir(exist_ok=True)
     assert [run.path.name for run in list_runs(folder.parent)] == ["coin"]
 

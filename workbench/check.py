@@ -39,6 +39,7 @@ CATALOGUE: dict[str, str] = {
     "divergences": "Divergent transitions: places where the sampler could not follow the posterior.",
     "tree-depth": "Draws that hit the maximum tree depth: slow exploration.",
     "e-bfmi": "Energy Bayesian fraction of missing information: below 0.3 the tails are explored badly.",
+    "mode-visited": "The chains came near the highest point of the target that an optimiser found.",
     "mcse": "Monte Carlo standard error of the posterior mean against the posterior standard deviation.",
     "pareto-k": "Pareto k of importance sampling leave-one-out; above the threshold an observation is too influential.",
     # approximations

@@ -36,6 +36,7 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everythi
 ChainsOption = Annotated[int, typer.Option("--chains", help="Markov chains.")]
 DrawsOption = Annotated[int, typer.Option("--draws", help="Draws a chain.")]
 TuneOption = Annotated[int, typer.Option("--tune", help="Warm-up draws a chain.")]
+AcceptOption = Annotated[float, typer.Option("--target-accept", help="Mean acceptance probability of NUTS.")]
 LevelOption = Annotated[float, typer.Option("--level", help="Probability of every interval.")]
 PotentialOption = Annotated[
     list[str] | None,
@@ -91,17 +92,26 @@ def _study(
         if not equals:
             raise UsageError(f"{text!r} has no side", "--potential", "write --potential name=likelihood, or =prior")
         sides[name] = side
+    try:
+        turned = Settings(**numbers)
+    except InputError as error:
+        raise UsageError(error.what, error.where, error.fix) from error
     return load(
         model,
         data,
         seed=seed,
-        settings=Settings(**numbers),
+        settings=turned,
         progress=progress,
         potentials=sides,
         parameters=roles["parameters"] or (),
         latents=roles["latents"] or (),
         **chosen,
     )
+
+
+def _numbers(chains: int, draws: int, tune: int, target_accept: float, level: float) -> dict[str, Any]:
+    """The options that become settings."""
+    return {"chains": chains, "draws": draws, "tune": tune, "target_accept": target_accept, "level": level}
 
 
 def _print(answers: dict[str, Result], as_json: bool) -> None:
@@ -145,6 +155,7 @@ def fit(
     chains: ChainsOption = 4,
     draws: DrawsOption = 1000,
     tune: TuneOption = 1000,
+    target_accept: AcceptOption = 0.8,
     level: LevelOption = 0.95,
     potential: PotentialOption = None,
     parameter: ParameterOption = None,
@@ -154,7 +165,7 @@ def fit(
     json_: JsonOption = False,
 ) -> None:
     """Run everything on MODEL, print it, and leave a run folder with draws, results and a report."""
-    numbers = {"chains": chains, "draws": draws, "tune": tune, "level": level}
+    numbers = _numbers(chains, draws, tune, target_accept, level)
     roles = {"potentials": potential, "parameters": parameter, "latents": latent}
     with _progress("fitting") as progress:
         study = _study(model, data, set_, seed, progress, numbers, roles)
@@ -201,13 +212,14 @@ def _register_question(group: typer.Typer, term: str, question: str, summary: st
         chains: ChainsOption = 4,
         draws: DrawsOption = 1000,
         tune: TuneOption = 1000,
+        target_accept: AcceptOption = 0.8,
         level: LevelOption = 0.95,
         potential: PotentialOption = None,
         parameter: ParameterOption = None,
         latent: LatentOption = None,
         json_: JsonOption = False,
     ) -> None:
-        numbers = {"chains": chains, "draws": draws, "tune": tune, "level": level}
+        numbers = _numbers(chains, draws, tune, target_accept, level)
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
         with _progress(f"{term} {question}".strip()) as progress:
             study = _study(model, data, set_, seed, progress, numbers, roles)
@@ -295,6 +307,8 @@ def runs(
     """List the finished runs in a folder."""
     from workbench.runs import list_runs
 
+    if not folder.is_dir():
+        raise InputError("there is no such folder", str(folder), "give the folder that holds your run folders")
     found = list_runs(folder)
     if json_:
         typer.echo(json.dumps([{"path": str(run.path), **run.manifest} for run in found]))

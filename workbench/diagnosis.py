@@ -148,7 +148,24 @@ def _sampler_checks(statistics: xr.Dataset) -> list[Check]:
     return found
 
 
-def diagnose_draws(draws: xr.DataTree, free: list[str]) -> Diagnosis:
+def _mode_check(statistics: xr.Dataset, highest: float | None, d: int) -> list[Check]:
+    """Whether the chains came near the highest point that an optimiser found.
+
+    For a normal target in d dimensions log f at a draw lies d/2 nats below the peak on average, and at the best of
+    thousands of draws well above that average; 5 nats more is where a mode was never visited.
+    """
+    if highest is None or "lp" not in statistics:
+        return []
+    gap = highest - float(statistics["lp"].max())
+    message = f"the best draw lies {gap:.1f} nats below the highest point that an optimiser found"
+    if gap > d / 2 + 5.0:
+        return [
+            Check("mode-visited", "failed", message, "the chains missed the main mode: start them near it (`initval`)")
+        ]
+    return [Check("mode-visited", "ok", message)]
+
+
+def diagnose_draws(draws: xr.DataTree, free: list[str], highest: float | None = None) -> Diagnosis:
     """The verdict on posterior draws.
 
     Parameters
@@ -157,6 +174,8 @@ def diagnose_draws(draws: xr.DataTree, free: list[str]) -> Diagnosis:
         With groups ``posterior`` and ``sample_stats`` in the ArviZ schema.
     free : list of str
         Free variables; deterministics are left out (one may be constant for good reasons).
+    highest : float, optional
+        Log density on z at the highest mode that an optimiser found, nats.
 
     Returns
     -------
@@ -189,4 +208,5 @@ def diagnose_draws(draws: xr.DataTree, free: list[str]) -> Diagnosis:
         checks.append(Check("ess", "unknown", f"{count} draws a chain are too few to judge", "draw at least 100"))
     if "sample_stats" in draws.children:
         checks += _sampler_checks(draws["sample_stats"].to_dataset())
+        checks += _mode_check(draws["sample_stats"].to_dataset(), highest, k)
     return Diagnosis(tuple(checks), worst_status(checks), labels, r_hat, bulk, tail, ratio)

@@ -4,7 +4,7 @@
     log p(y) = log p(y given theta-hat)     + log Occam factor
 
 The first line says that the evidence is fit minus what had to be learnt to fit: the divergence of the posterior from
-the prior is the information that the data carried about theta. The second compares with the best fit: the Occam factor
+the prior is the information that the data carried about theta. The second compares with the maximum: the Occam factor
 is the price of having had to find it.
 
 Prediction is scored by the expected log predictive density under leave-one-out (elpd); minus it per observation is a
@@ -92,7 +92,7 @@ def _mcse(values: NDArray[np.float64]) -> float:
     return float(array_stats.mcse(values, method="mean", chain_axis=0, draw_axis=1))
 
 
-def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64]) -> tuple[float, float]:
+def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64]) -> tuple[float, float] | None:
     """KL of one scalar's marginal posterior from its prior, from draws: -H(z_i) - E_post[log prior(z_i)].
 
     Parameters
@@ -105,15 +105,23 @@ def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64])
     Returns
     -------
     value, std_error : float
-        Nats. The entropy is SciPy's spacing estimate; the error comes from the spread between chains.
+        Nats. The entropy is SciPy's spacing estimate; the error comes from the spread between chains. None where the
+        draws repeat so often that there is no such estimate.
     """
-    value = -float(differential_entropy(z.ravel())) - float(log_prior.mean())
-    single = np.array([-float(differential_entropy(c)) - float(p.mean()) for c, p in zip(z, log_prior, strict=True)])
+    with np.errstate(divide="ignore", invalid="ignore"):  # draws that repeat have no entropy: not finite, see below
+        value = -float(differential_entropy(z.ravel())) - float(log_prior.mean())
+        single = np.array(
+            [-float(differential_entropy(c)) - float(p.mean()) for c, p in zip(z, log_prior, strict=True)]
+        )
+    if not np.isfinite(value) or not np.all(np.isfinite(single)):
+        return None
     error = float(single.std(ddof=1) / np.sqrt(len(single))) if len(single) > 1 else float("nan")
     return max(value, 0.0), error
 
 
-def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dict, tuple[Check, ...]]:
+def score_predictions(
+    draws: xr.DataTree, mle: Mode | None, n: int, potentials: bool = False
+) -> tuple[dict, tuple[Check, ...]]:
     """Predictive scores: leave-one-out elpd, cross-entropy and perplexity, and those of the plug-in MLE.
 
     Parameters
@@ -123,6 +131,8 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
     mle : Mode or None
     n : int
         Observations.
+    potentials : bool
+        Whether a potential is part of the likelihood; then the MLE has no score per observation.
 
     Returns
     -------
@@ -133,6 +143,7 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
 
     found: dict[str, tuple[float, float, str]] = {}
     checks: list[Check] = []
+    plugged = mle is not None and not potentials  # a potential is no observation to be scored by
     likelihood = draws["log_likelihood"].to_dataset() if "log_likelihood" in draws.children else xr.Dataset()
     arrays = list(likelihood.data_vars.values())
     pointwise = bool(arrays) and all(array.ndim > 2 or n == len(arrays) for array in arrays)
@@ -160,7 +171,7 @@ def score_predictions(draws: xr.DataTree, mle: Mode | None, n: int) -> tuple[dic
                                 "an observation is very influential: leave it out and refit to score it"))  # fmt: skip
         else:
             checks.append(Check("pareto-k", "ok", f"largest Pareto k {worst:.2f}, limit {limit:.2f}"))
-    if mle is not None and n:
+    if mle is not None and n and plugged:
         plug = -mle.log_likelihood / n
         found["cross-entropy of the MLE"] = (plug, float("nan"), "nats an observation, in sample: too good by design")
     return found, tuple(checks)
@@ -216,14 +227,15 @@ def account(
         ),
     }
     if mle is not None:
-        entries["maximised log likelihood"] = (mle.log_likelihood, float("nan"), "the best fit, log p(y | theta-hat)")
+        entries["maximised log likelihood"] = (mle.log_likelihood, float("nan"), "log p(y | theta-hat), at the MLE")
         occam = value - mle.log_likelihood
-        entries["log Occam factor"] = (occam, value_error, "the price of having had to find the best fit")
+        entries["log Occam factor"] = (occam, value_error, "the price of having had to find the MLE")
     if prior_entropy is not None:
         entries["entropy of the prior"] = (*prior_entropy, "differential, in the unconstrained coordinates z")
     entries["entropy of the posterior"] = (posterior_entropy, entropy_error, "differential, in the same coordinates z")
     checks = [_balance(evidence, drawn_fit, drawn_error, grid), *prediction[1]]
-    dimensionality = 2.0 * float(log_likelihood.var())
+    spread = grid.variance_log_likelihood if _exact(grid) else float(log_likelihood.var())
+    dimensionality = 2.0 * spread
     return Information(tuple(checks), entries, about, prediction[0], dimensionality, evidence.n_observations)
 
 
@@ -238,7 +250,7 @@ def _balance(evidence: Evidence, fit: float, fit_error: float, grid: Grid | None
         return Check(
             "account-balances",
             "unknown",
-            "KL follows from the identity; there is no independent route above 2 dimensions",
+            "KL follows from the identity; quadrature, its independent route, is not available here",
             "compare models by differences, in which its error largely cancels",
         )
     gap = evidence.log_evidence - (fit - grid.kl_divergence)

@@ -71,7 +71,11 @@ class Refusal(Result):
     what: str
     where: str
     fix: str
-    title: ClassVar[str] = "refused"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """What was refused."""
+        return f"{self.question}: refused"
 
     def table(self) -> pd.DataFrame:
         """One row: the question, what was refused, where, and the way out."""

@@ -50,7 +50,7 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in ("target_accept", "level"):
-                good, wanted = isinstance(value, Real) and 0.0 < value < 1.0, "a number between 0 and 1"
+                good, wanted = isinstance(value, Real) and 0.0 < float(value) < 1.0, "a number between 0 and 1"
             else:
                 whole = isinstance(value, Integral) and not isinstance(value, bool)
                 good, wanted = whole and value >= 1, "a whole number of at least 1"

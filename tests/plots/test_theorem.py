@@ -117,3 +117,12 @@ def test_a_profile_that_rises_above_its_maximum_or_misses_points_is_refused() ->
     for bad in (curve + 0.5, curve[:-1], np.where(curve < -7, np.nan, curve)):
         with pytest.raises(InputError, match="profile"):
             plot_theorem(MU, COMPARISON, replace(SURFACE, curves={"mu": bad}))
+
+
+def test_whole_numbers_have_shares_and_no_density() -> None:
+    counts = np.random.default_rng(4).poisson(3.0, size=(4, 500)).astype(float)
+    figure = plot_theorem(replace(MU, draws=counts, prior=counts.ravel(), log_prior=np.zeros(0)), None, None)
+    bars = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in figure.axes[0].patches}
+    values, times = np.unique(counts, return_counts=True)
+    np.testing.assert_allclose(list(bars), values)
+    np.testing.assert_allclose(list(bars.values()), times / times.max())

@@ -123,7 +123,22 @@ def mode(kind: str, names: tuple[str, str]) -> Mode:
     checks = (Check("gradient-zero", "ok", "EDM 1e-20 nats"),)
     certificate = Certificate(checks, 1e-20, 1e-10, 1.0, 4, 4, 1)
     theta = xr.Dataset({name: ((), value) for name, value in zip(names, CENTRE, strict=True)})
-    return Mode(checks, kind, theta, CENTRE, names, CENTRE, np.diag(SPREAD**2), "", BEST, -6.7, 2, 481, certificate)  # type: ignore[arg-type]
+    return Mode(
+        checks=checks,
+        kind=kind,  # type: ignore[arg-type]
+        theta=theta,
+        z=CENTRE,
+        labels=names,
+        estimate=CENTRE,
+        covariance_matrix=np.diag(SPREAD**2),
+        no_error="",
+        log_likelihood=BEST,
+        log_prior=-6.7,
+        n_parameters=2,
+        n_observations=481,
+        level=LEVEL,
+        certificate=certificate,
+    )
 
 
 def surface(names: tuple[str, str]) -> Surface:

@@ -208,6 +208,13 @@ def test_corrupted_results_are_said_and_not_drawn_and_cost_no_other_figure(made:
     assert 0 < len(found.images) < len(page.images)
 
 
+def test_one_chain_has_traces_and_no_ranks(made: Finished) -> None:
+    tree = made.draws.isel(chain=slice(0, 1))
+    found = Page(html_of(replace(made, draws=tree, answers={"diagnosis": made.answers["diagnosis"]})))
+    assert "could not be drawn" not in found.text
+    assert "one chain of 500 draws." in found.text
+
+
 def test_a_report_without_draws_is_refused(made: Finished) -> None:
     tree = made.draws.filter(lambda node: node.name != "posterior")
     with pytest.raises(InputError, match="no posterior draws"):

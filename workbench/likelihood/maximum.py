@@ -17,7 +17,9 @@ from workbench.model.density import LIKELIHOOD, LogDensity
 from workbench.model.mode import Mode, find_mode
 
 
-def maximise_likelihood(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64]) -> Mode:
+def maximise_likelihood(
+    density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95
+) -> Mode:
     """The maximum likelihood estimate with standard errors and a certificate.
 
     Parameters
@@ -26,6 +28,8 @@ def maximise_likelihood(density: LogDensity, anatomy: Anatomy, starts: NDArray[n
     anatomy : Anatomy
     starts : ndarray, shape (m, d)
         Points on z to climb from.
+    level : float
+        Probability of the Wald intervals in the table.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def maximise_likelihood(density: LogDensity, anatomy: Anatomy, starts: NDArray[n
     Fisher, R. A. (1922). On the mathematical foundations of theoretical statistics. doi:10.1098/rsta.1922.0009
     """
     require(anatomy, "likelihood maximum")
-    mode = find_mode(density, LIKELIHOOD, "MLE", starts)
+    mode = find_mode(density, LIKELIHOOD, "MLE", starts, level)
     if mode.no_error:
         failed = [check for check in mode.checks if check.status == "failed"]
         raise RefusalError(

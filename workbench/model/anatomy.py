@@ -103,7 +103,7 @@ class Anatomy(Result):
 
     def notes(self) -> list[str]:
         """Sizes, reasons of roles, refused questions and widened constants."""
-        lines = [f"{self.dimension} free dimensions, {self.n_observations} observations"]
+        lines = [f"{self.dimension} free dimension{'s' * (self.dimension != 1)}, {self.n_observations} observations"]
         if not self.n_observations:
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
@@ -223,11 +223,11 @@ def examine(
 
 _REMEDIES = {
     "latent": "integrating latents out is not available yet; draws and evidence work. If the variable is a coefficient "
-    "that you want to maximise, say Study(model, parameters=[...])",
-    "ambiguous": "say which it is: Study(model, parameters=[...]) or Study(model, latents=[...])",
+    "that you want to maximise, say Study(model, parameters=[...]), or --parameter NAME",
+    "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
     "discrete": "sum it out of the model (a mixture instead of a label)",
     "stay out": "say Study(model, potentials={...: 'likelihood'}) if it is part of the likelihood",
-    "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'",
+    "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
     "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
     "not normalised": "write the prior so that it is normalised on what it keeps, such as sums of positive steps",
     "normaliser": "write it as a normalised distribution (pm.CustomDist), or declare it as likelihood if it is data",

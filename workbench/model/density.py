@@ -210,7 +210,7 @@ class LogDensity:
             raise RefusalError(
                 f"cannot {purpose}: the potential {name!r} belongs to neither side",
                 name,
-                f"say which: Study(model, potentials={{{name!r}: 'likelihood'}}), or 'prior'",
+                f"say Study(model, potentials={{{name!r}: 'likelihood'}}) or 'prior'; --potential {name}=likelihood",
             )
 
     # -- the first route: one compiled function -------------------------------------------------------------------

@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,24 @@ def _read_table(data: Data) -> tuple[pd.DataFrame, str]:
     if not path.is_file():
         raise InputError("there is no such data file", str(path), "give the path of a CSV file with a header line")
     try:
-        table = pd.read_csv(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning as error:
+        raise InputError(
+            "rows have more fields than the header has columns", str(path), "write decimals with a point, not a comma"
+        ) from error
     except pd.errors.EmptyDataError as error:
         raise InputError("the data file is empty", str(path), "it needs a header line and rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"the data file is no CSV: {error}", str(path), "save it as CSV with commas") from error
+    (only, *others) = map(str, table.columns)
+    if not others and (";" in only or "\t" in only):
+        raise InputError(
+            f"the columns are not separated by commas: {only!r}",
+            str(path),
+            "save it as CSV with commas and decimal points",
+        )
     if table.empty:
         raise InputError("the data file has a header but no rows", str(path), "it needs at least one row")
     return table, str(path)

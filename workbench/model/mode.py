@@ -7,7 +7,7 @@ covariance follows by the delta method, cov(theta) = J I^-1 J' with J = dT/dz fr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,12 @@ from workbench.model.space import Space
 from workbench.numerics.objective import Vector
 from workbench.numerics.optimise import climb
 from workbench.result import Result
+
+_TITLES = {
+    "MLE": "maximum of the likelihood (MLE)",
+    "MAP": "maximum a posteriori (MAP)",
+    "mode on z": "mode of the target on z",
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,6 +51,8 @@ class Mode(Result):
     log_likelihood, log_prior : float
         At the mode, nats.
     n_parameters, n_observations : int
+    level : float
+        Probability of the intervals in the table.
     certificate : Certificate
     """
 
@@ -59,8 +67,13 @@ class Mode(Result):
     log_prior: float
     n_parameters: int
     n_observations: int
+    level: float
     certificate: Certificate
-    title: ClassVar[str] = "mode"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Which mode it is."""
+        return _TITLES[self.kind]
 
     @property
     def covariance(self) -> xr.DataArray:
@@ -111,13 +124,13 @@ class Mode(Result):
             raise RefusalError("BIC counts observations, and the likelihood is a potential", self.kind, "use AIC")
         return float(self.n_parameters * np.log(self.n_observations) - 2.0 * self.log_likelihood)
 
-    def interval(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
+    def interval(self, level: float | None = None, kind: str = "wald") -> pd.DataFrame:
         """Wald interval of every scalar: estimate -+ z standard errors.
 
         Parameters
         ----------
-        level : float
-            Coverage in (0, 1).
+        level : float, optional
+            Coverage in (0, 1); by default the mode's own.
         kind : {"wald"}
 
         Returns
@@ -132,6 +145,7 @@ class Mode(Result):
         RefusalError
             If there are no standard errors.
         """
+        level = self.level if level is None else level
         if not 0.0 < level < 1.0:
             raise InputError(f"the level is {level}", "level", "give a number between 0 and 1")
         if kind != "wald":
@@ -142,12 +156,13 @@ class Mode(Result):
         return pd.DataFrame({"lower": self.estimate - half, "upper": self.estimate + half}, index=list(self.labels))
 
     def table(self) -> pd.DataFrame:
-        """One row a scalar: estimate, standard error, 95% Wald interval."""
+        """One row a scalar: estimate, standard error, Wald interval at `level`."""
         frame = pd.DataFrame({self.kind: self.estimate}, index=list(self.labels))
         if not self.no_error:
             frame["std_error"] = self.errors
             wald = self.interval()
-            frame["wald_2.5%"], frame["wald_97.5%"] = wald["lower"], wald["upper"]
+            percent = f"Wald {100 * self.level:g}%"
+            frame[f"{percent} lower"], frame[f"{percent} upper"] = wald["lower"], wald["upper"]
         return frame
 
     def notes(self) -> list[str]:
@@ -184,7 +199,11 @@ def jacobian(space: Space, z: Vector, scale: Vector) -> NDArray[np.float64]:
 
 
 def find_mode(
-    density: LogDensity, weights: Weights, kind: Literal["MLE", "MAP", "mode on z"], starts: NDArray[np.float64]
+    density: LogDensity,
+    weights: Weights,
+    kind: Literal["MLE", "MAP", "mode on z"],
+    starts: NDArray[np.float64],
+    level: float = 0.95,
 ) -> Mode:
     """The highest point of the density under these weights.
 
@@ -195,6 +214,8 @@ def find_mode(
     kind : {"MLE", "MAP", "mode on z"}
     starts : ndarray, shape (m, d)
         Points in z to climb from; those outside the support are left out.
+    level : float
+        Probability of the intervals in the mode's table.
 
     Returns
     -------
@@ -240,5 +261,6 @@ def find_mode(
         log_prior=float(log_prior[0]),
         n_parameters=space.dimension,
         n_observations=density.n_observations,
+        level=level,
         certificate=certificate,
     )

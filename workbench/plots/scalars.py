@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from workbench.errors import InputError
 
 
+CONSTANT = 1e-12  # spread relative to size below which draws differ by rounding alone
+
+
 @dataclass(frozen=True, eq=False)
 class Scalar:
     """One scalar of the model.
@@ -105,10 +108,42 @@ def require_drawable(scalar: Scalar) -> None:
         If a draw is not finite, or all are equal.
     """
     if not np.all(np.isfinite(scalar.draws)):
-        count = int(np.sum(~np.isfinite(scalar.draws)))
-        raise InputError(f"{count} of {scalar.draws.size} draws are not finite", scalar.label, "see the diagnosis of the draws")
-    if np.ptp(scalar.draws) == 0.0:
+        count = f"{int(np.sum(~np.isfinite(scalar.draws)))} of {scalar.draws.size}"
+        raise InputError(f"{count} draws are not finite", scalar.label, "see the diagnosis of the draws")
+    if np.ptp(scalar.draws) <= CONSTANT * np.max(np.abs(scalar.draws)):
         raise InputError("all draws are equal, so there is no distribution to draw", scalar.label, "")
+
+
+def why_not_drawable(scalar: Scalar) -> str:
+    """Why a figure of these draws would be wrong; empty if it would not.
+
+    Parameters
+    ----------
+    scalar : Scalar
+
+    Returns
+    -------
+    str
+    """
+    try:
+        require_drawable(scalar)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def whole_numbers(values: NDArray[np.float64]) -> bool:
+    """Whether draws are whole numbers, which have shares instead of a density.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    bool
+    """
+    return bool(values.size) and bool(np.all(values == np.round(values)))
 
 
 def density(
@@ -126,11 +161,14 @@ def density(
 
     Returns
     -------
-    x, height : ndarray, shape (512,)
-        The height is a density among the draws that count.
+    x, height : ndarray, shape (m,)
+        The height is a density among the draws that count; of whole numbers, their shares.
     """
     from arviz_stats.base import array_stats
 
     kept = values[(values >= lower) & (values <= upper)]
+    if whole_numbers(kept):
+        x, times = np.unique(kept, return_counts=True)
+        return x, times / times.sum()
     x, height, _ = array_stats.kde(kept, bw="scott" if smooth else "experimental", bw_fct=1.25 if smooth else 1.0)
     return x, height

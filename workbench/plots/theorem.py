@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from workbench.errors import InputError
-from workbench.plots.scalars import Scalar, density, require_drawable
+from workbench.plots.scalars import Scalar, density, require_drawable, whole_numbers
 from workbench.plots.style import DASHES, FAINT, LIKELIHOOD, POSTERIOR, PRIOR, QUIET, WIDTH, new_figure, safe, styled
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Curve:
 
     x: NDArray[np.float64]
     height: NDArray[np.float64]
+
+    @property
+    def shares(self) -> bool:
+        """Whether these are the shares of whole numbers instead of a density."""
+        return whole_numbers(self.x)
 
 
 def plot_theorem(
@@ -155,7 +160,7 @@ def _limits(scalar: Scalar, comparison: Comparison | None, row: int | None) -> t
             if np.isfinite(ends[0][row]) and np.isfinite(ends[1][row]):
                 low = min(low, max(float(ends[0][row]), low - width))
                 high = max(high, min(float(ends[1][row]), high + width))
-    margin = 0.04 * (high - low)
+    margin = 0.6 if whole_numbers(scalar.draws) else 0.04 * (high - low)
     return low - margin, high + margin
 
 
@@ -174,12 +179,14 @@ def _prior_curve(scalar: Scalar, whole: Curve | None, fixed: bool, limits: tuple
     if fixed and scalar.size == 1 and scalar.log_prior.shape == scalar.draws.shape:
         order = np.argsort(scalar.draws, axis=None)
         x, height = scalar.draws.ravel()[order], np.exp(scalar.log_prior.ravel()[order])
-        if np.all(np.isfinite(height)) and height.max() > 0:
+        if np.all(np.isfinite(height)) and height.max() > 0 and not whole_numbers(x):
             top = max(float(height.max()), 0.0 if whole is None else float(whole.height.max()))
             picked = np.unique(np.linspace(0, x.size - 1, 200).astype(int))
             return _scaled(x[picked], height[picked], top)
     if whole is None:
         return None
+    if whole.shares:
+        return _scaled(whole.x, whole.height)
     x = np.linspace(max(limits[0], whole.x[0]), min(limits[1], whole.x[-1]), 200)
     if x[0] >= x[-1]:
         return None
@@ -188,12 +195,17 @@ def _prior_curve(scalar: Scalar, whole: Curve | None, fixed: bool, limits: tuple
 
 def _draw_curves(axes: Axes, prior: Curve | None, likelihood: Curve | None, posterior: Curve) -> None:
     """The curves, told apart by line and colour."""
-    axes.fill_between(posterior.x, posterior.height, color=POSTERIOR, alpha=0.16, linewidth=0)
-    axes.plot(posterior.x, posterior.height, color=POSTERIOR, linestyle=DASHES["posterior"], label="posterior")
+    if posterior.shares:
+        axes.bar(posterior.x, posterior.height, width=0.7, color=POSTERIOR, alpha=0.4, label="posterior")
+    else:
+        axes.fill_between(posterior.x, posterior.height, color=POSTERIOR, alpha=0.16, linewidth=0)
+        axes.plot(posterior.x, posterior.height, color=POSTERIOR, linestyle=DASHES["posterior"], label="posterior")
     if likelihood is not None:
         axes.plot(likelihood.x, likelihood.height, color=LIKELIHOOD, linestyle=DASHES["likelihood"], label="likelihood")
     if prior is not None:
-        axes.plot(prior.x, prior.height, color=PRIOR, linestyle=DASHES["prior"], label="prior")
+        axes.plot(
+            prior.x, prior.height, "o" if prior.shares else "", color=PRIOR, linestyle=DASHES["prior"], label="prior"
+        )
     axes.set_ylim(0.0, 1.06)
     axes.set_yticks([0.0, 0.5, 1.0])
     axes.set_ylabel("height relative to\nown maximum")
@@ -202,8 +214,11 @@ def _draw_curves(axes: Axes, prior: Curve | None, likelihood: Curve | None, post
 def _draw_whole(axes: Axes, whole: Curve, posterior: Curve, label: str) -> None:
     """The whole prior, with the posterior inside it."""
     prior = _scaled(whole.x, whole.height)
-    axes.fill_between(posterior.x, posterior.height, color=POSTERIOR, alpha=0.35, linewidth=0)
-    axes.plot(posterior.x, posterior.height, color=POSTERIOR, linewidth=1.0)
+    if posterior.shares:
+        axes.bar(posterior.x, posterior.height, width=0.7, color=POSTERIOR, alpha=0.4)
+    else:
+        axes.fill_between(posterior.x, posterior.height, color=POSTERIOR, alpha=0.35, linewidth=0)
+        axes.plot(posterior.x, posterior.height, color=POSTERIOR, linewidth=1.0)
     axes.plot(prior.x, prior.height, color=PRIOR, linestyle=DASHES["prior"])
     axes.set_ylim(0.0, 1.06)
     axes.set_yticks([])

@@ -37,6 +37,8 @@ class Laplace(Result):
         z*.
     covariance : ndarray, shape (d, d)
         On z.
+    log_target : float
+        Log f at the mode, nats.
     log_integral : float
         Log of the integral of the target under the approximation, nats: log p(y) if every term is normalised.
     labels : tuple of str
@@ -48,6 +50,7 @@ class Laplace(Result):
 
     mode: Vector
     covariance: NDArray[np.float64]
+    log_target: float
     log_integral: float
     labels: tuple[str, ...]
     estimate: Vector
@@ -123,6 +126,7 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
         ),
         mode=best.z,
         covariance=covariance,
+        log_target=best.value,
         log_integral=float(log_integral),
         labels=tuple(x for name in (*space.names, *space.deterministics) for x in space.labels(name)),
         estimate=space.flat(space.theta(best.z))[0],

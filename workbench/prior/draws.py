@@ -77,7 +77,13 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
             "model",
             "give the variable a distribution with a `random` method",
         ) from error
-    groups = {name: tree[name].to_dataset() for name in ("prior", "prior_predictive") if name in tree.children}
+    # PyMC's order of variables follows a set and changes between processes.
+    known = [*density.space.names, *density.space.deterministics, *density.symbolic.observed]
+    groups = {}
+    for name in ("prior", "prior_predictive"):
+        if name in tree.children:
+            dataset = tree[name].to_dataset()
+            groups[name] = dataset[[n for n in known if n in dataset]]
     return xr.DataTree.from_dict(groups)
 
 

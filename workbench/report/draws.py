@@ -10,7 +10,7 @@ import xarray as xr
 
 from workbench.plots.draws import plot_ranks, plot_traces
 from workbench.plots.predictive import plot_pit, plot_replicates
-from workbench.plots.scalars import Scalar
+from workbench.plots.scalars import Scalar, why_not_drawable
 from workbench.report.content import Picture, Section, Table, anchor, answer, picture, plain
 from workbench.report.numbers import count, listed, number
 from workbench.result import Result
@@ -26,41 +26,45 @@ _OBSERVED = 4  # observed variables with figures
 def draws_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar], draws: xr.DataTree) -> Section:
     """Traces and ranks of the scalars that mix worst."""
     diagnosis: Diagnosis | None = answer(answers, "diagnosis", "Diagnosis")
-    shown = slowest(scalars, diagnosis)
-    title = "Traces and ranks"
-    if not shown:
-        return Section("posterior-draws", title, notes=("There are no draws of a free variable to show.",))
+    wanted = slowest(scalars, diagnosis)
+    spoilt = {s.label: reason for s in wanted if (reason := why_not_drawable(s))}
+    shown = [s for s in wanted if s.label not in spoilt]
+    sampler = draws["posterior"].attrs.get("inference_library", "")
+    sentences = [f"Draws from the posterior{f', by {sampler}' if sampler else ''}, in the units of the model."]
+    total = len(diagnosis.labels) if diagnosis is not None else len(scalars)
+    if total > len(wanted):
+        sentences.append(f"Of {total} scalars, the {len(wanted)} with the smallest effective sample size are shown.")
+    notes = tuple(f"Not drawn: {reason}" for reason in spoilt.values())
+    if not wanted:
+        notes = ("There are no draws of a free variable to show.",)
+    pictures = _pictures(shown, draws) if shown else ()
+    return Section("posterior-draws", "Traces and ranks", tuple(sentences), pictures=pictures, notes=notes)
+
+
+def _pictures(shown: list[Scalar], draws: xr.DataTree) -> tuple[Picture, ...]:
+    """Traces, and ranks where there is more than one chain to rank."""
     diverging = None
     if "sample_stats" in draws.children and "diverging" in draws["sample_stats"].to_dataset():
         diverging = draws["sample_stats"]["diverging"].transpose("chain", "draw").values.astype(bool)
-    names = listed([s.label for s in shown], 8)
+    names = listed([s.label for s in shown], SHOWN)
     chains, length = shown[0].draws.shape
     marks = " Divergent transitions are marked at the bottom." if diverging is not None and diverging.any() else ""
-    pictures = (
-        picture(
-            lambda: plot_traces(shown, diverging),
-            f"Traces of {names}.",
-            f"Traces: {count(chains, 'chain')} of {length} draws, laid over each other. Good chains look alike and "
-            f"have no trend.{marks}",
-        ),
-        picture(
-            lambda: plot_ranks(shown),
-            f"Rank plots of {names}.",
-            "Ranks of each chain's draws among all draws, as the difference of their distribution from the uniform "
-            "one: zero if the chains say the same. Each p is of a test that they do, and α its threshold; points "
-            "that speak against it are marked. With many panels a few small p are to be expected.",
-        ),
+    over = ", laid over each other. Good chains look alike and have no trend." if chains > 1 else "."
+    traces = picture(
+        lambda: plot_traces(shown, diverging),
+        f"Traces of {names}.",
+        f"Traces: {count(chains, 'chain')} of {length} draws{over}{marks}",
     )
-    sentences = [
-        "Draws from the posterior by the No-U-Turn sampler, on the unconstrained scale, shown in the units of the "
-        "model."
-    ]
-    total = sum(
-        s.variable in {t.split("[")[0] for t in (diagnosis.labels if diagnosis else ())} for s in scalars.values()
+    if chains < 2:
+        return (traces,)
+    ranks = picture(
+        lambda: plot_ranks(shown),
+        f"Rank plots of {names}.",
+        "Ranks of each chain's draws among all draws, as the difference of their distribution from the uniform "
+        "one: zero if the chains say the same. Each p is of a test that they do, and α its threshold; points "
+        "that speak against it are marked. With many panels a few small p are to be expected.",
     )
-    if total > len(shown):
-        sentences.append(f"Of {total} scalars, the {len(shown)} with the smallest effective sample size are shown.")
-    return Section("posterior-draws", title, tuple(sentences), pictures=pictures)
+    return traces, ranks
 
 
 def slowest(scalars: Mapping[str, Scalar], diagnosis: Diagnosis | None) -> list[Scalar]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.plots.scalars import Scalar
+from workbench.plots.scalars import CONSTANT, Scalar
 from workbench.plots.surface import DROPS, plot_surface
 from workbench.report.content import Picture, Section, Table, anchor, answer, picture, plain
 from workbench.report.numbers import count, interval, measured, nats, number, size
@@ -87,6 +87,8 @@ def _row(found: Comparison, i: int) -> tuple[str, ...]:
 
     error, sd, mcse = at(found.mle_error), at(found.sd), at(found.mcse)
     shift = at(found.shift)
+    if sd <= CONSTANT * abs(at(found.mean)):  # a deterministic that only rounding moves, or one that never does
+        return (found.labels[i], "–", "–", number(float(f"{at(found.mean):.9g}")), "constant", *"–" * 5)
     return (
         found.labels[i],
         f"{number(at(found.mle), error, 3)} ± {number(error, error, 3)}"
@@ -145,8 +147,9 @@ def _estimates(found: Mode) -> Table:
             found.labels, found.estimate, found.errors, wald["lower"], wald["upper"], strict=True
         )
     )
-    caption = "In the units of the model. Wald interval: estimate ∓ 1.96 standard errors."
-    return Table(("", found.kind, "std_error", "95% Wald"), rows3, caption, frozenset({1, 2, 3}))
+    percent = f"{100 * found.level:g}%"
+    caption = f"In the units of the model. {percent} Wald interval: estimate ∓ a multiple of its standard error."
+    return Table(("", found.kind, "std_error", f"{percent} Wald"), rows3, caption, frozenset({1, 2, 3}))
 
 
 def surface_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]) -> Section:
@@ -183,7 +186,7 @@ def surface_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     table = Table(
         columns,
         rows,
-        "95% profile-likelihood interval, to the spacing of the curve, in the units of the model.",
+        "95% profile-likelihood interval, in the units of the model.",
         frozenset({1, 2, 3}),
     )
     return Section(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.plots.draws import plot_intervals
-from workbench.plots.scalars import Scalar
+from workbench.plots.scalars import Scalar, why_not_drawable
 from workbench.plots.theorem import plot_theorem
 from workbench.report.content import Picture, Section, Table, Term, answer, picture, plain
 from workbench.report.numbers import count, interval, listed, nats, number
@@ -222,7 +222,7 @@ def fixed_prior(anatomy: Anatomy, variable: str) -> bool:
 
 def _intervals(name: str, elements: list[Scalar], comparison: Comparison | None) -> Picture:
     """The elements of a vector as intervals; those that do not vary, such as a diagonal of ones, are left out."""
-    varying = [s for s in elements if np.ptp(s.draws) != 0]
+    varying = [s for s in elements if "all draws are equal" not in why_not_drawable(s)]
     shown = varying[:_LINES]
     level = comparison.level if comparison is not None else 0.95
     caption = (

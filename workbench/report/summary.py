@@ -16,7 +16,7 @@ from workbench.result import Refusal, Result
 
 SYMBOLS = {"ok": "✓", "unknown": "?", "caution": "!", "failed": "✗"}
 _MEANINGS = {
-    "ok": "Every check of the draws and of the evidence passed.",
+    "ok": "Every check that could be made of the draws and of the evidence passed.",
     "unknown": "Nothing was found wrong with the draws or the evidence, but something could not be judged.",
     "caution": "The numbers stand, but read the findings before you quote them.",
     "failed": "Do not use the numbers before the findings are dealt with.",
