@@ -265,6 +265,7 @@ class Study:
         prior = self._if_any(self.prior.draws)
         return starting_points(self.density, prior, self.settings.starts, self.seed_of("starts"))
 
+    @cached_property
     def starts_with_maximum(self) -> NDArray[np.float64]:
         """Starting points with the MLE first, where there is one: a prior far from the data hides the main mode."""
         maximum = self._if_any(self.likelihood.maximum)

@@ -74,12 +74,12 @@ class PosteriorView(_View):
     def mode(self) -> PosteriorMode:
         """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
         s = self._study
-        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts_with_maximum()))
+        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts_with_maximum))
 
     def laplace(self) -> Laplace:
         """The normal approximation at the mode on z; raises `RefusalError` where there is no proper peak."""
         s = self._study
-        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts_with_maximum()))
+        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts_with_maximum))
 
     def grid(self) -> Grid:
         """The posterior by quadrature, up to two dimensions; raises `RefusalError` above."""
