@@ -60,7 +60,9 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         "likelihood.maximum": mle,
         "likelihood.surface": surface(names),
         "posterior.mode": map_,
-        "posterior.laplace": Laplace((), CENTRE, np.diag(SPREAD**2), EVIDENCE, names, CENTRE, SPREAD, np.zeros((0, 2))),
+        "posterior.laplace": Laplace(
+            (), CENTRE, np.diag(SPREAD**2), -1601.0, EVIDENCE, names, CENTRE, SPREAD, np.zeros((0, 2))
+        ),
         "posterior.grid": Grid(
             (), EVIDENCE, 1e-12, np.zeros((1, 2)), np.ones(1), names, CENTRE, SPREAD, 0.0, FIT, 6.6, 1.0
         ),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from workbench.errors import InputError
 
-
 CONSTANT = 1e-12  # spread relative to size below which draws differ by rounding alone
 
 

@@ -204,7 +204,12 @@ def _draw_curves(axes: Axes, prior: Curve | None, likelihood: Curve | None, post
         axes.plot(likelihood.x, likelihood.height, color=LIKELIHOOD, linestyle=DASHES["likelihood"], label="likelihood")
     if prior is not None:
         axes.plot(
-            prior.x, prior.height, "o" if prior.shares else "", color=PRIOR, linestyle=DASHES["prior"], label="prior"
+            prior.x,
+            prior.height,
+            marker="o" if prior.shares else "None",
+            color=PRIOR,
+            linestyle=DASHES["prior"],
+            label="prior",
         )
     axes.set_ylim(0.0, 1.06)
     axes.set_yticks([0.0, 0.5, 1.0])
