@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from tests.report.finished import finished
 from workbench.errors import InputError
 from workbench.plots.draws import plot_intervals, plot_ranks, plot_traces
-from workbench.plots.scalars import Scalar, scalars
+from workbench.plots.scalars import Scalar, scalars_of
 from workbench.plots.style import svg
 
-FIRST, SECOND = scalars(finished().draws).values()
+FIRST, SECOND = scalars_of(finished().draws).values()
 HOSTILE = replace(SECOND, label="$\\frac <b> ~chain")
 
 
@@ -69,4 +69,4 @@ def test_labels_of_vectors_are_those_of_the_results() -> None:
     posterior["beta"] = (("chain", "draw", "group", "step"), np.zeros((4, 500, 2, 2)))
     posterior = posterior.assign_coords(group=["a", "b"])
     tree["posterior"] = posterior
-    assert list(scalars(tree)) == ["mu", "sigma", "beta[a, 0]", "beta[a, 1]", "beta[b, 0]", "beta[b, 1]"]
+    assert list(scalars_of(tree)) == ["mu", "sigma", "beta[a, 0]", "beta[a, 1]", "beta[b, 0]", "beta[b, 1]"]

@@ -7,11 +7,11 @@ import pytest
 
 from tests.report.finished import CENTRE, SPREAD, finished
 from workbench.errors import InputError
-from workbench.plots.scalars import scalars
+from workbench.plots.scalars import scalars_of
 from workbench.plots.surface import DROPS, plot_surface
 
 MADE = finished()
-SURFACE, SCALARS = MADE.answers["likelihood.surface"], scalars(MADE.draws)
+SURFACE, SCALARS = MADE.answers["likelihood.surface"], scalars_of(MADE.draws)
 
 
 def test_the_95_percent_contour_of_a_normal_likelihood_is_the_chi_square_ellipse() -> None:

@@ -9,12 +9,12 @@ from scipy import stats
 
 from tests.report.finished import CENTRE, PRIOR_CENTRE, PRIOR_SPREAD, SPREAD, finished
 from workbench.errors import InputError
-from workbench.plots.scalars import scalars
+from workbench.plots.scalars import scalars_of
 from workbench.plots.theorem import plot_theorem
 
 MADE = finished()
 COMPARISON, SURFACE = MADE.answers["comparison"], MADE.answers["likelihood.surface"]
-MU = scalars(MADE.draws)["mu"]
+MU = scalars_of(MADE.draws)["mu"]
 
 
 def curves(axes: Axes) -> dict[str, np.ndarray]:

@@ -41,7 +41,7 @@ class Scalar:
     log_prior: NDArray[np.float64]
 
 
-def scalars(draws: xr.DataTree) -> dict[str, Scalar]:
+def scalars_of(draws: xr.DataTree) -> dict[str, Scalar]:
     """Every scalar of the posterior, by label.
 
     Parameters

@@ -18,7 +18,7 @@ import xarray as xr
 
 from workbench.check import CATALOGUE
 from workbench.errors import InputError
-from workbench.plots.scalars import scalars as scalars_of
+from workbench.plots.scalars import scalars_of
 from workbench.report.account import bridge_section, evidence_section, information_section
 from workbench.report.content import Part, Section, plain
 from workbench.report.draws import diagnosis_section, draws_section, predictive_section
