@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class Study:
         self._checks = preflight(self.density)
         self._roles = (tuple(parameters), tuple(latents))
         self._kept: dict[str, Any] = {}
-        _ = self.anatomy  # unknown names in `parameters` and `latents` are refused here
+        _ = self.reading  # unknown names in `parameters` and `latents` are refused here
         self.prior, self.likelihood = PriorView(self), LikelihoodView(self)
         self.posterior, self.evidence = PosteriorView(self), EvidenceView(self)
 
@@ -104,10 +105,14 @@ class Study:
         return self.source.name if self.source else self.model.name or "model"
 
     @cached_property
+    def reading(self) -> Anatomy:
+        """The anatomy without the look at narrow constants, which no answer needs."""
+        return replace(examine(self.density, *self._roles), checks=self._checks)
+
+    @cached_property
     def anatomy(self) -> Anatomy:
         """What the model says, and what can be asked of it."""
-        found = examine(self.density, *self._roles, widened=narrow_constants(self.density))
-        return Anatomy(**{**found.__dict__, "checks": self._checks})
+        return replace(self.reading, widened=narrow_constants(self.density))
 
     def at(self, **theta: Any) -> Point:
         """One theta walked through the theorem, term by term; every free variable needs a value.
@@ -120,8 +125,8 @@ class Study:
         kept = self._kept.get("evidence.estimate")
         if (
             kept is None
-            and not self.anatomy.questions["posterior grid"]
-            and not self.anatomy.questions["evidence estimate"]
+            and not self.reading.questions["posterior grid"]
+            and not self.reading.questions["evidence estimate"]
         ):
             grid = self.posterior.grid()
             return walk_through(self.density, theta, (grid.log_integral, grid.error))
@@ -282,9 +287,9 @@ class Study:
     def _about(self, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
         """What the data taught about each scalar variable whose prior stands on fixed numbers."""
         terms, found = self.density.terms(z.reshape(-1, z.shape[-1])), {}
-        for name in self.anatomy.named("parameter"):
+        for name in self.reading.named("parameter"):
             block = self.density.space.blocks[name]
-            if block.stop - block.start != 1 or "depends on" in self.anatomy.variables[name]["why"]:
+            if block.stop - block.start != 1 or "depends on" in self.reading.variables[name]["why"]:
                 continue
             prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
             taught = information.marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))

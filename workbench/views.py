@@ -42,7 +42,7 @@ class PriorView(_View):
         """Draws from the prior and the prior predictive; raises `RefusalError` for an improper prior."""
         s = self._study
         return s.once(
-            "prior.draws", lambda: draw_prior(s.density, s.anatomy, s.settings.prior_draws, s.seed_of("prior.draws"))
+            "prior.draws", lambda: draw_prior(s.density, s.reading, s.settings.prior_draws, s.seed_of("prior.draws"))
         )
 
 
@@ -53,7 +53,7 @@ class LikelihoodView(_View):
         """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
         s = self._study
         return s.once(
-            "likelihood.maximum", lambda: maximise_likelihood(s.density, s.anatomy, s.starts, s.settings.level)
+            "likelihood.maximum", lambda: maximise_likelihood(s.density, s.reading, s.starts, s.settings.level)
         )
 
     def surface(self, *names: str) -> Surface:
@@ -62,8 +62,8 @@ class LikelihoodView(_View):
         key = ":".join(("likelihood.surface", *names))
 
         def compute() -> Surface:
-            require(s.anatomy, "likelihood surface")
-            return explore_surface(s.density, s.anatomy, self.maximum(), names)
+            require(s.reading, "likelihood surface")
+            return explore_surface(s.density, s.reading, self.maximum(), names)
 
         return s.once(key, compute)
 
@@ -74,20 +74,20 @@ class PosteriorView(_View):
     def mode(self) -> PosteriorMode:
         """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
         s = self._study
-        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.anatomy, s.starts_with_maximum))
+        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.reading, s.starts_with_maximum))
 
     def laplace(self) -> Laplace:
         """The normal approximation at the mode on z; raises `RefusalError` where there is no proper peak."""
         s = self._study
-        return s.once("posterior.laplace", lambda: approximate(s.density, s.anatomy, s.starts_with_maximum))
+        return s.once("posterior.laplace", lambda: approximate(s.density, s.reading, s.starts_with_maximum))
 
     def grid(self) -> Grid:
         """The posterior by quadrature, up to two dimensions; raises `RefusalError` above."""
         s = self._study
 
         def compute() -> Grid:
-            require(s.anatomy, "posterior grid")
-            return integrate_posterior(s.density, s.anatomy, self.laplace())
+            require(s.reading, "posterior grid")
+            return integrate_posterior(s.density, s.reading, self.laplace())
 
         return s.once("posterior.grid", compute)
 
@@ -96,14 +96,14 @@ class PosteriorView(_View):
         s = self._study
         return s.once(
             "posterior.draws",
-            lambda: draw_posterior(s.density, s.anatomy, s.settings, s.seed_of("posterior.draws"), s.progress),
+            lambda: draw_posterior(s.density, s.reading, s.settings, s.seed_of("posterior.draws"), s.progress),
         )
 
     def predictive(self) -> Predictive:
         """Replicated data and test quantities; raises `RefusalError` for a model without data."""
         s = self._study
         seed, count = s.seed_of("posterior.predictive"), s.settings.replicates
-        return s.once("posterior.predictive", lambda: check_predictive(s.density, s.anatomy, self.draws(), count, seed))
+        return s.once("posterior.predictive", lambda: check_predictive(s.density, s.reading, self.draws(), count, seed))
 
 
 class EvidenceView(_View):
@@ -114,7 +114,7 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Bridge:
-            audit(s.anatomy, "evidence bridge")
+            audit(s.reading, "evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
             return bridge(s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge"))
 
@@ -125,7 +125,7 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Evidence:
-            audit(s.anatomy)
+            audit(s.reading)
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {

@@ -161,9 +161,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     }
 
 
-def examine(
-    density: LogDensity, parameters: Iterable[str] = (), latents: Iterable[str] = (), widened: tuple[str, ...] = ()
-) -> Anatomy:
+def examine(density: LogDensity, parameters: Iterable[str] = (), latents: Iterable[str] = ()) -> Anatomy:
     """The anatomy of a model.
 
     Parameters
@@ -171,12 +169,11 @@ def examine(
     density : LogDensity
     parameters, latents : iterable of str
         Free variables whose role the user decides.
-    widened : tuple of str
-        What `preflight` found about narrow constants.
 
     Returns
     -------
     Anatomy
+        With `widened` empty: `workbench.model.preflight.narrow_constants` fills it.
 
     Raises
     ------
@@ -215,7 +212,7 @@ def examine(
         checks=(),
         variables={name: {**v.__dict__} for name, v in variables.items()},
         questions=_questions(density, variables),
-        widened=widened,
+        widened=(),
         dimension=space.dimension,
         n_observations=density.n_observations,
     )

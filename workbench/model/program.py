@@ -20,7 +20,7 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.type import TensorType
 
 from workbench.errors import InputError, NumericalError
-from workbench.model.compiled import NativeFunction, interpreted, native, stabilised
+from workbench.model.compiled import NativeFunction, interpreted, native, stabilised, without_traces
 from workbench.model.constants import replaced
 from workbench.numerics.objective import Vector
 
@@ -62,6 +62,7 @@ class Program:
         examples = [np.array(1.0), np.array(1.0), *ones, *self._observed_static]
         self.function: NativeFunction = native(z, [a, c, *weights.values(), *stand_ins], examples, (value, gradient))
 
+    @without_traces()
     def _graphs(self, a: Variable, c: Variable, weights: Mapping[str, Variable]) -> tuple[Variable, Variable]:
         """The weighted log density over z and its gradient, in stable form."""
         s, zero = self.symbolic, pt.constant(0.0)
@@ -72,9 +73,8 @@ class Program:
         jacobian = [g.sum() for g in s.log_jacobian.values()]
         total = _switched(a, sum(prior, zero)) + sum(likelihood, zero) + _switched(c, sum(jacobian, zero))
         (total,) = stabilised(self.space.on_vector([total]))
-        gradient = pt.grad(total, self.space.vector, disconnected_inputs="ignore")
-        total, gradient = stabilised([total, gradient])
-        return total, gradient
+        # `native` brings the gradient into its final form; doing so here as well would cost as much again.
+        return total, pt.grad(total, self.space.vector, disconnected_inputs="ignore")
 
     def _static(self, data: Mapping[str, NDArray]) -> list[NDArray]:
         """Everything that depends on the data alone, computed once per data set."""

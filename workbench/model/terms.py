@@ -30,7 +30,7 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
-from workbench.model.compiled import interpreted
+from workbench.model.compiled import interpreted, without_traces
 from workbench.model.constants import replaced, widened
 
 
@@ -100,6 +100,7 @@ def _check_indices(graphs: list[Variable]) -> None:
                 )
 
 
+@without_traces()
 def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     """Every term of the model's log density as a graph, with constants widened.
 
@@ -185,6 +186,7 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     )
 
 
+@without_traces()
 def symbolic_target(model: pm.Model) -> Variable:
     """The log density on z as PyMC itself adds it up (with its own Jacobian), constants widened: the second route.
 
