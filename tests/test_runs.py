@@ -63,7 +63,7 @@ def test_a_run_is_never_overwritten(folder):
 def test_a_failure_while_saving_leaves_nothing_behind(tmp_path):
     from workbench.runs import save_run
 
-    def broken(_path):
+    def broken(_path, _manifest):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -139,3 +139,16 @@ def test_listing_shows_finished_runs_only(folder):
 def test_an_unknown_question_lists_what_the_run_has(folder):
     with pytest.raises(wb.InputError, match=r"likelihood\.maximum"):
         wb.open_run(folder)["nonsense"]
+
+
+def test_a_run_opens_and_is_reported_in_a_process_that_made_no_study(folder, tmp_path):
+    import subprocess
+    import sys
+
+    script = f"import workbench as wb; run = wb.open_run({str(folder)!r}); print(run['evidence.estimate'].method)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "grid"
+    target = tmp_path / "again.html"
+    command = [sys.executable, "-m", "workbench", "report", str(folder), "--out", str(target)]
+    subprocess.run(command, capture_output=True, check=True)
+    assert "coin" in target.read_text(encoding="utf-8")

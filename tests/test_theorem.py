@@ -17,7 +17,7 @@ from scipy import special, stats
 from tests.models_zoo import COVARIATES, HEIGHTS, NAMES, OTHER_DATA, OUTCOMES, SIDES, ZOO, build, height, logistic
 from workbench.errors import InputError, RefusalError
 from workbench.model.density import JOINT, LIKELIHOOD, PRIOR, TARGET, LogDensity, Weights
-from workbench.model.preflight import preflight
+from workbench.model.preflight import check_before_fit
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import integrate
 
@@ -292,12 +292,12 @@ SABOTAGE = {
 def test_sabotage_is_refused_because_the_terms_do_not_add_up(name):
     model, changes = SABOTAGE[name]
     with pytest.raises(RefusalError, match="do not add up"):
-        preflight(sabotaged(model, **changes))
+        check_before_fit(sabotaged(model, **changes))
 
 
 def test_an_honest_density_passes_where_the_sabotaged_ones_fail(density):
     for name in {model for model, _ in SABOTAGE.values()}:
-        assert [check.status for check in preflight(density(name))] == ["ok", "ok"]
+        assert [check.status for check in check_before_fit(density(name))] == ["ok", "ok"]
 
 
 def test_a_transformation_that_misreports_its_jacobian_is_refused(monkeypatch):
@@ -306,7 +306,7 @@ def test_a_transformation_that_misreports_its_jacobian_is_refused(monkeypatch):
         patched.setattr(transforms.LogTransform, "log_jac_det", lambda self, v, *p: 1.5 * honest(self, v, *p))
         d = LogDensity(build("height"))
     with pytest.raises(RefusalError, match="do not add up"):
-        preflight(d)
+        check_before_fit(d)
 
 
 # -- densities of widened constants are SciPy's -------------------------------------------------------------------

@@ -300,11 +300,17 @@ def report(
     typer.echo(str(write_report(target, opened.answers, opened.draws, opened.manifest, opened.verdict)))
 
 
-@app.command()
+@app.command(help="List the finished runs in a folder.")
 def runs(
     folder: Annotated[Path, typer.Argument(help="Folder of run folders.")] = Path("runs"), json_: JsonOption = False
 ) -> None:
-    """List the finished runs in a folder."""
+    """List the finished runs in a folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
     from workbench.runs import list_runs
 
     if not folder.is_dir():
@@ -319,11 +325,17 @@ def runs(
         typer.echo(f"no finished runs in {folder}")
 
 
-@app.command()
+@app.command(help="List the model files in a folder, each with the first line of its docstring.")
 def models(
     folder: Annotated[Path, typer.Argument(help="Folder of model files.")] = Path("models"), json_: JsonOption = False
 ) -> None:
-    """List the model files in a folder, each with the first line of its docstring."""
+    """List the model files in a folder, each with the first line of its docstring.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
     import ast
 
     if not folder.is_dir():
@@ -342,9 +354,15 @@ def models(
         typer.echo(f"{path}  {line}")
 
 
-@app.command()
+@app.command(help="Fit the height model on Galton's data and say where the report is.")
 def demo(out: OutOption = Path("runs")) -> None:
-    """Fit the height model on Galton's data and say where the report is."""
+    """Fit the height model on Galton's data and say where the report is.
+
+    Raises
+    ------
+    InputError
+        If the model is not here, because this is no checkout.
+    """
     model = Path("models/height_as_normal.py")
     if not model.is_file():
         raise InputError("the demo model is not here", str(model), "run the demo in a checkout of Workbench")

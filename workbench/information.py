@@ -105,7 +105,8 @@ def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64])
     Returns
     -------
     value, std_error : float
-        Nats. The entropy is SciPy's spacing estimate; the error comes from the spread between chains. None where the
+        Nats. The entropy is SciPy's spacing estimate; the error comes from the spread between chains and
+        from the difference to a second estimate of the entropy (Ebrahimi and others 1994). None where the
         draws repeat so often that there is no such estimate.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # draws that repeat have no entropy: not finite, see below
@@ -115,7 +116,9 @@ def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64])
         )
     if not np.isfinite(value) or not np.all(np.isfinite(single)):
         return None
-    error = float(single.std(ddof=1) / np.sqrt(len(single))) if len(single) > 1 else float("nan")
+    other = -float(differential_entropy(z.ravel(), method="ebrahimi")) - float(log_prior.mean())
+    spread = float(single.std(ddof=1) / np.sqrt(len(single))) if len(single) > 1 else float("nan")
+    error = float(np.hypot(spread, value - other))
     return max(value, 0.0), error
 
 

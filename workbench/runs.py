@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench import __version__
+from workbench import __version__, comparison, diagnosis, information, views
 from workbench.errors import InputError, WorkbenchError
 from workbench.model.load import sha256_of
 from workbench.result import Result, decode, encode
@@ -40,6 +40,8 @@ from workbench.result import Result, decode, encode
 if TYPE_CHECKING:
     from workbench.study import Study
 
+# A kind of result can be read back once its module is loaded; these load all that a run may hold.
+_KINDS_LIVE_IN = (comparison, diagnosis, information, views)
 SCHEMA = 1
 _PACKAGES = ("pymc", "pytensor", "nutpie", "arviz", "numba", "numpy", "scipy", "xarray", "pandas")
 
@@ -62,7 +64,7 @@ def manifest(study: Study) -> dict[str, Any]:
         "workbench": __version__,
         "name": study.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": ["workbench", *sys.argv[1:]] if "workbench" in sys.argv[0] else [Path(sys.argv[0]).name],
         "seed": study.seed,
         "settings": asdict(study.settings),
         "verdict": study.verdict(),
@@ -92,7 +94,7 @@ def _hash_of(array: np.ndarray) -> str:
     return sha256_of(np.ascontiguousarray(array, dtype=np.float64).tobytes())
 
 
-def save_run(study: Study, path: Path, extras: Mapping[str, Callable[[Path], Any]]) -> Path:
+def save_run(study: Study, path: Path, extras: Mapping[str, Callable[[Path, dict[str, Any]], Any]]) -> Path:
     """Write a run folder.
 
     Parameters
@@ -101,7 +103,7 @@ def save_run(study: Study, path: Path, extras: Mapping[str, Callable[[Path], Any
     path : Path
         The folder to make.
     extras : mapping of str to callable
-        Further files: a name in the folder, and a function that writes the path it is given.
+        Further files: a name in the folder, and a function of the path to write and the manifest.
 
     Returns
     -------
@@ -129,9 +131,10 @@ def save_run(study: Study, path: Path, extras: Mapping[str, Callable[[Path], Any
         results = {name: encode(answer) for name, answer in answers.items()}
         _write_json(draft / "results.json", results)
         draws.to_netcdf(draft / "draws.nc", engine="h5netcdf")
+        provenance = manifest(study)
         for name, write in extras.items():
-            write(draft / name)
-        _write_json(draft / "manifest.json", manifest(study))
+            write(draft / name, provenance)
+        _write_json(draft / "manifest.json", provenance)
         sums = {file.name: sha256_of(file.read_bytes()) for file in sorted(draft.iterdir())}
         _write_json(draft / "checksums.json", sums)
         draft.chmod(0o755)

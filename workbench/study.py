@@ -14,20 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 
 from workbench import comparison, diagnosis, information
 from workbench.check import Check, Status, worst_status
-from workbench.errors import InputError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.evidence.estimate import Evidence
 from workbench.model.anatomy import Anatomy, examine
-from workbench.model.density import LogDensity, Side
+from workbench.model.density import LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.mode import Mode
 from workbench.model.nuts import Progress
-from workbench.model.preflight import narrow_constants, preflight
+from workbench.model.preflight import check_before_fit, narrow_constants
 from workbench.point import Point, walk_through
 from workbench.posterior.mode import PosteriorMode
 from workbench.prior.draws import starting_points
@@ -64,8 +63,7 @@ class Study:
 
     Examples
     --------
-    >>> import pymc as pm
-    >>> with pm.Model() as model:
+    >>>     >>> with pm.Model() as model:
     ...     p = pm.Beta("p", 1.0, 1.0)
     ...     k = pm.Binomial("k", n=10, p=p, observed=7)
     >>> study = Study(model, seed=1)
@@ -75,7 +73,7 @@ class Study:
 
     def __init__(
         self,
-        model: pm.Model,
+        model: Model,
         seed: int | None = None,
         settings: Settings | None = None,
         potentials: Mapping[str, Side] | None = None,
@@ -84,15 +82,11 @@ class Study:
         progress: Progress | None = None,
         source: LoadedModel | None = None,
     ) -> None:
-        if not isinstance(model, pm.Model):
-            raise InputError(
-                f"a {type(model).__name__} is no pm.Model", "Study", "pass the model that `with pm.Model()` made"
-            )
         self.model, self.source, self.progress = model, source, progress
         self.settings = settings or Settings()
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         self.density = LogDensity(model, potentials)
-        self._checks = preflight(self.density)
+        self._checks = check_before_fit(self.density)
         self._roles = (tuple(parameters), tuple(latents))
         self._kept: dict[str, Any] = {}
         _ = self.reading  # unknown names in `parameters` and `latents` are refused here
@@ -255,7 +249,12 @@ class Study:
         """
         from workbench.runs import save_run
 
-        return save_run(self, Path(path), {"report.html": self.report} if report else {})
+        def write(target: Path, provenance: dict[str, Any]) -> Path:
+            from workbench.report.page import write_report
+
+            return write_report(target, self.answers(), self.draws(), provenance, self.verdict())
+
+        return save_run(self, Path(path), {"report.html": write} if report else {})
 
     # -- what several answers need ---------------------------------------------------------------------------------
 

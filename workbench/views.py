@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from workbench.errors import WorkbenchError
-from workbench.evidence.audit import audit
-from workbench.evidence.bridge import Bridge, bridge
+from workbench.evidence.audit import require_evidence
+from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.surface import Surface, explore_surface
@@ -74,7 +74,9 @@ class PosteriorView(_View):
     def mode(self) -> PosteriorMode:
         """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
         s = self._study
-        return s.once("posterior.mode", lambda: maximise_posterior(s.density, s.reading, s.starts_with_maximum))
+        return s.once(
+            "posterior.mode", lambda: maximise_posterior(s.density, s.reading, s.starts_with_maximum, s.settings.level)
+        )
 
     def laplace(self) -> Laplace:
         """The normal approximation at the mode on z; raises `RefusalError` where there is no proper peak."""
@@ -114,9 +116,11 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Bridge:
-            audit(s.reading, "evidence bridge")
+            require_evidence(s.reading, "evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
-            return bridge(s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge"))
+            return bridge_sampling(
+                s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge")
+            )
 
         return s.once("evidence.bridge", compute)
 
@@ -125,7 +129,7 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Evidence:
-            audit(s.reading)
+            require_evidence(s.reading)
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {

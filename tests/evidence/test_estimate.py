@@ -72,7 +72,7 @@ def test_failed_draws_make_a_bridge_failed():
 
 def test_likelihood_counted_twice_is_noticed_by_the_second_route():
     # Draws from a target in which the likelihood has weight 2, judged as if they came from the posterior.
-    from workbench.evidence.bridge import bridge
+    from workbench.evidence.bridge import bridge_sampling
     from workbench.model.density import TARGET, Weights
     from workbench.model.nuts import run_nuts
 
@@ -81,7 +81,7 @@ def test_likelihood_counted_twice_is_noticed_by_the_second_route():
     drawn = run_nuts(twice, study.density.space.start, draws=1000, tune=500, chains=4, seed=3)
     log_prior, log_likelihood, log_jacobian = study.density.sums(drawn.z.reshape(-1, 2))
     log_f = (log_prior + log_likelihood + log_jacobian).reshape(4, 1000)
-    wrong = bridge(study.density.objective(TARGET), drawn.z, log_f, seed=1)
+    wrong = bridge_sampling(study.density.objective(TARGET), drawn.z, log_f, seed=1)
     found = combine({"grid": study.posterior.grid(), "bridge": wrong}, {}, 481, ())
     assert not found.agrees
 

@@ -6,8 +6,9 @@ import pytest
 
 from tests.models_zoo import NAMES, _normals
 from workbench.errors import InputError, RefusalError
-from workbench.model.anatomy import examine, require, roles
+from workbench.model.anatomy import examine, require
 from workbench.model.density import LogDensity
+from workbench.model.roles import read_roles
 from workbench.result import result_from_json
 
 ROLES = {
@@ -33,7 +34,7 @@ GROUP = np.array([0, 1, 2, 0, 1, 2])
 def role_of(build):
     with pm.Model() as model:
         build()
-    return {name: role for name, (role, _) in roles(model).items()}
+    return {name: role for name, (role, _) in read_roles(model).items()}
 
 
 @pytest.mark.parametrize("name", ROLES)

@@ -7,7 +7,7 @@ import pytest
 from tests.models_zoo import NAMES
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
-from workbench.model.preflight import narrow_constants, preflight
+from workbench.model.preflight import check_before_fit, narrow_constants
 
 
 def refused(build):
@@ -15,13 +15,13 @@ def refused(build):
     with pm.Model() as model:
         build()
     with pytest.raises(RefusalError) as refusal:
-        preflight(LogDensity(model))
+        check_before_fit(LogDensity(model))
     return refusal.value
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_good_model_passes(density, name):
-    checks = preflight(density(name))
+    checks = check_before_fit(density(name))
     assert {check.code for check in checks} == {"terms-add-up", "start-finite"}
     assert {check.status for check in checks} == {"ok"}
 
@@ -43,7 +43,7 @@ def test_missing_observations_in_shared_data_are_refused_with_their_row():
         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=data)
         pm.set_data({"data": np.array([1.0, 2.0, np.nan])})
     with pytest.raises(RefusalError, match="row 2: nan") as refusal:
-        preflight(LogDensity(model))
+        check_before_fit(LogDensity(model))
     assert refusal.value.where == "y"
 
 

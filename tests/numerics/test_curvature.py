@@ -5,7 +5,7 @@ import pytest
 
 from tests.targets import ALL, GAUSSIANS, by_name
 from workbench.errors import NumericalError
-from workbench.numerics.curvature import curvature, hessian
+from workbench.numerics.curvature import curvature_at, hessian
 from workbench.numerics.objective import FunctionObjective
 
 # The module promises truncation and rounding near 1e-11 of the local scale, and calls eigenvalues below 1e-8 flat:
@@ -35,7 +35,7 @@ def test_hessian_of_a_gaussian_is_the_same_everywhere(target):
 
 @pytest.mark.parametrize("target", ALL, ids=str)
 def test_every_mode_is_a_peak_with_the_inverse_covariance_and_determinant(target):
-    bend = curvature(target.objective, target.mode)
+    bend = curvature_at(target.objective, target.mode)
     assert bend.is_peak
     sd = 1 / np.sqrt(-np.diag(target.hessian))
     expected = np.linalg.inv(local(target, -target.hessian))
@@ -53,8 +53,8 @@ def test_verdict_and_eigenvalues_do_not_depend_on_the_units_of_z(units):
         value, gradient = target.objective.value_and_gradient(z * units)
         return value, gradient * units
 
-    plain = curvature(target.objective, target.mode + 0.5)
-    other = curvature(FunctionObjective(2, rescaled), (target.mode + 0.5) / units)
+    plain = curvature_at(target.objective, target.mode + 0.5)
+    other = curvature_at(FunctionObjective(2, rescaled), (target.mode + 0.5) / units)
     assert other.is_peak == plain.is_peak
     assert other.eigenvalues == pytest.approx(plain.eigenvalues, rel=1e-7)
 
@@ -64,7 +64,7 @@ def test_a_flat_ridge_is_no_peak_and_its_direction_is_the_weakest():
         away = z[0] + z[1] - 1.0
         return -0.5 * away**2, np.full(2, -away)
 
-    bend = curvature(FunctionObjective(2, ridge), np.array([0.3, 0.7]))
+    bend = curvature_at(FunctionObjective(2, ridge), np.array([0.3, 0.7]))
     assert not bend.is_peak
     assert np.abs(bend.weakest) == pytest.approx(np.full(2, np.sqrt(0.5)), abs=1e-6)
     assert bend.weakest[0] * bend.weakest[1] < 0
@@ -78,25 +78,25 @@ def test_a_ridge_that_no_axis_shows_is_no_peak():
         centred = z - z.mean()
         return -0.5 * float(centred @ centred), -centred
 
-    bend = curvature(FunctionObjective(3, ridge), np.zeros(3))
+    bend = curvature_at(FunctionObjective(3, ridge), np.zeros(3))
     assert np.all(np.diag(bend.information) > 0)
     assert not bend.is_peak
 
 
 def test_a_saddle_is_no_peak_and_the_weakest_direction_rises():
     saddle = FunctionObjective(2, lambda z: (z[0] ** 2 - z[1] ** 2, np.array([2 * z[0], -2 * z[1]])))
-    bend = curvature(saddle, np.zeros(2))
+    bend = curvature_at(saddle, np.zeros(2))
     assert not bend.is_peak
     assert np.abs(bend.weakest) == pytest.approx([1.0, 0.0], abs=1e-9)
 
 
 def test_the_bottom_of_a_valley_is_no_peak():
-    bend = curvature(FunctionObjective(2, lambda z: (float(z @ z), 2 * z)), np.zeros(2))
+    bend = curvature_at(FunctionObjective(2, lambda z: (float(z @ z), 2 * z)), np.zeros(2))
     assert not bend.is_peak
 
 
 def test_a_constant_is_no_peak():
-    assert not curvature(FunctionObjective(2, lambda z: (0.0, np.zeros_like(z))), np.ones(2)).is_peak
+    assert not curvature_at(FunctionObjective(2, lambda z: (0.0, np.zeros_like(z))), np.ones(2)).is_peak
 
 
 def test_a_gradient_that_is_not_finite_is_an_error():

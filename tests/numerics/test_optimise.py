@@ -5,7 +5,7 @@ import pytest
 
 from tests.targets import ALL, PEAKED, by_name
 from workbench.errors import NumericalError
-from workbench.numerics.curvature import curvature
+from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import FunctionObjective
 from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 
@@ -128,7 +128,7 @@ def test_an_exact_saddle_between_two_peaks_is_not_called_a_peak():
     objective = FunctionObjective(1, two)
     end = climb(objective, np.zeros(1))
     at_saddle = Climb(
-        np.zeros(1), np.zeros(1), objective.value(np.zeros(1)), 0.0, 0.0, curvature(objective, np.zeros(1))
+        np.zeros(1), np.zeros(1), objective.value(np.zeros(1)), 0.0, 0.0, curvature_at(objective, np.zeros(1))
     )
     assert not falls_away(objective, at_saddle)[0]
     assert not falls_away(objective, end)[0] or abs(abs(end.z[0]) - 3) < 1e-3

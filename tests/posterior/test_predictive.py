@@ -5,6 +5,7 @@ import pymc as pm
 import pytest
 from scipy import stats
 
+from tests import studies
 from tests.models_zoo import HEIGHTS
 from tests.tolerance import STANDARD_ERRORS
 from workbench.errors import RefusalError
@@ -36,7 +37,7 @@ def poisson(counts):
 def test_a_right_model_has_moderate_p_values_and_no_caution(height):
     assert height.checks[0].status == "ok"
     table = height.table()
-    assert list(table.index) == [f"height: {q}" for q in ("mean", "sd", "min", "max", "skewness")]
+    assert list(table.index) == [f"height: {q}" for q in ("mean", "sd", "min", "max", "skewness", "dispersion")]
     assert np.all((table["p_value"] > 0.01) & (table["p_value"] < 0.99))
     assert table.loc["height: mean", "observed"] == pytest.approx(HEIGHTS.mean(), rel=1e-14)
     assert table.loc["height: sd", "observed"] == pytest.approx(HEIGHTS.std(), rel=1e-14)
@@ -125,3 +126,14 @@ def test_a_model_without_data_is_refused():
     draws = draw_posterior(d, a, Settings(draws=10, tune=50, chains=1), 1)
     with pytest.raises(RefusalError, match="no data"):
         check_predictive(d, a, draws, 10, 1)
+
+
+def test_people_who_differ_are_seen_in_the_dispersion_of_a_pooled_coin():
+    # One probability for 48 people: each count is as large as its tosses, so the spread of raw counts hides that people
+    # differ. Relative to binomial spread they vary about three times as much as one coin would (Bartos et al. 2023).
+    found = studies.study("coin_bias").posterior.predictive()
+    row = found.table().loc["same_side: dispersion"]
+    assert row["observed"] > 2.0
+    assert row["p_value"] < 0.005
+    assert found.checks[0].status == "caution"
+    assert "dispersion" in found.checks[0].message

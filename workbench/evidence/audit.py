@@ -11,7 +11,7 @@ from __future__ import annotations
 from workbench.model.anatomy import Anatomy, require
 
 
-def audit(anatomy: Anatomy, question: str = "evidence estimate") -> None:
+def require_evidence(anatomy: Anatomy, question: str = "evidence estimate") -> None:
     """Refuse the evidence of a model for which the number does not exist or is not known.
 
     Parameters

@@ -145,7 +145,7 @@ def _half(
     return _Half(at_posterior, at_proposal, root, float(np.sqrt(variance)), by_chain)
 
 
-def bridge(
+def bridge_sampling(
     objective: Objective,
     z: NDArray[np.float64],
     log_f: NDArray[np.float64],

@@ -23,7 +23,7 @@ from pytensor.graph.basic import Variable
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.density import LogDensity
-from workbench.model.roles import roles, unnormalised
+from workbench.model.roles import read_roles, unnormalised
 from workbench.result import Result
 
 _SUPPORTS = {
@@ -182,7 +182,7 @@ def examine(density: LogDensity, parameters: Iterable[str] = (), latents: Iterab
     """
     model, space = density.model, density.space
     parameters, latents = tuple(parameters), tuple(latents)
-    found, improper = roles(model), unnormalised(model)
+    found, improper = read_roles(model), unnormalised(model)
     chosen = {name: "parameter" for name in parameters} | {name: "latent" for name in latents}
     both = set(parameters) & set(latents)
     for name in chosen:
@@ -223,7 +223,7 @@ _REMEDIES = {
     "that you want to maximise, say Study(model, parameters=[...]), or --parameter NAME",
     "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
     "discrete": "sum it out of the model (a mixture instead of a label)",
-    "stay out": "say Study(model, potentials={...: 'likelihood'}) if it is part of the likelihood",
+    "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
     "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
     "not normalised": "write the prior so that it is normalised on what it keeps, such as sums of positive steps",

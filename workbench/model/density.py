@@ -33,6 +33,7 @@ from workbench.numerics.objective import Vector
 
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
 
+Model = pm.Model  # under this name for the layers that do not import PyMC
 Side = Literal["prior", "likelihood"]
 
 
@@ -95,12 +96,17 @@ class LogDensity:
     Raises
     ------
     InputError
-        If `potentials` names a potential that the model lacks, or a side that is neither of the two.
+        If the model is no `pm.Model`, or if `potentials` names a potential that the model lacks, or a side that is
+        neither of the two.
     RefusalError
         If PyMC cannot derive the log density, or an index in the model is out of range.
     """
 
     def __init__(self, model: pm.Model, potentials: Mapping[str, Side] | None = None) -> None:
+        if not isinstance(model, Model):
+            raise InputError(
+                f"a {type(model).__name__} is no pm.Model", "Study", "pass the model that `with pm.Model()` made"
+            )
         self.model = model
         self.symbolic: SymbolicTerms = symbolic_terms(model)
         try:

@@ -96,7 +96,7 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
             )
 
 
-def preflight(density: LogDensity) -> tuple[Check, ...]:
+def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     """Everything that can be known to be wrong before a fit.
 
     Parameters

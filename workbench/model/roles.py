@@ -100,7 +100,7 @@ def parents_of(model: pm.Model) -> dict[str, list[str]]:
     return found
 
 
-def roles(model: pm.Model) -> dict[str, tuple[str, str]]:
+def read_roles(model: pm.Model) -> dict[str, tuple[str, str]]:
     """The role of every free variable as the graph tells it, and why.
 
     Parameters

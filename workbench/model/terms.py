@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -100,6 +101,23 @@ def _check_indices(graphs: list[Variable]) -> None:
                 )
 
 
+def _forward(free: dict[str, Variable], transforms: dict[Variable, Any]) -> Callable[[], Callable[..., list[NDArray]]]:
+    """What makes, once, the function from many values of the free variables to their blocks of z."""
+
+    @functools.cache
+    def make() -> Callable[..., list[NDArray]]:
+        natural = [rv.type() for rv in free.values()]
+        graphs = []
+        for rv, value in zip(free.values(), natural, strict=True):
+            transform = transforms[rv]
+            graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
+        graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
+        many = [pt.TensorType(v.dtype, (None, *v.type.shape))() for v in natural]
+        return interpreted(many, list(vectorize_graph(graphs, dict(zip(natural, many, strict=True)))))
+
+    return make
+
+
 @without_traces()
 def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     """Every term of the model's log density as a graph, with constants widened.
@@ -153,17 +171,6 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     natural = by_values([*free.values(), *(wide[d] for d in model.deterministics)])
     natural = widened(natural)
 
-    @functools.cache
-    def forward() -> Callable[..., list[NDArray]]:
-        natural = [rv.type() for rv in free.values()]
-        graphs = []
-        for rv, value in zip(free.values(), natural, strict=True):
-            transform = transforms[rv]
-            graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
-        graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
-        many = [pt.TensorType(v.dtype, (None, *v.type.shape))() for v in natural]
-        return interpreted(many, list(vectorize_graph(graphs, dict(zip(natural, many, strict=True)))))
-
     initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
     start = make_initial_point_expression(
         free_rvs=list(free.values()),
@@ -173,7 +180,7 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     )
     return SymbolicTerms(
         start=dict(zip(free, start, strict=True)),
-        forward=forward,
+        forward=_forward(free, transforms),
         values=values,
         data=data,
         observed=observed,

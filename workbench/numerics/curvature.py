@@ -110,7 +110,7 @@ class Curvature:
         return float(np.linalg.slogdet(self.information)[1])
 
 
-def curvature(objective: Objective, z: Vector) -> Curvature:
+def curvature_at(objective: Objective, z: Vector) -> Curvature:
     """Information and its eigenvalues at z; see `Curvature`.
 
     Raises

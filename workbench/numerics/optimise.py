@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from workbench.errors import NumericalError
-from workbench.numerics.curvature import Curvature, curvature
+from workbench.numerics.curvature import Curvature, curvature_at
 from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
@@ -73,7 +73,7 @@ def _quasi_newton(objective: Objective, start: Vector) -> Vector:
 def _newton(objective: Objective, z: Vector) -> tuple[Vector, float, Vector, float, Curvature]:
     """Newton steps until the EDM is negligible or a step no longer helps."""
     value, gradient = objective.value_and_gradient(z)
-    bend = curvature(objective, z)
+    bend = curvature_at(objective, z)
     edm = np.inf
     for _ in range(_NEWTON_STEPS):
         if not bend.is_peak:
@@ -88,7 +88,7 @@ def _newton(objective: Objective, z: Vector) -> tuple[Vector, float, Vector, flo
             better = new_value > value or np.max(np.abs(new_gradient)) < np.max(np.abs(gradient))
             if not better or new_value < value - EDM_TOLERANCE:
                 break
-            bend = curvature(objective, moved)
+            bend = curvature_at(objective, moved)
         except NumericalError:
             break
         z, value, gradient = moved, new_value, new_gradient

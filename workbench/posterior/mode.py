@@ -51,7 +51,9 @@ class PosteriorMode(Result):
         return [*self.map.notes(), "the two modes differ because a mode depends on the units of the parameter"]
 
 
-def maximise_posterior(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64]) -> PosteriorMode:
+def maximise_posterior(
+    density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95
+) -> PosteriorMode:
     """The MAP estimate with errors and a certificate, and the mode on z beside it.
 
     Parameters
@@ -60,6 +62,8 @@ def maximise_posterior(density: LogDensity, anatomy: Anatomy, starts: NDArray[np
     anatomy : Anatomy
     starts : ndarray, shape (m, d)
         Points on z to climb from.
+    level : float
+        Probability of the intervals of the MAP's own table.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def maximise_posterior(density: LogDensity, anatomy: Anatomy, starts: NDArray[np
         If the density is finite at none of the starts.
     """
     require(anatomy, "posterior mode")
-    mode = find_mode(density, JOINT, "MAP", starts)
+    mode = find_mode(density, JOINT, "MAP", starts, level)
     if mode.no_error:
         raise RefusalError(
             f"the joint density has no mode in theta: {mode.no_error}",

@@ -41,6 +41,23 @@ def _skewness(y: NDArray) -> NDArray:
     return (deviation**3).mean(axis=-1) / np.where(scale > 0, scale, 1.0) ** 3
 
 
+def _dispersion(y: NDArray[np.float64], simulated: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Mean squared deviation of each observation from its own prediction, in units of its predictive variance.
+
+    Near 1 if the model spreads its observations as the data are spread; it sees what the spread of raw values hides
+    where observations differ in size. Pearson's chi-square over n, with moments from the replicates.
+    """
+    centre, variance = simulated.mean(axis=0), simulated.var(axis=0)
+    moving = variance > 0
+    if not moving.any():
+        return 0.0, np.zeros(len(simulated))
+
+    def score(data: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ((data[..., moving] - centre[moving]) ** 2 / variance[moving]).mean(axis=-1)
+
+    return float(score(y)), score(simulated)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Predictive(Result):
     """Replicated data and how they compare with the observed.
@@ -147,6 +164,11 @@ def check_predictive(density: LogDensity, anatomy: Anatomy, draws: xr.DataTree, 
             value, distribution = float(function(y.astype(float))), function(simulated.astype(float))
             above = (np.sum(distribution > value) + 0.5 * np.sum(distribution == value)) / len(distribution)
             names.append(f"{name}: {quantity}")
+            rows.append((value, distribution.mean(), distribution.std(), above))
+        if y.size >= 3:
+            value, distribution = _dispersion(y.astype(float), simulated.astype(float))
+            above = (np.sum(distribution > value) + 0.5 * np.sum(distribution == value)) / len(distribution)
+            names.append(f"{name}: dispersion")
             rows.append((value, distribution.mean(), distribution.std(), above))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     extreme = [n for n, p in zip(names, table[:, 3], strict=True) if not _EXTREME < p < 1 - _EXTREME]
