@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytensor.tensor as pt
 import pytest
+from pytensor.link.c.op import COp
 from scipy import special
 
+from tests.models_zoo import build
+from workbench.model.anatomy import examine
 from workbench.model.compiled import batched, interpreted, native, stabilised
+from workbench.model.density import LogDensity
+from workbench.prior.draws import draw_prior
 
 ROOT = Path(__file__).parents[2]
 EXTREMES = np.array([-1e4, -746.0, -745.0, -100.0, -37.0, -1.0, -0.6931471805599453, -0.1, -1e-8, -1e-20, -1e-300])
@@ -66,6 +71,18 @@ def test_interpreted_gives_values_where_numpy_would_warn():
     values = interpreted([x], [pt.log(x), x / (x - x)])(np.float64(0.0))
     assert values[0] == -np.inf
     assert np.isnan(values[1])
+
+
+def test_interpreted_starts_no_compiler_even_for_operations_with_graphs_inside(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a C compiler was asked for")
+
+    monkeypatch.setattr(COp, "make_c_thunk", refuse)
+    for name in ("cholesky", "simplex"):
+        d = LogDensity(build(name))
+        assert np.isfinite(d.pymc_target(d.space.start)).all()
+        assert np.isfinite(d.terms(d.space.start).log_prior[d.space.names[0]]).all()
+        draw_prior(d, examine(d), 3, 1)
 
 
 def test_batched_runs_every_point_and_gives_constants_a_leading_axis():

@@ -46,6 +46,14 @@ def without_traces() -> Any:
     return pytensor.config.change_flags(traceback__limit=0)
 
 
+def without_compiler() -> Any:
+    """A context in which PyTensor starts no C compiler; the inner graphs of an interpreted operation would start one.
+
+    For an LKJ prior they cost 20 seconds a machine, and a search for BLAS that ends in a warning.
+    """
+    return pytensor.config.change_flags(cxx="")
+
+
 @without_traces()
 def stabilised(graphs: Sequence[Variable]) -> list[Variable]:
     """The same graphs in PyTensor's canonical and numerically stable form."""
@@ -95,7 +103,8 @@ def interpreted(
     if stable:
         graphs = _with_array_functions(stabilised(graphs))
     graphs = list(graphs)
-    function = pytensor.function(list(inputs), graphs, mode=_INTERPRETED, on_unused_input="ignore")
+    with without_compiler():
+        function = pytensor.function(list(inputs), graphs, mode=_INTERPRETED, on_unused_input="ignore")
 
     def call(*arrays: NDArray) -> list[NDArray]:
         with np.errstate(all="ignore"):  # -inf and NaN are values here; whoever asked decides what they mean

@@ -19,6 +19,7 @@ from pytensor.compile.mode import Mode
 
 from workbench.check import Check
 from workbench.model.anatomy import Anatomy, require
+from workbench.model.compiled import without_compiler
 from workbench.model.density import LogDensity
 from workbench.prior.draws import quiet
 from workbench.result import Result
@@ -116,7 +117,7 @@ def replicate(density: LogDensity, draws: xr.DataTree, count: int, seed: int) ->
     chosen = np.linspace(0, total - 1, min(count, total)).astype(int)
     picked = stacked.isel(sample=chosen).drop_vars(["sample", "chain", "draw"])
     single = picked.rename(sample="draw").expand_dims("chain")
-    with quiet():
+    with quiet(), without_compiler():
         tree = pm.sample_posterior_predictive(
             xr.DataTree.from_dict({"posterior": single}),
             model=density.model,

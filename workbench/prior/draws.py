@@ -14,6 +14,7 @@ from pytensor.compile.mode import Mode
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.anatomy import Anatomy, require
+from workbench.model.compiled import without_compiler
 from workbench.model.density import LogDensity
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
         raise InputError(f"{draws} draws", "draws", "ask for at least 1")
     require(anatomy, "prior draws")
     try:
-        with quiet():
+        with quiet(), without_compiler():
             tree = pm.sample_prior_predictive(draws, model=density.model, random_seed=seed, compile_kwargs=_INTERPRETED)
     except NotImplementedError as error:
         raise RefusalError(
@@ -80,10 +81,9 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
     # PyMC's order of variables follows a set and changes between processes.
     known = [*density.space.names, *density.space.deterministics, *density.symbolic.observed]
     groups = {}
-    for name in ("prior", "prior_predictive"):
-        if name in tree.children:
-            dataset = tree[name].to_dataset()
-            groups[name] = dataset[[n for n in known if n in dataset]]
+    for name in ("prior", "prior_predictive") if density.symbolic.observed else ("prior",):
+        dataset = tree[name].to_dataset()
+        groups[name] = dataset[[n for n in known if n in dataset]]
     return xr.DataTree.from_dict(groups)
 
 
