@@ -63,7 +63,8 @@ class Study:
 
     Examples
     --------
-    >>>     >>> with pm.Model() as model:
+    >>> import pymc as pm
+    >>> with pm.Model() as model:
     ...     p = pm.Beta("p", 1.0, 1.0)
     ...     k = pm.Binomial("k", n=10, p=p, observed=7)
     >>> study = Study(model, seed=1)

@@ -99,7 +99,8 @@ def test_a_constant_is_no_peak():
     assert not curvature_at(FunctionObjective(2, lambda z: (0.0, np.zeros_like(z))), np.ones(2)).is_peak
 
 
-def test_a_gradient_that_is_not_finite_is_an_error():
-    objective = FunctionObjective(1, lambda z: (0.0, np.array([np.nan]) if z[0] > 0 else -z))
+@pytest.mark.parametrize("slope", [np.nan, np.inf, -np.inf])
+def test_a_gradient_that_is_not_finite_is_an_error(slope):
+    objective = FunctionObjective(1, lambda z: (0.0, np.array([slope]) if abs(z[0]) > 0 else -z))
     with pytest.raises(NumericalError):
         hessian(objective, np.zeros(1))
