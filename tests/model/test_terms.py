@@ -37,7 +37,8 @@ def grouped(codes, elements=3, make=np.asarray):
     return model
 
 
-@pytest.mark.parametrize("codes", [[1, 2, 3], [0, 1, 7], [-4, 0, 1]])
+# Python counts -1 from the end, and pandas gives it to a missing category: both read a wrong element in silence.
+@pytest.mark.parametrize("codes", [[1, 2, 3], [0, 1, 7], [-4, 0, 1], [-1, 0, 2]])
 def test_codes_out_of_range_are_refused_with_the_variable_and_both_ranges(codes):
     with pytest.raises(RefusalError) as refusal:
         symbolic_terms(grouped(codes))
@@ -47,7 +48,7 @@ def test_codes_out_of_range_are_refused_with_the_variable_and_both_ranges(codes)
     assert "start at 1" in refusal.value.fix
 
 
-@pytest.mark.parametrize("codes", [[0, 1, 2], [2, 2, 0], [-3, -1, 1]])
+@pytest.mark.parametrize("codes", [[0, 1, 2], [2, 2, 0]])
 def test_codes_in_range_are_accepted(codes):
     assert list(symbolic_terms(grouped(codes)).log_prior) == ["effect"]
 
