@@ -22,10 +22,10 @@ demo: bootstrap
 	@$(PYTHON) -m workbench demo
 
 test: lint
-	$(PYTHON) -m pytest -n 2 $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-fast: bootstrap
-	$(PYTHON) -m pytest -n 2 -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 lint: bootstrap
 	$(PYTHON) -m ruff check

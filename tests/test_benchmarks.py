@@ -81,15 +81,15 @@ def test_start_up_is_measured():
 
 
 @pytest.mark.slow
-def test_sampling_is_measured_with_a_seen_and_with_a_new_model():
-    assert_sane(list(sampling.measure(1, ["coin_bias"], draws=50)), 4)
+def test_sampling_is_measured_with_a_model_that_was_seen_before():
+    assert_sane(list(sampling.measure(1, ["coin_bias"], draws=50, states=["seen"])), 2)
 
 
 @pytest.mark.slow
 def test_a_whole_process_is_measured_with_and_without_the_calls_that_mean_nothing():
-    assert_sane(list(whole.measure(1, ["eight_schools"], draws=200, states=["empty cache"])), 2)
+    assert_sane(list(whole.measure(1, ["eight_schools"], draws=200, states=["warm cache"])), 2)
 
 
 @pytest.mark.slow
 def test_refits_are_measured_where_a_maximum_exists():
-    assert_sane(list(refit.measure(1, ["coin_bias", "eight_schools"])), 1)
+    assert_sane(list(refit.measure(1, ["coin_bias"])), 1)

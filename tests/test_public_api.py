@@ -13,7 +13,8 @@ NAMES = [
 ]  # fmt: skip
 STUDY = {
     "anatomy", "answers", "at", "compare", "density", "diagnosis", "doubts", "draws", "evidence", "information",
-    "likelihood", "log_terms", "model", "name", "once", "posterior", "prior", "progress", "reading",
+    "likelihood", "log_terms", "model", "name", "once", "posterior", "prior", "prior_log_likelihood",
+    "progress", "reading",
     "report", "save", "seed",
     "seed_of", "settings", "source", "starts", "starts_with_maximum", "verdict",
 }  # fmt: skip

@@ -157,7 +157,11 @@ def score_predictions(
             with warnings.catch_warnings():
                 # What ArviZ warns of becomes a check below, with what to do about it.
                 warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
-                result = loo(draws, var_name=name, pointwise=True)
+                try:
+                    result = loo(draws, var_name=name, pointwise=True)
+                except ValueError as failure:
+                    remedy = "nothing to do where an observation depends on no parameter; else look at the diagnosis"
+                    return {}, (Check("pareto-k", "unknown", f"no leave-one-out score of {name}: {failure}", remedy),)
             elpd, variance, p_loo = elpd + float(result.elpd), variance + float(result.se) ** 2, p_loo + float(result.p)
             worst, limit = max(worst, float(np.max(result.pareto_k))), float(result.good_k)
         entropy = -elpd / n
@@ -237,6 +241,10 @@ def account(
         entries["entropy of the prior"] = (*prior_entropy, "differential, in the unconstrained coordinates z")
     entries["entropy of the posterior"] = (posterior_entropy, entropy_error, "differential, in the same coordinates z")
     checks = [_balance(evidence, drawn_fit, drawn_error, grid), *prediction[1]]
+    if divergence < -_SIGMAS * divergence_error - 1e-9:
+        message = f"KL(posterior || prior) = {divergence:.3g} nats, but a divergence cannot be negative"
+        remedy = "some prior does not integrate to one (a CustomDist?), or the evidence is wrong"
+        checks.append(Check("account-balances", "failed", message, remedy))
     spread = grid.variance_log_likelihood if _exact(grid) else float(log_likelihood.var())
     dimensionality = 2.0 * spread
     return Information(tuple(checks), entries, about, prediction[0], dimensionality, evidence.n_observations)

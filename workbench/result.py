@@ -118,6 +118,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     if isinstance(value, np.ndarray):
+        if value.dtype.kind in "mM":  # dates and durations, as coordinates are read back as their ISO text
+            value = value.astype(str)
         flat = [encode(item) for item in value.ravel().tolist()]
         return {"#": "array", "dtype": value.dtype.str, "shape": list(value.shape), "value": flat}
     if isinstance(value, xr.DataArray | xr.Dataset):

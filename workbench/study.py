@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from workbench import comparison, diagnosis, information
 from workbench.check import Check, Status, worst_status
-from workbench.errors import WorkbenchError
+from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.evidence.estimate import Evidence
 from workbench.model.anatomy import Anatomy, examine
 from workbench.model.density import LogDensity, Model, Side
@@ -29,7 +29,7 @@ from workbench.model.nuts import Progress
 from workbench.model.preflight import check_before_fit, narrow_constants
 from workbench.point import Point, walk_through
 from workbench.posterior.mode import PosteriorMode
-from workbench.prior.draws import starting_points
+from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
 from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView
@@ -85,9 +85,12 @@ class Study:
     ) -> None:
         self.model, self.source, self.progress = model, source, progress
         self.settings = settings or Settings()
+        if seed is not None and int(seed) < 0:
+            raise InputError(f"the seed is {seed}", "seed", "give a whole number of at least 0")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         self.density = LogDensity(model, potentials)
         self._checks = check_before_fit(self.density)
+        self._data = self.density.fingerprint()
         self._roles = (tuple(parameters), tuple(latents))
         self._kept: dict[str, Any] = {}
         _ = self.reading  # unknown names in `parameters` and `latents` are refused here
@@ -267,8 +270,9 @@ class Study:
     @cached_property
     def starts(self) -> NDArray[np.float64]:
         """Starting points of optimisations, shape ``(starts, d)``, on z."""
-        prior = self._if_any(self.prior.draws)
-        return starting_points(self.density, prior, self.settings.starts, self.seed_of("starts"))
+        seed = self.seed_of("starts")
+        prior = self._if_any(lambda: draw_prior(self.density, self.reading, 2 * self.settings.starts, seed, data=False))
+        return starting_points(self.density, prior, self.settings.starts, seed)
 
     @cached_property
     def starts_with_maximum(self) -> NDArray[np.float64]:
@@ -283,6 +287,14 @@ class Study:
         log_prior, log_likelihood, log_jacobian = self.density.sums(z.reshape(-1, z.shape[-1]))
         shape = z.shape[:2]
         return z, (log_prior + log_jacobian).reshape(shape), log_likelihood.reshape(shape)
+
+    @cached_property
+    def prior_log_likelihood(self) -> NDArray[np.float64]:
+        """Log likelihood at the prior draws, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
+        group = self.prior.draws()["prior"].to_dataset()
+        points = self.density.space.z_of_draws({n: group[n].values[0] for n in self.density.space.names})
+        log_likelihood = self.density.sums(points)[1]
+        return np.where(np.isnan(log_likelihood), -np.inf, log_likelihood)
 
     def _about(self, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
         """What the data taught about each scalar variable whose prior stands on fixed numbers."""
@@ -321,8 +333,20 @@ class Study:
             return None
 
     def once(self, key: str, compute: Callable[[], Any]) -> Any:
-        """An answer, computed at the first call and kept; a refusal is kept as well."""
+        """An answer, computed at the first call and kept; a refusal is kept as well.
+
+        Raises
+        ------
+        RefusalError
+            If the data of the model were changed after the study was made.
+        """
         if key not in self._kept:
+            if self.density.fingerprint() != self._data:
+                raise RefusalError(
+                    "the data of the model were changed after the study was made",
+                    "model",
+                    "make a new Study of the model",
+                )
             try:
                 self._kept[key] = compute()
             except WorkbenchError as error:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from workbench.errors import WorkbenchError
+from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import require_evidence
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine
+from workbench.evidence.importance import average_over_prior
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
@@ -143,6 +145,8 @@ class EvidenceView(_View):
                     failure = error
             if not {"grid", "bridge"} & set(routes):
                 raise failure
+            with contextlib.suppress(RefusalError):
+                routes["prior average"] = average_over_prior(s.prior_log_likelihood)
             return combine(routes, refused, s.density.n_observations, s.doubts())
 
         return s.once("evidence.estimate", compute)

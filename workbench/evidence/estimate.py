@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.check import Check
 from workbench.evidence.bridge import Bridge
+from workbench.evidence.importance import PriorAverage
 from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
@@ -35,8 +36,8 @@ class Evidence(Result):
         ``grid`` or ``bridge``.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
-    agrees : bool
-        Whether all routes that have an error lie within 3 combined standard errors.
+    agrees : bool or None
+        Whether all routes that have an error lie within 3 combined standard errors; None if there is only one.
     refused : dict of str to str
         Routes that could not be taken -> why.
     n_observations : int
@@ -46,7 +47,7 @@ class Evidence(Result):
     std_error: float
     method: str
     cross_checks: dict[str, tuple[float, float]]
-    agrees: bool
+    agrees: bool | None
     refused: dict[str, str]
     n_observations: int
     title: ClassVar[str] = "log evidence, log p(y)"
@@ -68,14 +69,18 @@ class Evidence(Result):
 
 
 def combine(
-    routes: dict[str, Grid | Bridge | Laplace], refused: dict[str, str], n_observations: int, extra: tuple[Check, ...]
+    routes: dict[str, Grid | Bridge | Laplace | PriorAverage],
+    refused: dict[str, str],
+    n_observations: int,
+    extra: tuple[Check, ...],
 ) -> Evidence:
     """One statement of the evidence from every route that could be taken.
 
     Parameters
     ----------
     routes : dict of str to result
-        ``grid``, ``bridge``, ``laplace``: those that could be taken; at least one of the first two.
+        ``grid``, ``bridge``, ``laplace``, ``prior average``: those that could be taken; at least one of the first
+        two.
     refused : dict of str to str
         Routes that could not, and why.
     n_observations : int
@@ -95,14 +100,18 @@ def combine(
     if isinstance(found, Bridge):
         stated["bridge"] = (found.log_evidence, found.std_error)
         checks += found.checks
+    average = routes.get("prior average")
+    if isinstance(average, PriorAverage):
+        stated["prior average"] = (average.log_evidence, average.std_error)
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
-    main = main if main in stated else next(iter(stated))
+    main = main if main in stated else "bridge" if "bridge" in stated else "grid"
     value, error = stated.pop(main)
     gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
-    agrees = all(gap <= _SIGMAS for gap in gaps.values())
+    agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
     crosses = dict(stated)
     if isinstance(laplace, Laplace):
         crosses["laplace"] = (laplace.log_integral, float("nan"))
+        checks += [check for check in laplace.checks if check.code == "starts-agree"]
     if gaps:
         found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
         message = f"distance from {main} in combined standard errors: {found_gaps}"

@@ -154,7 +154,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior laplace": gradient,
         "posterior grid": gradient or small,
         "posterior draws": "",
-        "posterior predictive": nothing if not density.symbolic.log_likelihood else "",
+        "posterior predictive": "" if density.symbolic.log_likelihood else "there are no data",
         "evidence estimate": evidence,
         "evidence bridge": evidence,
         "information": evidence,

@@ -15,6 +15,7 @@ density, because the formulas have Python numbers of their own.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +49,8 @@ def _wide_type(variable: Variable, node: Apply, position: int) -> str | None:
     # A constant that is only reshaped on its way to the arithmetic is widened where it enters the view.
     arithmetic = isinstance(op, Elemwise) or (isinstance(op, _VIEWS) and position == 0) or isinstance(op, Join)
     if isinstance(op, RandomVariable | SymbolicRandomVariable):
-        arithmetic = any(variable is parameter for parameter in op.dist_params(node))
+        signed = isinstance(op, RandomVariable) or op.extended_signature is not None
+        arithmetic = signed and any(variable is parameter for parameter in op.dist_params(node))
     return "int64" if arithmetic and variable.type.dtype in _NARROW_INTEGERS else None
 
 
@@ -58,18 +60,17 @@ def _rebuild(node: Apply, inputs: list[Variable]) -> Sequence[Variable]:
     if not isinstance(op, SymbolicRandomVariable):
         return node.clone_with_new_inputs(inputs, strict=False).outputs
     same_types = all(new.type == old.type for new, old in zip(inputs, node.inputs, strict=True))
-    if same_types or op.extended_signature is None or not hasattr(op, "rv_op"):
-        kept = [
-            new if new.type == old.type else new.astype(old.type.dtype)
-            for new, old in zip(inputs, node.inputs, strict=True)
-        ]
-        return op.make_node(*kept).outputs
-    # An encapsulated graph has fixed input types, so it is derived again from its parameters.
-    (rngs, size, parameters), _ = op.get_input_output_type_idxs(op.extended_signature)
-    options = {"rng": inputs[rngs[0]]} if len(rngs) == 1 else {}
-    if size is not None:
-        options["size"] = inputs[size]
-    return op.rebuild_rv(*[inputs[i] for i in parameters], **options).owner.outputs
+    if not same_types and op.extended_signature is not None and hasattr(op, "rv_op"):
+        # An encapsulated graph has fixed input types, so it is derived again from its parameters.
+        (rngs, size, parameters), _ = op.get_input_output_type_idxs(op.extended_signature)
+        options = {"rng": inputs[rngs[0]]} if len(rngs) == 1 else {}
+        if size is not None:
+            options["size"] = inputs[size]
+        with contextlib.suppress(TypeError):  # some builders take neither a generator nor a size
+            return op.rebuild_rv(*[inputs[i] for i in parameters], **options).owner.outputs
+    # Where it cannot be derived again its own parameters stay as they are; the log density is widened all the same.
+    kept = [new if new.type == old.type else old for new, old in zip(inputs, node.inputs, strict=True)]
+    return op.make_node(*kept).outputs
 
 
 def widened(graphs: Sequence[Variable]) -> list[Variable]:

@@ -22,6 +22,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
+from pytensor.compile.sharedvalue import SharedVariable
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
@@ -128,6 +129,11 @@ class LogDensity:
                 raise InputError(f"{side!r} is no side", f"potentials[{name!r}]", "say 'prior' or 'likelihood'")
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
         self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
+
+    def fingerprint(self) -> int:
+        """A number that changes when `pm.set_data` changes the data of the model."""
+        shared = [v.get_value(borrow=True) for v in self.model.data_vars if isinstance(v, SharedVariable)]
+        return hash(tuple((array.shape, np.ascontiguousarray(array).tobytes()) for array in map(np.asarray, shared)))
 
     def _likelihood_at_start(self) -> dict[str, NDArray]:
         """Every log likelihood term at the start, run as it was written.

@@ -8,6 +8,8 @@ file that is used when the user gives none, relative to the model file.
 from __future__ import annotations
 
 import ast
+import contextlib
+import csv
 import hashlib
 import importlib.util
 import inspect
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from workbench.errors import InputError, RefusalError, UsageError, WorkbenchError
 from workbench.model.terms import observed_array
 
+_LARGEST_INT = 2**31 - 1
 Data = str | Path | pd.DataFrame | Mapping[str, Any]
 
 
@@ -74,7 +77,8 @@ def _import_model(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):  # what a model file prints is no answer
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise InputError(
@@ -117,6 +121,11 @@ def _read_table(data: Data) -> tuple[pd.DataFrame, str]:
         raise InputError("the data file is empty", str(path), "it needs a header line and rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"the data file is no CSV: {error}", str(path), "save it as CSV with commas") from error
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file), [])
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(f"the header names {twice[0]!r} twice", str(path), "give every column a name of its own")
     (only, *others) = map(str, table.columns)
     if not others and (";" in only or "\t" in only):
         raise InputError(
@@ -152,7 +161,10 @@ def _number_column(table: pd.DataFrame, name: str, where: str) -> NDArray:
             where,
             "remove or fill in these rows; rows are counted from 0 after the header",
         )
-    return numbers.to_numpy()
+    array = numbers.to_numpy()
+    # PyMC stores whole numbers as int32 and wraps what is larger, without a word.
+    wraps = array.dtype.kind in "iu" and array.size and np.max(np.abs(array.astype(np.float64))) > _LARGEST_INT
+    return array.astype(np.float64) if wraps else array
 
 
 def _bind(
@@ -267,7 +279,8 @@ def load_model(
     where = data_path or "data"
     bound, chosen = _bind(module.build, table, where, hyperparameters or {}, file)
     try:
-        model = module.build(**bound, **chosen)
+        with contextlib.redirect_stdout(sys.stderr):
+            model = module.build(**bound, **chosen)
     except WorkbenchError:
         raise
     except Exception as error:

@@ -175,6 +175,9 @@ class Mode(Result):
             lines.append(f"AIC {self.aic:.6g}" + (f", BIC {self.bic:.6g}" if self.n_observations else ""))
         if self.no_error:
             lines.append(f"no standard errors: {self.no_error}")
+        else:
+            rough = [x for x, error in zip(self.labels, self.errors, strict=True) if np.isnan(error)]
+            lines += [f"no standard error of {x}: it is not a smooth function of theta at the maximum" for x in rough]
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
 
 
@@ -245,7 +248,12 @@ def find_mode(
     matrix = np.zeros((0, 0))
     if not reason:
         covariance = best.curvature.covariance
-        slopes = jacobian(space, best.z, np.sqrt(np.diag(covariance)))
+        scale = np.sqrt(np.diag(covariance))
+        slopes, finer = jacobian(space, best.z, scale), jacobian(space, best.z, 0.1 * scale)
+        # Where two step sizes disagree, or nothing moves, the quantity is not smooth there and has no such error.
+        moves = np.abs(slopes * scale)
+        rough = np.max(np.abs(slopes - finer) * scale, axis=1) > 1e-3 * np.max(moves, axis=1)
+        slopes[rough | (np.max(moves, axis=1) == 0.0)] = np.nan
         matrix = slopes @ covariance @ slopes.T
     log_prior, log_likelihood, _ = density.sums(best.z)
     return Mode(

@@ -16,6 +16,7 @@ from workbench.model.anatomy import distribution_text
 from workbench.model.compiled import interpreted
 from workbench.model.density import LogDensity
 
+_RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
 _WRONG = 1e-12  # relative error of a log density above which narrow constants are called wrong
 
@@ -35,6 +36,25 @@ def _shown(rows: NDArray[np.int64], values: NDArray) -> str:
         for r, v in zip(rows[:5], values[:5], strict=False)
     )
     return pairs + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def _check_names(density: LogDensity) -> None:
+    """Names that the draws need for themselves, and observations that are only a part of the data."""
+    model = density.model
+    for variable in [*model.basic_RVs, *model.deterministics, *model.potentials]:
+        if variable.name in _RESERVED or variable.name.endswith("__"):
+            raise RefusalError(
+                f"a variable cannot be called {variable.name!r}",
+                variable.name,
+                "the draws use this name: choose another",
+            )
+    for rv in model.observed_RVs:
+        if "Minibatch" in type(rv.owner.op).__name__:
+            raise RefusalError(
+                f"{rv.name} is a minibatch or has a total_size: its likelihood is a random or scaled part of the data",
+                rv.name,
+                "observe all the data",
+            )
 
 
 def _check_observations(density: LogDensity) -> None:
@@ -113,6 +133,7 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
         If observations are not finite or outside the support, if the density is not finite at the start, or if the
         terms do not add up to PyMC's own log density.
     """
+    _check_names(density)
     _check_observations(density)
     _check_counts(density)
     points = _probes(density, 5)

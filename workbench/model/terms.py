@@ -91,13 +91,14 @@ def _check_indices(graphs: list[Variable]) -> None:
             if not isinstance(index, Constant) or size is None or np.asarray(index.data).dtype.kind != "i":
                 continue
             codes = np.asarray(index.data)
-            if codes.size and (codes.max() >= size or codes.min() < -size):
+            # A negative number counts from the end in Python; in a column of codes it is a missing value.
+            if codes.size and (codes.max() >= size or codes.min() < (0 if codes.size > 1 else -size)):
                 name = array.name or "an array"
                 raise RefusalError(
                     f"an index into {name} is out of range: the codes run from {codes.min()} to {codes.max()}, "
                     f"but {name} has {size} elements, numbered from 0 to {size - 1}",
                     name,
-                    "subtract 1 from codes that start at 1, or give the variable more elements",
+                    "subtract 1 from codes that start at 1, remove rows whose code is missing (-1), or add elements",
                 )
 
 

@@ -112,7 +112,8 @@ def _check_target(terms: dict[str, NDArray], reported: NDArray, chains: int) -> 
         raise NumericalError(
             f"the sampler's log density differs from the model's by {np.max(gap):.1e} (relative)",
             "posterior draws",
-            "the installed nutpie does not fit this version; install the versions of constraints.txt",
+            "the density is at the limit of double precision there, or the installed nutpie does not fit: look at the "
+            "scale of the parameters, and install the versions of constraints.txt",
         )
 
 

@@ -23,7 +23,7 @@ from workbench.model.density import TARGET, LogDensity
 from workbench.model.mode import jacobian
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
-from workbench.numerics.optimise import climb, falls_away
+from workbench.numerics.optimise import climb, distinct, falls_away
 from workbench.result import Result
 
 
@@ -120,8 +120,14 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
     log_integral = best.value + 0.5 * space.dimension * np.log(2 * np.pi) - 0.5 * best.curvature.log_determinant
     slopes = jacobian(space, best.z, np.sqrt(np.diag(covariance)))
     variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
+    labels = distinct(ends)
+    optima = int(labels.max()) + 1
+    found = f"{int(np.sum(labels == 0))} of {len(ends)} starts reached the highest of {optima} modes"
+    remedy = "" if optima == 1 else "several modes: see whether the draws visit them all, in proportion"
+    agree = Check("starts-agree", "ok" if optima == 1 else "caution", found, remedy)
     return Laplace(
         checks=(
+            agree,
             Check("laplace-mass", "ok", f"a peak with smallest scaled eigenvalue {best.curvature.eigenvalues[0]:.2g}"),
         ),
         mode=best.z,

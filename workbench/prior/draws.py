@@ -44,7 +44,7 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> xr.DataTree:
+def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int, data: bool = True) -> xr.DataTree:
     """Draws of the free variables from the prior, and of the data from the prior predictive.
 
     Parameters
@@ -53,6 +53,8 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
     anatomy : Anatomy
     draws : int
     seed : int
+    data : bool
+        Whether to draw data from the prior predictive as well.
 
     Returns
     -------
@@ -71,7 +73,13 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
     require(anatomy, "prior draws")
     try:
         with quiet(), without_compiler():
-            tree = pm.sample_prior_predictive(draws, model=density.model, random_seed=seed, compile_kwargs=_INTERPRETED)
+            tree = pm.sample_prior_predictive(
+                draws,
+                model=density.model,
+                var_names=None if data else list(density.space.names),
+                random_seed=seed,
+                compile_kwargs=_INTERPRETED,
+            )
     except NotImplementedError as error:
         raise RefusalError(
             f"the prior cannot be drawn from: {error}",
@@ -81,7 +89,7 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int) -> 
     # PyMC's order of variables follows a set and changes between processes.
     known = [*density.space.names, *density.space.deterministics, *density.symbolic.observed]
     groups = {}
-    for name in ("prior", "prior_predictive") if density.symbolic.observed else ("prior",):
+    for name in ("prior", "prior_predictive") if data and density.symbolic.observed else ("prior",):
         dataset = tree[name].to_dataset()
         groups[name] = dataset[[n for n in known if n in dataset]]
     return xr.DataTree.from_dict(groups)

@@ -1,0 +1,146 @@
+"""Models that once gave a wrong number with a good verdict, or a traceback; each stays noticed."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+
+import workbench as wb
+from workbench.check import worst_status
+
+SHORT = wb.Settings(draws=300, tune=300, replicates=50)
+
+
+def _model(build):
+    with pm.Model() as model:
+        build()
+    return model
+
+
+def _zero_inflated():
+    pm.ZeroInflatedPoisson("y", psi=pm.Beta("p", 1.0, 1.0), mu=2.0, observed=[0, 1, 3])
+
+
+def _hurdle():
+    pm.HurdlePoisson("y", psi=pm.Beta("p", 1.0, 1.0), mu=2.0, observed=[0, 1, 3])
+
+
+def _truncated_counts():
+    pm.Truncated("y", pm.Poisson.dist(pm.Exponential("rate", 1.0)), lower=1, observed=[1, 2, 3])
+
+
+@pytest.mark.parametrize("build", [_zero_inflated, _hurdle, _truncated_counts])
+def test_standard_distributions_with_encapsulated_graphs_are_understood(build):
+    density = wb.Study(_model(build), seed=1).density
+    points = density.space.start + np.random.default_rng(0).normal(size=(20, density.space.dimension))
+    log_prior, log_likelihood, log_jacobian = density.sums(points)
+    np.testing.assert_allclose(log_prior + log_likelihood + log_jacobian, density.pymc_target(points), rtol=1e-10)
+
+
+def test_a_minibatch_is_refused():
+    def build():
+        batch = pm.Minibatch(np.arange(100.0), batch_size=10)
+        pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=batch, total_size=100)
+
+    with pytest.raises(wb.RefusalError, match="minibatch"):
+        wb.Study(_model(build))
+
+
+def test_data_changed_after_the_study_was_made_are_refused():
+    def build():
+        x = pm.Data("x", np.arange(5.0))
+        pm.Normal("y", pm.Normal("b", 0, 5) * x, 1, observed=2 * np.arange(5.0))
+
+    model = _model(build)
+    study = wb.Study(model, seed=1)
+    with model:
+        pm.set_data({"x": 10 * np.arange(5.0)})
+    with pytest.raises(wb.RefusalError, match="changed after"):
+        study.likelihood.maximum()
+
+
+def test_an_unnormalised_custom_prior_fails_the_account():
+    def build():
+        mu = pm.CustomDist("mu", logp=lambda value: pt.zeros_like(value))
+        pm.Normal("y", mu, 1, observed=[1.0, 2.0, 4.0])
+
+    found = wb.Study(_model(build), seed=1, settings=SHORT).information()
+    assert worst_status(found.checks) == "failed"
+    assert "cannot be negative" in str(found.checks)
+
+
+def test_several_modes_of_the_target_are_carried_to_the_evidence():
+    y = np.random.default_rng(0).normal(6.0, 1.0, size=(30, 3))
+
+    def build():
+        a = pm.Normal("a", 0, 3, shape=3, initval=np.full(3, 3.0))
+        pm.Normal("y", a**2, 1, observed=y)
+
+    study = wb.Study(_model(build), seed=1, settings=SHORT)
+    codes = {check.code: check.status for check in study.evidence.estimate().checks}
+    assert codes["starts-agree"] == "caution"
+    assert study.evidence.estimate().agrees is None  # nothing independent was there to compare with
+    assert study.verdict() in ("caution", "failed")
+
+
+def test_a_mode_that_the_chains_missed_is_seen_by_the_average_over_the_prior():
+    def build():
+        x = pm.Mixture("x", w=[0.5, 0.5], comp_dists=[pm.Normal.dist(0, 1), pm.Normal.dist(50, 0.01)])
+        pm.Normal("y", x, 30, observed=[20.0])
+
+    found = wb.Study(_model(build), seed=1, settings=SHORT).evidence.estimate()
+    right = abs(found.log_evidence + 4.671808) < 0.02
+    assert right or worst_status(found.checks) == "failed"
+
+
+def test_a_missing_group_code_is_refused():
+    def build():
+        mu = pm.Normal("mu", 0, 3, shape=2)
+        pm.Normal("y", mu[np.array([-1, 0, 1])], 1, observed=[1.0, 2.0, 3.0])
+
+    with pytest.raises(wb.RefusalError, match="from -1 to 1"):
+        wb.Study(_model(build))
+
+
+def test_a_deterministic_that_is_not_smooth_has_no_standard_error():
+    def build():
+        k = pm.Normal("k", 0, 1)
+        pm.Deterministic("floor", pt.floor(k * 10))
+        pm.Deterministic("size", abs(k))
+        pm.Normal("y", k, 1, observed=[-1.0, 1.0])
+
+    found = wb.Study(_model(build), seed=1).likelihood.maximum()
+    errors = found.table()["std_error"]
+    assert np.isfinite(errors["k"])
+    assert np.isnan(errors["floor"])
+    assert np.isnan(errors["size"])
+    assert "not a smooth function" in " ".join(found.notes())
+
+
+@pytest.mark.parametrize("name", ["chain", "draw", "x_log__"])
+def test_names_that_the_draws_need_are_refused(name):
+    with pytest.raises(wb.RefusalError, match="cannot be called"):
+        wb.Study(_model(lambda: pm.Normal("y", pm.Normal(name, 0, 1), 1, observed=[1.0])))
+
+
+def test_an_observed_variable_without_parameters_does_not_stop_the_account():
+    def build():
+        pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=[1.0, 2.0])
+        pm.Normal("noise", 0, 1, observed=[1.0, 2.0])
+
+    found = wb.Study(_model(build), seed=1, settings=SHORT).information()
+    assert "KL(posterior || prior)" in found.entries
+
+
+def test_a_negative_seed_is_an_error():
+    with pytest.raises(wb.InputError, match="seed is -1"):
+        wb.Study(_model(lambda: pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=[1.0])), seed=-1)
+
+
+def test_whole_numbers_beyond_32_bits_do_not_wrap(tmp_path):
+    (tmp_path / "m.py").write_text(
+        "import pymc as pm\n\ndef build(y):\n    with pm.Model() as model:\n"
+        "        mu = pm.Normal('mu', 3e9, 1e9)\n        pm.Normal('y', mu, 1e8, observed=y)\n    return model\n"
+    )
+    study = wb.load(tmp_path / "m.py", {"y": np.array([3_000_000_000, 3_100_000_000, 2_900_000_000])}, seed=1)
+    assert float(study.likelihood.maximum().theta["mu"]) == pytest.approx(3e9)
