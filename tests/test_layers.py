@@ -19,7 +19,7 @@ LAYERS = (
     ("prior", "likelihood"),
     ("posterior",),
     ("evidence",),
-    ("comparison", "models_compared", "information", "diagnosis", "refits", "calibration", "point"),
+    ("comparison", "models_compared", "information", "diagnosis", "refits", "calibration", "point", "terms_at_draws"),
     ("study", "views"),
     ("runs", "plots", "report"),
     ("terminal", "cli", "__main__"),

@@ -32,6 +32,7 @@ from workbench.posterior.mode import PosteriorMode
 from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
+from workbench.terms_at_draws import likelihood_at_prior, prior_entropy, taught_about
 from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView
 
 
@@ -177,10 +178,10 @@ class Study:
                 evidence,
                 log_likelihood,
                 log_prior,
-                self._about(z),
+                taught_about(self.density, self.reading, z),
                 mle,
                 grid,
-                self._prior_entropy(),
+                prior_entropy(self.density, self._if_any(self.prior.draws)),
                 information.score_predictions(
                     draws, mle, self.density.n_observations, "likelihood" in self.density.potentials.values()
                 ),
@@ -291,35 +292,7 @@ class Study:
     @cached_property
     def prior_log_likelihood(self) -> NDArray[np.float64]:
         """Log likelihood at the prior draws, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
-        group = self.prior.draws()["prior"].to_dataset()
-        points = self.density.space.z_of_draws({n: group[n].values[0] for n in self.density.space.names})
-        log_likelihood = self.density.sums(points)[1]
-        return np.where(np.isnan(log_likelihood), -np.inf, log_likelihood)
-
-    def _about(self, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-        """What the data taught about each scalar variable whose prior stands on fixed numbers."""
-        terms, found = self.density.terms(z.reshape(-1, z.shape[-1])), {}
-        for name in self.reading.named("parameter"):
-            block = self.density.space.blocks[name]
-            if block.stop - block.start != 1 or "depends on" in self.reading.variables[name]["why"]:
-                continue
-            prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
-            taught = information.marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
-            if taught is not None:
-                found[name] = taught
-        return found
-
-    def _prior_entropy(self) -> tuple[float, float] | None:
-        """Entropy of the prior on z from prior draws, with its error; None where there are none."""
-        prior = self._if_any(self.prior.draws)
-        if prior is None or self.density.symbolic.potential:
-            return None
-        space, group = self.density.space, prior["prior"]
-        theta = {n: group[n].values[0] for n in space.names}
-        points = self.density.space.z_of_draws(theta)
-        log_prior, _, log_jacobian = self.density.sums(points)
-        total = log_prior + log_jacobian
-        return -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
+        return likelihood_at_prior(self.density, self.prior.draws())
 
     def doubts(self) -> tuple[Check, ...]:
         """Failed checks of the draws, which concern every number that is made from them."""
