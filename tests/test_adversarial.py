@@ -8,6 +8,8 @@ import pytest
 import workbench as wb
 from workbench.check import worst_status
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 SHORT = wb.Settings(draws=300, tune=300, replicates=50)
 
 

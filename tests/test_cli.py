@@ -12,6 +12,8 @@ import workbench as wb
 from tests import studies
 from workbench.cli import main
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 HEIGHT = str(studies.MODELS / "height_as_normal.py")
 COIN = str(studies.MODELS / "coin_bias.py")
 POISSON = """

@@ -21,6 +21,8 @@ from workbench.model.preflight import check_before_fit
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import integrate
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 ADDS_UP = 1e-10  # relative; the promise of the design
 # Two orders of the same 64-bit sums; the tolerance of the promise, with room for 480 observations.
 SAME = 1e-12

@@ -9,6 +9,8 @@ from workbench.errors import RefusalError
 from workbench.evidence.bridge import bridge_sampling, solve_bridge
 from workbench.numerics.objective import FunctionObjective, values
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 
 def _draws(target, seed, chains=4, draws=1000):
     z = target.draw(chains * draws, np.random.default_rng(seed)).reshape(chains, draws, -1)

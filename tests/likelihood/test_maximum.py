@@ -12,6 +12,8 @@ from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 
 def maximum(model, **choices):
     d = LogDensity(model)

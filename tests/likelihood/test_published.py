@@ -6,6 +6,8 @@ import pytest
 
 import workbench as wb
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 
 def _budworm():
     """Collett 1991; Venables and Ripley, MASS (4th ed.) 7.2: moths killed of 20, by log2 dose and sex."""

@@ -19,6 +19,8 @@ from workbench.report.page import render, write_report
 from workbench.report.summary import summarise
 from workbench.result import Refusal, result_from_json
 
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
 # Four at a time: names of two variables, of the data, and whatever a manifest or a message may hold.
 PAYLOADS = [
     ("<img src=x onerror=alert(1)>", "$\\frac", "[bold]", "{{7*7}}"),
