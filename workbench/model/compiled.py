@@ -15,8 +15,10 @@ cannot be cached, and half of its compile time goes into an error message (see d
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -33,6 +35,8 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
+
+from workbench.model.scalars import fused_scalars
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
@@ -162,7 +166,20 @@ _SIGNATURE = ctypes.CFUNCTYPE(
 )
 
 
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for cyclic garbage: a compiler makes many objects and keeps them, and one search costs 0.3 s."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 @without_traces()
+@_without_collection()
 def native(
     z: Variable, inputs: Sequence[Variable], examples: Sequence[NDArray], outputs: tuple[Variable, Variable]
 ) -> NativeFunction:
@@ -186,8 +203,11 @@ def native(
     from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
     mode = pytensor.compile.mode.get_mode("NUMBA").including("local_check_parameter_to_ninf_switch")
-    function = pytensor.function([z, *inputs], list(outputs), mode=mode, on_unused_input="ignore")
-    inner = function.vm.jit_fn
+    with fused_scalars():
+        function = pytensor.function([z, *inputs], list(outputs), mode=mode, on_unused_input="ignore")
+    outer = function.vm.jit_fn
+    # PyTensor's entry point packs its arguments into a tuple; what it wraps can be called without that detour.
+    inner = outer.py_func.__globals__.get("jitable_func", outer)
     (d,) = z.type.shape
     lines = ["def log_density(d, z_, gradient_, value_, inputs_):", f"    if d != {d}: return -1"]
     lines += [
@@ -211,7 +231,7 @@ def native(
         "    return 0",
     ]
     source = "\n".join(lines)
-    graph_key = CACHED_SRC_FUNCTIONS.get(inner.py_func)
+    graph_key = CACHED_SRC_FUNCTIONS.get(outer.py_func)
     versions = f"{pytensor.__version__} {numba.__version__}"
     key = None if graph_key is None else sha256(f"{graph_key} {versions} {source}".encode()).hexdigest()
     scope = {"numba": numba, "np": np, "inner": inner, "as_pointer": _as_pointer(), "__name__": __name__}

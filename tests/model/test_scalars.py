@@ -1,0 +1,59 @@
+"""Fused expressions written out as one function give what PyTensor's own functions give."""
+
+import numpy as np
+import pytensor
+import pytensor.scalar.basic as ps
+import pytensor.tensor as pt
+import pytest
+from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
+
+from workbench.model.scalars import fused_scalars, written_out
+
+POINTS = [-745.0, -40.0, -1.5, -1e-9, 0.0, 0.3, 1.0, 2.5, 36.0, 700.0]
+X, N, B = pt.vector("x"), pt.lvector("n"), pt.vector("b", dtype="bool")
+FORMS = {
+    "arithmetic": (X - 2.0) * X + X / (N + 3) - (-X) * N,
+    "division by zero": 1.0 / (X - X) + X,
+    "reciprocal": pt.reciprocal(X) * pt.sqr(X) + 1.0,
+    "exponentials": pt.exp(-pt.abs(X)) + pt.log1p(pt.sqr(X)) - pt.expm1(-pt.abs(X)) * 0.3,
+    "roots and logs": pt.sqrt(X) + pt.log(X) * 2.0,
+    "switches": pt.switch(pt.and_(X > 0.0, pt.or_(B, N <= 2)), X * 2.0, pt.switch(pt.eq(N, 2), N, X)),
+    "comparisons": pt.switch(pt.neq(X, 1.0), X, 9.0) + pt.switch(X >= 0.3, 1.0, X) + pt.lt(X, N) * X,
+    "sigmoid and softplus": pt.sigmoid(X) * pt.softplus(-X) + pt.log1mexp(-pt.abs(X) - 0.1),
+    "special functions": pt.gammaln(pt.sqr(X) + 1.0) - X * pt.erf(X),
+    "integers": (N * N - N) * X + pt.cast(N, "float64") / 2.0 + (N + N) // 3,
+    "narrow numbers": pt.cast(X, "float32") * np.float32(0.5) + X * np.float32(0.1),
+    "narrow integers": pt.cast(N, "int8") * pt.cast(N, "int8") * X,
+    "powers": pt.sqr(X) ** 0.75 + pt.maximum(X, 0.5) * pt.minimum(X, N),
+}
+
+
+def function(form):
+    return pytensor.function([X, N, B], FORMS[form], mode="NUMBA", on_unused_input="ignore")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_written_out_expressions_agree_with_pytensor(form):
+    arguments = np.array(POINTS), np.arange(len(POINTS)) + 100, np.arange(len(POINTS)) % 2 == 0
+    with fused_scalars():
+        ours = function(form)
+    with np.errstate(all="ignore"):
+        expected, found = function(form)(*arguments), ours(*arguments)
+    assert found.dtype == expected.dtype
+    assert found == pytest.approx(expected, rel=1e-13, abs=1e-300, nan_ok=True)
+
+
+def test_different_constants_have_different_keys():
+    def key(constant):
+        x = ps.float64("x")
+        return written_out(ps.Composite([x], [ps.exp(x) * ps.constant(constant) + x]))[1]
+
+    assert key(2.0) == key(2.0)
+    assert len({key(2.0), key(3.0), key(np.nextafter(2.0, 3.0))}) == 3
+
+
+def test_other_users_of_pytensor_keep_their_own_compilation():
+    usual = numba_funcify_and_cache_key.dispatch(ps.Composite)
+    with fused_scalars():
+        assert numba_funcify_and_cache_key.dispatch(ps.Composite) is written_out
+    assert numba_funcify_and_cache_key.dispatch(ps.Composite) is usual is not written_out

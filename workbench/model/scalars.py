@@ -1,0 +1,106 @@
+"""Fused scalar expressions as one Numba function each, instead of one function an operation.
+
+PyTensor turns every multiplication inside a fused expression into a Numba function of its own, with a wrapper around
+it; each costs 20 to 40 ms to compile, and a small model has dozens. Here a fused expression is written out as the
+source of a single function. Operations that have no plain form (a log-gamma, a cast) stay calls to PyTensor's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytensor.scalar.basic as ps
+from pytensor.graph.basic import Constant, Variable
+from pytensor.scalar.math import Sigmoid
+
+# Operations as Python that Numba compiles to what PyTensor's own function for them does. Only where every type is one
+# that Python arithmetic keeps (no narrow integers, no float32 result).
+_KEPT = {"bool", "int64", "float64"}
+_PLAIN: dict[type, str] = {
+    ps.Sub: "{0} - {1}", ps.Neg: "-{0}", ps.TrueDiv: "{0} / {1}", ps.Sqr: "{0} * {0}",
+    ps.Exp: "np.exp({0})", ps.Log: "np.log({0})", ps.Log1p: "np.log1p({0})", ps.Expm1: "np.expm1({0})",
+    ps.Sqrt: "np.sqrt({0})", ps.Abs: "abs({0})", ps.Identity: "{0}", ps.Reciprocal: "1.0 / {0}",
+    ps.Switch: "({1} if {0} else {2})", ps.EQ: "{0} == {1}", ps.NEQ: "{0} != {1}", ps.LT: "{0} < {1}",
+    ps.LE: "{0} <= {1}", ps.GT: "{0} > {1}", ps.GE: "{0} >= {1}", Sigmoid: "1.0 / (1.0 + np.exp(-{0}))",
+}  # fmt: skip
+_FLOAT_ONLY = (ps.Neg, ps.Abs, ps.Sqr, Sigmoid, ps.Exp, ps.Log, ps.Log1p, ps.Expm1, ps.Sqrt, ps.Reciprocal)
+_JOINED: dict[type, str] = {ps.Add: " + ", ps.Mul: " * "}
+_LOGICAL: dict[type, str] = {ps.AND: " and ", ps.OR: " or "}
+_LOCK = threading.Lock()
+_VERSION = 1
+
+
+def _expression(node: Any, names: list[str]) -> str | None:
+    """One operation as an expression of its inputs' names; None where PyTensor's own function has to be called."""
+    op, dtypes = type(node.op), {v.type.dtype for v in node.inputs}
+    if len(node.outputs) != 1 or node.outputs[0].type.dtype not in _KEPT:
+        return None
+    if op in _LOGICAL:
+        return _LOGICAL[op].join(names) if dtypes == {"bool"} else None
+    if not dtypes <= _KEPT | {"float32"} or (op in _FLOAT_ONLY and dtypes != {"float64"}):
+        return None
+    if op in _JOINED:
+        return _JOINED[op].join(names) if node.outputs[0].type.dtype == "float64" else None
+    if op is ps.Sub and node.outputs[0].type.dtype != "float64":
+        return None
+    form = _PLAIN.get(op)
+    return None if form is None else form.format(*names)
+
+
+def written_out(op: ps.Composite, **given: Any) -> tuple[Any, str | None]:
+    """A fused scalar expression as one Numba function, and its key for the cache (None where it has none)."""
+    from pytensor.link.numba.cache import compile_numba_function_src
+    from pytensor.link.numba.dispatch.basic import cache_key_for_constant, numba_funcify_and_cache_key, numba_njit
+
+    for name in ("node", "storage_map"):
+        given.pop(name, None)
+    graph = op.fgraph
+    names: dict[Variable, str] = {v: f"x{i}" for i, v in enumerate(graph.inputs)}
+    scope: dict[str, Any] = {"np": np}
+    keys: list[str | None] = []
+
+    def name_of(variable: Variable) -> str:
+        if variable not in names and isinstance(variable, Constant):
+            names[variable] = f"c{len(scope)}"
+            scope[names[variable]] = np.asarray(variable.data)[()]
+            keys.append(str(cache_key_for_constant(scope[names[variable]])))
+        return names[variable]
+
+    lines = [f"def written_out({', '.join(names[v] for v in graph.inputs)}):"]
+    for step, inner in enumerate(graph.toposort()):
+        inputs = [name_of(v) for v in inner.inputs]
+        expression = _expression(inner, inputs)
+        if expression is None:
+            function, key = numba_funcify_and_cache_key(inner.op, node=inner, **given)
+            keys.append(key)
+            scope[f"f{step}"] = function
+            expression = f"f{step}({', '.join(inputs)})"
+        for i, output in enumerate(inner.outputs):
+            names[output] = f"t{step}_{i}"
+        lines.append(f"    {', '.join(names[v] for v in inner.outputs)} = {expression}")
+    lines.append(f"    return {', '.join(name_of(v) for v in graph.outputs)}")
+    source = "\n".join(lines)
+    function = numba_njit(compile_numba_function_src(source, "written_out", scope), error_model="numpy")
+    if any(key is None for key in keys):
+        return function, None
+    types = [v.type.dtype for v in (*graph.inputs, *graph.outputs)]
+    return function, sha256(str((_VERSION, source, keys, types)).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def fused_scalars() -> Iterator[None]:
+    """While this lasts, fused expressions are written out; other users of PyTensor are left alone."""
+    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
+
+    with _LOCK:
+        usual = numba_funcify_and_cache_key.dispatch(ps.Composite)
+        numba_funcify_and_cache_key.register(ps.Composite, written_out)
+        try:
+            yield
+        finally:
+            numba_funcify_and_cache_key.register(ps.Composite, usual)
