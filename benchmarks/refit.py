@@ -61,8 +61,9 @@ def _ours(name: str, columns: Any) -> Callable[[Any], tuple[dict[str, float], di
     """A function from data to estimates and standard errors, after a first fit."""
     import numpy as np
 
+    from workbench.model.chart import jacobian, whole_chart
     from workbench.model.density import LIKELIHOOD, LogDensity
-    from workbench.model.mode import find_mode, jacobian
+    from workbench.model.mode import find_mode
     from workbench.numerics.optimise import climb
 
     density = LogDensity(build_model(name, columns))
@@ -71,7 +72,7 @@ def _ours(name: str, columns: Any) -> Callable[[Any], tuple[dict[str, float], di
     def refit(data: Any) -> tuple[dict[str, float], dict[str, float]]:
         top = climb(density.objective(LIKELIHOOD, data={CASES[name].observed: data}), first.z)
         covariance = top.curvature.covariance
-        slopes = jacobian(space, top.z, np.sqrt(np.diag(covariance)))
+        slopes = jacobian(whole_chart(space).scalars, top.z, np.sqrt(np.diag(covariance)))
         errors = np.sqrt(np.diag(slopes @ covariance @ slopes.T))
         estimate = space.flat(space.theta(top.z))[0]
         named = (dict(zip(first.labels, array.tolist(), strict=True)) for array in (estimate, errors))

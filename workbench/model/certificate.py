@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from workbench.check import Check, Status
 from workbench.errors import NumericalError
-from workbench.model.space import Space
+from workbench.model.chart import Chart
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, Climb, distinct, falls_away
 from workbench.result import Result
@@ -64,9 +64,9 @@ class Certificate(Result):
         return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
 
 
-def _named(space: Space, direction: Vector) -> list[str]:
+def _named(chart: Chart, direction: Vector) -> list[str]:
     """The free variables along a direction in z, largest share first."""
-    shares = {name: float(np.sum(direction[block] ** 2)) for name, block in space.blocks.items()}
+    shares = {name: float(np.sum(direction[block] ** 2)) for name, block in chart.blocks.items()}
     return [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0.1][:4]
 
 
@@ -89,7 +89,7 @@ def _rising_axis(objective: Objective, end: Climb) -> Vector | None:
     return np.eye(end.z.size)[steps[best][1]] if gains[best] > _REAL else None
 
 
-def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Vector) -> tuple[str, str]:
+def _what_is_there(objective: Objective, chart: Chart, end: Climb, direction: Vector) -> tuple[str, str]:
     """What stands instead of a peak along a direction, and what to do about it.
 
     Steps grow until one side falls by a real amount. Both sides: the peak is only badly conditioned. One side: the
@@ -98,7 +98,7 @@ def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Ve
     rising = _rising_axis(objective, end)
     if rising is not None:
         direction = rising
-    names = _named(space, direction)
+    names = _named(chart, direction)
     along = " and ".join(names)
     fallen = [False, False]
     for length in _STEPS:
@@ -109,7 +109,7 @@ def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Ve
         if any(fallen):
             break
     if all(fallen):
-        edge = _at_an_edge(space, end.z)
+        edge = _at_an_edge(chart, end.z)
         if edge:
             return (
                 f"it rises without bound, or to the edge of the support, along {' and '.join(edge)}",
@@ -123,7 +123,7 @@ def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Ve
             "fix one of these variables, or give the model data that tell them apart",
         )  # fmt: skip
     sign = -1.0 if fallen[0] else 1.0
-    far = space.theta(end.z + sign * _STEPS[-1] * direction)
+    far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
     towards = f" ({', '.join(limits)} far out)" if limits else ""
     return (
@@ -132,12 +132,12 @@ def _what_is_there(objective: Objective, space: Space, end: Climb, direction: Ve
     )
 
 
-def _at_an_edge(space: Space, z: Vector) -> list[str]:
+def _at_an_edge(chart: Chart, z: Vector) -> list[str]:
     """Transformed variables that are at the edge of their support to the precision of the numbers."""
-    theta = space.theta(z)
+    theta = chart.theta(z)
     found = []
-    for name in space.names:
-        block = z[space.blocks[name]]
+    for name in chart.names:
+        block = z[chart.blocks[name]]
         free = theta[name].size == block.size and np.array_equal(np.ravel(theta[name]), block)
         if not free and np.max(np.abs(block)) > _EDGE:
             found.append(name)
@@ -149,13 +149,13 @@ def _short(value: NDArray) -> str:
     return np.array2string(np.asarray(value), precision=4, threshold=4, edgeitems=2)
 
 
-def certify(objective: Objective, space: Space, climbs: list[Climb]) -> tuple[Certificate, str]:
+def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, str]:
     """The checks on the best of several climbs.
 
     Parameters
     ----------
     objective : Objective
-    space : Space
+    chart : Chart
         Names the directions.
     climbs : list of Climb
         Highest first.
@@ -170,7 +170,7 @@ def certify(objective: Objective, space: Space, climbs: list[Climb]) -> tuple[Ce
     falls, direction = falls_away(objective, best)
     reason, remedy, checks = "", "", []
     if not falls:
-        reason, remedy = _what_is_there(objective, space, best, direction)
+        reason, remedy = _what_is_there(objective, chart, best, direction)
     smallest = float(best.curvature.eigenvalues[0])
     if not best.curvature.is_peak:
         message = f"the information is not positive definite: {reason}"

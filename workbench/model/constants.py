@@ -63,10 +63,11 @@ def _rebuild(node: Apply, inputs: list[Variable]) -> Sequence[Variable]:
     if not same_types and op.extended_signature is not None and hasattr(op, "rv_op"):
         # An encapsulated graph has fixed input types, so it is derived again from its parameters.
         (rngs, size, parameters), _ = op.get_input_output_type_idxs(op.extended_signature)
-        options = {"rng": inputs[rngs[0]]} if len(rngs) == 1 else {}
-        if size is not None:
-            options["size"] = inputs[size]
-        with contextlib.suppress(TypeError):  # some builders take neither a generator nor a size
+        # The signature of a random walk lists the generators inside its steps, which are no inputs of the node.
+        with contextlib.suppress(TypeError, IndexError):  # some builders take neither a generator nor a size
+            options = {"rng": inputs[rngs[0]]} if len(rngs) == 1 else {}
+            if size is not None:
+                options["size"] = inputs[size]
             return op.rebuild_rv(*[inputs[i] for i in parameters], **options).owner.outputs
     # Where it cannot be derived again its own parameters stay as they are; the log density is widened all the same.
     kept = [new if new.type == old.type else old for new, old in zip(inputs, node.inputs, strict=True)]

@@ -12,7 +12,7 @@ the term is ``-inf``. `LogDensity.terms` gives every term on its own at many poi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -23,11 +23,12 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.traversal import ancestors
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
-from workbench.model.program import NativeObjective, Program
+from workbench.model.program import NativeObjective, Program, Weights
 from workbench.model.space import Space, build_space
 from workbench.model.terms import SymbolicTerms, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
@@ -38,26 +39,11 @@ Model = pm.Model  # under this name for the layers that do not import PyMC
 Side = Literal["prior", "likelihood"]
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The weights of one question: prior, likelihood and Jacobian (see the module).
-
-    Parameters
-    ----------
-    prior, jacobian : float
-    likelihood : float or mapping of str to array_like
-        One weight for all, or per observed variable an array that broadcasts to its observations.
-    """
-
-    prior: float = 1.0
-    likelihood: float | Mapping[str, Any] = 1.0
-    jacobian: float = 1.0
-
-
 LIKELIHOOD = Weights(prior=0.0, jacobian=0.0)
 JOINT = Weights(jacobian=0.0)
 TARGET = Weights()
 PRIOR = Weights(likelihood=0.0)
+INTEGRAND = Weights(prior=0.0, jacobian=0.0, latent=1.0)  # integrated over the latents: the likelihood
 
 
 @dataclass(frozen=True)
@@ -93,6 +79,8 @@ class LogDensity:
     potentials : mapping of str to {"prior", "likelihood"}
         The side on which each `pm.Potential` counts. One without a side only takes part when prior and likelihood
         are both there with weight 1.
+    latents : iterable of str
+        Free variables whose terms have weights of their own, so that they can be integrated over; see `Weights`.
 
     Raises
     ------
@@ -103,7 +91,9 @@ class LogDensity:
         If PyMC cannot derive the log density, or an index in the model is out of range.
     """
 
-    def __init__(self, model: pm.Model, potentials: Mapping[str, Side] | None = None) -> None:
+    def __init__(
+        self, model: pm.Model, potentials: Mapping[str, Side] | None = None, latents: Iterable[str] = ()
+    ) -> None:
         if not isinstance(model, Model):
             raise InputError(
                 f"a {type(model).__name__} is no pm.Model", "Study", "pass the model that `with pm.Model()` made"
@@ -127,6 +117,7 @@ class LogDensity:
                 raise InputError(f"there is no potential {name!r}", "potentials", f"the model has: {known or 'none'}")
             if side not in ("prior", "likelihood"):
                 raise InputError(f"{side!r} is no side", f"potentials[{name!r}]", "say 'prior' or 'likelihood'")
+        self.latents = tuple(name for name in self.space.names if name in set(latents))
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
         self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
 
@@ -149,6 +140,22 @@ class LogDensity:
     def n_observations(self) -> int:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
+
+    @cached_property
+    def latent_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Terms that belong to the latent variables -> shape: their log prior, and potentials in it that they enter."""
+        s = self.symbolic
+        if not self.latents:
+            return {}
+        values = {s.values[name] for name in self.latents}
+        tilted = [
+            n for n, side in self.potentials.items() if side == "prior" and values & set(ancestors([s.potential[n]]))
+        ]
+        graphs = [*(s.log_prior[name] for name in self.latents), *(s.potential[name] for name in tilted)]
+        space = self.space
+        call = interpreted([space.vector, *s.data.values()], space.on_vector(graphs), stable=False)
+        arrays = call(space.start, *(s.observed[n] for n in s.data))
+        return {name: array.shape for name, array in zip((*self.latents, *tilted), arrays, strict=True)}
 
     # -- the second route: every term on its own, at many points -------------------------------------------------
 
@@ -231,7 +238,7 @@ class LogDensity:
     @cached_property
     def _program(self) -> Program:
         likelihood_side = [n for n, side in self.potentials.items() if side == "likelihood"]
-        return Program(self.space, self.symbolic, self.likelihood_shapes, likelihood_side)
+        return Program(self.space, self.symbolic, self.likelihood_shapes, likelihood_side, self.latent_shapes)
 
     def compile(self) -> LogDensity:
         """Compile now instead of at first use; returns the density itself."""
@@ -267,7 +274,7 @@ class LogDensity:
         whole = weights.prior == 1.0 and not isinstance(weights.likelihood, Mapping) and weights.likelihood == 1.0
         if not whole:
             self._need_sides("weigh prior and likelihood apart")
-        return self._program.objective(weights.prior, weights.likelihood, weights.jacobian, data or {})
+        return self._program.objective(weights, data or {})
 
     def pymc_target(self, points: NDArray[np.float64]) -> Vector:
         """The log density on z as PyMC adds it up itself (constants widened), to compare with.

@@ -6,6 +6,7 @@ covariance follows by the delta method, cov(theta) = J I^-1 J' with J = dT/dz fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,10 +18,10 @@ from scipy import stats
 
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.certificate import Certificate, certify
+from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
-from workbench.model.space import Space
-from workbench.numerics.objective import Vector
-from workbench.numerics.optimise import climb
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import Climb, climb
 from workbench.result import Result
 
 _TITLES = {
@@ -48,6 +49,8 @@ class Mode(Result):
         By the delta method; of shape (0, 0) where there is none.
     no_error : str
         Why there is no covariance; empty where there is one.
+    at_edge : tuple of str
+        Scalars at the edge of their support, which have no standard error.
     log_likelihood, log_prior : float
         At the mode, nats.
     n_parameters, n_observations : int
@@ -63,6 +66,7 @@ class Mode(Result):
     estimate: Vector
     covariance_matrix: NDArray[np.float64]
     no_error: str
+    at_edge: tuple[str, ...]
     log_likelihood: float
     log_prior: float
     n_parameters: int
@@ -177,28 +181,42 @@ class Mode(Result):
             lines.append(f"no standard errors: {self.no_error}")
         else:
             rough = [x for x, error in zip(self.labels, self.errors, strict=True) if np.isnan(error)]
-            lines += [f"no standard error of {x}: it is not a smooth function of theta at the maximum" for x in rough]
+            smooth = "it is not a smooth function of theta at the maximum"
+            edge = "it lies at the edge of its support; likelihood.profile gives a one-sided interval"
+            lines += [f"no standard error of {x}: {edge if x in self.at_edge else smooth}" for x in rough]
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
 
 
-def jacobian(space: Space, z: Vector, scale: Vector) -> NDArray[np.float64]:
-    """D theta / d z of every scalar at z, by a five-point stencil.
+def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> list[Climb]:
+    """Climbs from every start that lies inside the support, the highest end first.
 
     Parameters
     ----------
-    space : Space
-    z : ndarray, shape (d,)
-    scale : ndarray, shape (d,)
-        Local scale of each coordinate, such as its standard deviation.
+    objective : Objective
+    starts : ndarray, shape (m, p)
+    kind : str
+        What is sought, for the message.
 
     Returns
     -------
-    ndarray, shape (k, d)
+    list of Climb
+
+    Raises
+    ------
+    NumericalError
+        If the log density is finite at none of the starts.
     """
-    steps = np.diag(1e-3 * scale)
-    points = np.concatenate([z + steps, z - steps, z + 2 * steps, z - 2 * steps])
-    plus, minus, plus2, minus2 = np.split(space.flat(space.theta(points)), 4)
-    return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
+    climbs = []
+    for start in starts:
+        try:
+            climbs.append(climb(objective, start))
+        except NumericalError:
+            continue
+    if not climbs:
+        raise NumericalError(
+            "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
+        )
+    return sorted(climbs, key=lambda end: -end.value)
 
 
 def find_mode(
@@ -229,46 +247,90 @@ def find_mode(
     NumericalError
         If the log density is finite at none of the starts.
     """
-    objective, space = density.objective(weights), density.space
-    climbs = []
-    for start in starts:
-        try:
-            climbs.append(climb(objective, start))
-        except NumericalError:
-            continue
-    if not climbs:
-        raise NumericalError(
-            "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
-        )
-    climbs.sort(key=lambda end: -end.value)
-    certificate, reason = certify(objective, space, climbs)
-    best = climbs[0]
-    theta = space.theta(best.z)
-    estimate = space.flat(theta)[0]
-    matrix = np.zeros((0, 0))
-    if not reason:
-        covariance = best.curvature.covariance
-        scale = np.sqrt(np.diag(covariance))
-        slopes, finer = jacobian(space, best.z, scale), jacobian(space, best.z, 0.1 * scale)
-        # Where two step sizes disagree, or nothing moves, the quantity is not smooth there and has no such error.
-        moves = np.abs(slopes * scale)
-        rough = np.max(np.abs(slopes - finer) * scale, axis=1) > 1e-3 * np.max(moves, axis=1)
-        slopes[rough | (np.max(moves, axis=1) == 0.0)] = np.nan
-        matrix = slopes @ covariance @ slopes.T
-    log_prior, log_likelihood, _ = density.sums(best.z)
+    objective, chart = density.objective(weights), whole_chart(density.space)
+    climbs = climb_all(objective, starts, kind)
+    certificate, reason = certify(objective, chart, climbs)
+    covariance = np.zeros((0, 0)) if reason else climbs[0].curvature.covariance
+    return describe_mode(density, chart, climbs[0].z, covariance, certificate, reason, kind, level)
+
+
+def describe_mode(
+    density: LogDensity,
+    chart: Chart,
+    x: Vector,
+    covariance: NDArray[np.float64],
+    certificate: Certificate,
+    reason: str,
+    kind: Literal["MLE", "MAP", "mode on z"],
+    level: float,
+    log_likelihood: float | None = None,
+    z: Vector | None = None,
+    edge: Mapping[str, float] | None = None,
+) -> Mode:
+    """A mode in the model's own units.
+
+    Parameters
+    ----------
+    density : LogDensity
+    chart : Chart
+    x : ndarray, shape (p,)
+        The mode in the coordinates of the chart.
+    covariance : ndarray, shape (p, p)
+        Of x; of shape (0, 0) where there is none. Zero for a coordinate at the edge of its support.
+    certificate : Certificate
+    reason : str
+        Why there is no covariance.
+    kind, level
+        As in `find_mode`.
+    log_likelihood : float, optional
+        With latent variables integrated out; by default the density's own at x.
+    z : ndarray, shape (d,), optional
+        With the latent variables at their conditional mode; by default all of z is in the chart.
+    edge : mapping of str to float, optional
+        Labels of scalars that lie at the edge of their support -> that edge.
+
+    Returns
+    -------
+    Mode
+    """
+    z = x if z is None else z
+    theta = chart.theta(x[None])
+    estimate, labels = chart.scalars(x[None])[0], chart.labels
+    matrix = delta_method(chart, x, covariance) if covariance.size else np.zeros((0, 0))
+    for label, value in (edge or {}).items():
+        position = labels.index(label)
+        estimate[position] = value
+        if matrix.size:
+            matrix[position], matrix[:, position] = np.nan, np.nan
+    terms = density.terms(z[None])
+    log_prior = [terms.log_prior[name][0] for name in chart.names]
+    log_prior += [terms.potential[n][0] for n, side in density.potentials.items() if side == "prior"]
+    if log_likelihood is None:
+        log_likelihood = float(density.sums(z)[1][0])
     return Mode(
         checks=certificate.checks,
         kind=kind,
-        theta=space.dataset({name: array[0] for name, array in theta.items()}),
-        z=best.z,
-        labels=tuple(label for name in (*space.names, *space.deterministics) for label in space.labels(name)),
+        theta=chart.dataset(_filled(chart, {name: array[0] for name, array in theta.items()}, estimate)),
+        z=z,
+        labels=labels,
         estimate=estimate,
         covariance_matrix=matrix,
         no_error=reason,
-        log_likelihood=float(log_likelihood[0]),
-        log_prior=float(log_prior[0]),
-        n_parameters=space.dimension,
+        at_edge=tuple(edge or ()),
+        log_likelihood=log_likelihood,
+        log_prior=float(sum(log_prior)),
+        n_parameters=chart.dimension,
         n_observations=density.n_observations,
         level=level,
         certificate=certificate,
     )
+
+
+def _filled(chart: Chart, arrays: dict[str, NDArray], estimate: Vector) -> dict[str, NDArray]:
+    """Arrays by name with the scalars of a flat vector in them."""
+    found, position = {}, 0
+    for name in (*chart.names, *chart.deterministics):
+        array = arrays[name]
+        found[name] = estimate[position : position + array.size].reshape(array.shape)
+        position += array.size
+    return found

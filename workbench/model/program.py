@@ -32,6 +32,26 @@ if TYPE_CHECKING:
 _INLINE_ELEMENTS = 8
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The weights of one question.
+
+    Parameters
+    ----------
+    prior, jacobian : float
+    likelihood : float or mapping of str to array_like
+        One weight for all, or per observed variable an array that broadcasts to its observations.
+    latent : float or mapping of str to array_like, optional
+        Weights of the elements of the latent variables' log prior, with their Jacobian at weight 1, as an integral
+        over them needs it. By default latent variables share the weights of the prior and the Jacobian.
+    """
+
+    prior: float = 1.0
+    likelihood: float | Mapping[str, Any] = 1.0
+    jacobian: float = 1.0
+    latent: float | Mapping[str, Any] | None = None
+
+
 def _switched(weight: Variable, term: Variable) -> Variable:
     """Weight times term, with 0 * -inf = 0."""
     return pt.switch(pt.eq(weight, 0.0), 0.0, weight * term)
@@ -46,32 +66,44 @@ class Program:
         symbolic: SymbolicTerms,
         likelihood_shapes: Mapping[str, tuple[int, ...]],
         likelihood_side: list[str],
+        latent_shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.space, self.symbolic = space, symbolic
         self.weight_shapes = {**likelihood_shapes, **dict.fromkeys(likelihood_side, ())}
-        a, c = pt.dscalar("prior weight"), pt.dscalar("jacobian weight")
-        weights = {n: pt.TensorType("float64", shape=shape)(f"w:{n}") for n, shape in self.weight_shapes.items()}
-        value, gradient = self._graphs(a, c, weights)
-        z = space.vector
-        self._derived = _static_border([value, gradient], [z, a, c, *weights.values()], symbolic.data.values())
+        self.latent_shapes = dict(latent_shapes)
+        scalars = [pt.dscalar(f"{name} weight") for name in ("prior", "jacobian", "latent jacobian")]
+        scalars = scalars if latent_shapes else scalars[:2]
+        weights, latent = (
+            {n: pt.TensorType("float64", shape=shape)(f"w:{n}") for n, shape in shapes.items()}
+            for shapes in (self.weight_shapes, self.latent_shapes)
+        )
+        value, gradient = self._graphs(scalars, weights, latent)
+        z, inputs = space.vector, [*scalars, *latent.values(), *weights.values()]
+        self._derived = _static_border([value, gradient], [z, *inputs], symbolic.data.values())
         self._derive = interpreted(list(symbolic.data.values()), self._derived) if self._derived else None
         self._observed_static = self._static(symbolic.observed)
         stand_ins = [v.type() for v in self._derived]
         value, gradient = replaced([value, gradient], dict(zip(self._derived, stand_ins, strict=True)))
-        ones = [np.ones(shape) for shape in self.weight_shapes.values()]
-        examples = [np.array(1.0), np.array(1.0), *ones, *self._observed_static]
-        self.function: NativeFunction = native(z, [a, c, *weights.values(), *stand_ins], examples, (value, gradient))
+        examples = [np.ones(variable.type.shape) for variable in inputs] + self._observed_static
+        self.function: NativeFunction = native(z, [*inputs, *stand_ins], examples, (value, gradient))
 
     @without_traces()
-    def _graphs(self, a: Variable, c: Variable, weights: Mapping[str, Variable]) -> tuple[Variable, Variable]:
+    def _graphs(
+        self, scalars: list[Variable], weights: Mapping[str, Variable], latent: Mapping[str, Variable]
+    ) -> tuple[Variable, Variable]:
         """The weighted log density over z and its gradient, in stable form."""
         s, zero = self.symbolic, pt.constant(0.0)
         elementwise = {**s.log_likelihood, **{n: s.potential[n].sum() for n in weights if n in s.potential}}
-        prior = [g.sum() for g in s.log_prior.values()]
-        prior += [g.sum() for n, g in s.potential.items() if n not in weights]
         likelihood = [_switched(weights[n], g).sum() for n, g in elementwise.items()]
-        jacobian = [g.sum() for g in s.log_jacobian.values()]
-        total = _switched(a, sum(prior, zero)) + sum(likelihood, zero) + _switched(c, sum(jacobian, zero))
+        prior = [g.sum() for n, g in s.log_prior.items() if n not in latent]
+        prior += [g.sum() for n, g in s.potential.items() if n not in weights and n not in latent]
+        latent_prior = [_switched(w, (s.log_prior.get(n, s.potential.get(n)))).sum() for n, w in latent.items()]
+        jacobian = [g.sum() for n, g in s.log_jacobian.items() if n not in latent]
+        latent_jacobian = [g.sum() for n, g in s.log_jacobian.items() if n in latent]
+        total = _switched(scalars[0], sum(prior, zero)) + sum(likelihood, zero) + sum(latent_prior, zero)
+        total += _switched(scalars[1], sum(jacobian, zero))
+        if latent_jacobian:
+            total += _switched(scalars[2], sum(latent_jacobian, zero))
         (total,) = stabilised(self.space.on_vector([total]))
         # `native` brings the gradient into its final form; doing so here as well would cost as much again.
         return total, pt.grad(total, self.space.vector, disconnected_inputs="ignore")
@@ -83,15 +115,17 @@ class Program:
         arrays = self._derive(*[data[n] for n in self.symbolic.data])
         return [np.ascontiguousarray(a).reshape(a.shape) for a in arrays]
 
-    def objective(
-        self, prior: float, likelihood: float | Mapping[str, Any], jacobian: float, data: Mapping[str, NDArray]
-    ) -> NativeObjective:
+    def objective(self, weights: Weights, data: Mapping[str, NDArray]) -> NativeObjective:
         """The objective with these weights and data; see `LogDensity.objective`."""
         static = self._observed_static
         if data:
             static = self._static(self._checked_data(data))
-        vectors = self._checked_weights(likelihood)
-        arrays = [np.array(float(prior)), np.array(float(jacobian)), *vectors, *static]
+        scalars = [weights.prior, weights.jacobian]
+        if self.latent_shapes:
+            scalars.append(weights.jacobian if weights.latent is None else 1.0)
+        latent = _checked_weights(weights.prior if weights.latent is None else weights.latent, self.latent_shapes)
+        vectors = _checked_weights(weights.likelihood, self.weight_shapes)
+        arrays = [*(np.array(float(x)) for x in scalars), *latent, *vectors, *static]
         return NativeObjective(self.space.dimension, self.function, arrays)
 
     def _checked_data(self, data: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -105,22 +139,22 @@ class Program:
             observed[name] = new.astype(observed[name].dtype)
         return observed
 
-    def _checked_weights(self, weights: float | Mapping[str, Any]) -> list[NDArray]:
-        if not isinstance(weights, Mapping):
-            return [np.full(shape, float(weights)) for shape in self.weight_shapes.values()]
-        for name in weights:
-            if name not in self.weight_shapes:
-                raise InputError(
-                    f"there is no likelihood term {name!r}", "weights", f"there are {list(self.weight_shapes)}"
-                )
-        vectors = []
-        for name, shape in self.weight_shapes.items():
-            given = np.asarray(weights.get(name, 1.0), dtype=np.float64)
-            try:
-                vectors.append(np.ascontiguousarray(np.broadcast_to(given, shape)).reshape(shape))
-            except ValueError as error:
-                raise InputError(f"weights of {name} have shape {given.shape}", "weights", f"need {shape}") from error
-        return vectors
+
+def _checked_weights(weights: float | Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[NDArray]:
+    """One array of weights per term, in the order of the shapes."""
+    if not isinstance(weights, Mapping):
+        return [np.full(shape, float(weights)) for shape in shapes.values()]
+    for name in weights:
+        if name not in shapes:
+            raise InputError(f"there is no weighted term {name!r}", "weights", f"there are {list(shapes)}")
+    vectors = []
+    for name, shape in shapes.items():
+        given = np.asarray(weights.get(name, 1.0), dtype=np.float64)
+        try:
+            vectors.append(np.ascontiguousarray(np.broadcast_to(given, shape)).reshape(shape))
+        except ValueError as error:
+            raise InputError(f"weights of {name} have shape {given.shape}", "weights", f"need {shape}") from error
+    return vectors
 
 
 def _static_border(graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]) -> list[Variable]:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy, require
+from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
-from workbench.model.mode import jacobian
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
 from workbench.numerics.optimise import climb, distinct, falls_away
@@ -118,7 +118,7 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
         )
     covariance = best.curvature.covariance
     log_integral = best.value + 0.5 * space.dimension * np.log(2 * np.pi) - 0.5 * best.curvature.log_determinant
-    slopes = jacobian(space, best.z, np.sqrt(np.diag(covariance)))
+    slopes = jacobian(whole_chart(space).scalars, best.z, np.sqrt(np.diag(covariance)))
     variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
     labels = distinct(ends)
     optima = int(labels.max()) + 1

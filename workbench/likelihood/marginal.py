@@ -1,0 +1,331 @@
+"""The likelihood of the parameters alone, with latent variables integrated out.
+
+    L(theta) = log of the integral of p(y given u, theta) p(u given theta) du
+
+The integral falls into blocks of latent coordinates that share no term (`workbench.model.elements`). Each block is
+expanded around its conditional mode u-hat(theta) with information H:
+
+* one or two dimensions: adaptive Gauss-Hermite quadrature (Liu and Pierce 1994), nodes u-hat + H^(-1/2) x. The gradient
+  is Fisher's identity, dL/dtheta = E[d log f/dtheta given y, theta], with the weights of the same nodes;
+* more: Laplace, log f(u-hat) + s/2 log 2 pi - 1/2 log det H, with the gradient
+
+      dL/dtheta = d log f/dtheta - 1/2 tr(H^-1 dH),   dH along (d u-hat/dtheta, 1),
+
+  where d u-hat/dtheta = H^-1 d2 log f/du dtheta by the implicit function theorem (Kristensen et al. 2016).
+
+Every derivative comes from the one compiled gradient of the density: H from differences of it that move all blocks at
+once, so nothing is compiled for the integral.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from workbench.errors import NumericalError
+from workbench.model.chart import Chart, chart_without
+from workbench.model.density import INTEGRAND, LogDensity
+from workbench.model.elements import Elements, Structure, find_structure
+from workbench.numerics.objective import Vector
+
+_NEWTON_STEPS = 60
+_STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12))  # five-point first derivative
+QUADRATURE_DIMENSIONS = 2
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The integrand around its conditional mode.
+
+    Attributes
+    ----------
+    z : ndarray, shape (d,)
+        The parameters as given, the latent coordinates at their conditional mode.
+    value : float
+        Log f at z, nats.
+    roots : tuple of ndarray
+        Lower Cholesky factors of H by group, shapes ``(B_s, s, s)``.
+    """
+
+    z: Vector
+    value: float
+    roots: tuple[NDArray[np.float64], ...]
+
+    def log_determinants(self) -> list[Vector]:
+        """Log determinant of H of every block, by group."""
+        return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
+
+
+def nodes_of(order: int, size: int) -> tuple[NDArray[np.float64], Vector]:
+    """Gauss-Hermite nodes for a standard normal density in `size` dimensions, and their log weights.
+
+    Parameters
+    ----------
+    order : int
+        Nodes an axis.
+    size : int
+
+    Returns
+    -------
+    nodes : ndarray, shape (order**size, size)
+    log_weights : ndarray, shape (order**size,)
+        The weights add up to 1.
+    """
+    x, w = np.polynomial.hermite_e.hermegauss(order)
+    grids = np.meshgrid(*[x] * size, indexing="ij")
+    weights = np.meshgrid(*[np.log(w) - 0.5 * np.log(2 * np.pi)] * size, indexing="ij")
+    return np.stack([g.ravel() for g in grids], axis=1), sum(g.ravel() for g in weights)
+
+
+class MarginalLikelihood:
+    """L(theta) as an objective over the coordinates of the parameters, with its exact gradient.
+
+    Parameters
+    ----------
+    density : LogDensity
+        With the latent variables set apart.
+    order : int
+        Gauss-Hermite nodes an axis for blocks of one or two dimensions; 1 is Laplace.
+
+    Notes
+    -----
+    The search for the conditional mode starts where the last one ended, so the same theta gives the same value to
+    rounding, not bit for bit.
+    """
+
+    def __init__(self, density: LogDensity, order: int = 15) -> None:
+        self.density, self.order = density, order
+        self.chart: Chart = chart_without(density, density.latents)
+        self.elements = Elements(density)
+        self._joint = density.objective(INTEGRAND)
+        self.structure: Structure = find_structure(density, self.elements, self._joint)
+        self._last = density.space.start.copy()
+        self._scale = np.zeros(self.structure.coordinates.size)
+
+    def with_order(self, order: int) -> MarginalLikelihood:
+        """The same integral with another order of quadrature; nothing is searched for again."""
+        other = object.__new__(MarginalLikelihood)
+        other.__dict__.update(self.__dict__, order=order, _last=self._last.copy(), _scale=self._scale.copy())
+        return other
+
+    @property
+    def dimension(self) -> int:
+        """The number of coordinates of the parameters."""
+        return self.chart.dimension
+
+    def _by_laplace(self, group: NDArray[np.int64]) -> bool:
+        """Whether the blocks of a group are integrated by Laplace, not by quadrature."""
+        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS
+
+    @property
+    def all_by_nodes(self) -> bool:
+        """Whether every block is small enough for quadrature."""
+        return all(group.shape[1] <= QUADRATURE_DIMENSIONS for group in self.structure.groups)
+
+    # -- the conditional mode -------------------------------------------------------------------------------------
+
+    def _information(self, z: Vector) -> list[NDArray[np.float64]]:
+        """Minus the Hessian of log f over the latent coordinates, by group, shapes ``(B_s, s, s)``."""
+        u = self.structure.coordinates
+        known = self._scale > 0
+        h = np.where(known, 1e-3 * self._scale, 1e-4 * np.maximum(1.0, np.abs(z[u])))
+        columns = np.zeros((len(self.structure.colours), u.size))
+        for c, colour in enumerate(self.structure.colours):
+            for step, weight in _STENCIL:
+                moved = z.copy()
+                moved[u[colour]] += step * h[colour]
+                columns[c] += weight * self._joint.value_and_gradient(moved)[1][u]
+        colour_of = np.empty(u.size, dtype=np.int64)
+        for c, colour in enumerate(self.structure.colours):
+            colour_of[colour] = c
+        found = []
+        for group, mask in zip(self.structure.groups, self._masks, strict=True):
+            # H[r, k] = change of the gradient at r when k moves, over the step of k.
+            block = columns[colour_of[group][:, None, :], group[:, :, None]] / h[group][:, None, :]
+            block = np.where(mask, -block, 0.0)
+            found.append((block + block.transpose(0, 2, 1)) / 2)
+        diagonal = np.concatenate([np.diagonal(b, axis1=1, axis2=2).ravel() for b in found])
+        order = np.concatenate([group.ravel() for group in self.structure.groups])
+        fresh = np.full(u.size, -1.0)
+        fresh[order] = diagonal
+        first = not known.all()
+        self._scale = np.where(fresh > 0, 1.0 / np.sqrt(np.maximum(fresh, 1e-300)), self._scale)
+        if first and np.all(fresh > 0):
+            return self._information(z)  # once more, with steps of the right size
+        if not all(np.all(np.isfinite(block)) for block in found):
+            raise NumericalError("the gradient is not finite", "latents", "look at the model there")
+        return found
+
+    @cached_property
+    def _masks(self) -> list[NDArray[np.bool_]]:
+        """Where the Hessian of each block can differ from zero: elsewhere a difference shows another coordinate."""
+        near = self.structure.neighbours
+        return [
+            np.stack([near[rows][:, rows].toarray() != 0 for rows in group]) if group.shape[1] > 1
+            else np.ones((len(group), 1, 1), dtype=bool)
+            for group in self.structure.groups
+        ]  # fmt: skip
+
+    def _newton_step(self, gradient: Vector, blocks: list[NDArray[np.float64]]) -> Vector:
+        """The Newton step of every block, with the absolute eigenvalues of H where it is not positive definite."""
+        step = np.zeros_like(gradient)
+        for group, block in zip(self.structure.groups, blocks, strict=True):
+            values, vectors = np.linalg.eigh(block)
+            floor = 1e-10 * np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
+            values = np.maximum(np.abs(values), floor)
+            along = np.einsum("bji,bj->bi", vectors, gradient[group])
+            step[group] = np.einsum("bij,bj->bi", vectors, along / values)
+        return step
+
+    def _climb(self, z: Vector) -> tuple[Vector, float, list[NDArray[np.float64]]]:
+        """Newton steps over the latent coordinates to the conditional mode: the mode, its height, H there."""
+        u = self.structure.coordinates
+        value, gradient = self._joint.value_and_gradient(z)
+        if not np.isfinite(value):
+            raise NumericalError("the log density is -inf at the start of the latent variables", "latents")
+        for _ in range(_NEWTON_STEPS):
+            blocks = self._information(z)
+            step = self._newton_step(gradient[u], blocks)
+            gain, rounding = float(gradient[u] @ step) / 2, 1e-13 * max(1.0, abs(value))
+            if gain < 1e-5 * rounding:
+                return z, value, blocks
+            length = 1.0
+            while length > 1e-10:
+                moved = z.copy()
+                moved[u] += length * step
+                new_value, new_gradient = self._joint.value_and_gradient(moved)
+                if new_value >= value - rounding and np.all(np.isfinite(new_gradient)):
+                    break
+                length /= 2
+            else:
+                raise NumericalError("the search for the mode of the latent variables got stuck", "latents")
+            at_rounding = new_value <= value and gain < 10 * rounding
+            z, value, gradient = moved, new_value, new_gradient
+            if at_rounding:
+                return z, value, self._information(z)
+        raise NumericalError("the search for the mode of the latent variables did not end", "latents")
+
+    def expand(self, theta: Vector) -> Expansion:
+        """The conditional mode of the latent variables at these parameters, and the curvature there.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (p,)
+            Coordinates of the parameters on z.
+
+        Returns
+        -------
+        Expansion
+
+        Raises
+        ------
+        NumericalError
+            If the integrand has no peak there.
+        """
+        u, start = self.structure.coordinates, self._last.copy()
+        start[self.chart.coordinates] = theta
+        if not np.isfinite(self._joint.value(start)):
+            start[u] = self.density.space.start[u]
+        z, value, blocks = self._climb(start)
+        try:
+            roots = tuple(np.linalg.cholesky(block) for block in blocks)
+        except np.linalg.LinAlgError as error:
+            raise NumericalError(
+                "the density of the latent variables has no peak there", "latents", "use draws: study.posterior.draws()"
+            ) from error
+        self._last = z
+        return Expansion(z, value, roots)
+
+    # -- the integral ---------------------------------------------------------------------------------------------
+
+    def value(self, theta: Vector) -> float:
+        """L(theta), nats."""
+        return self._by_block(self.expand(theta), gradient=False)[0]
+
+    def value_and_gradient(self, theta: Vector) -> tuple[float, Vector]:
+        """L(theta), nats, and its gradient, shape ``(p,)``."""
+        return self._by_block(self.expand(theta), gradient=True)
+
+    def _by_block(self, at: Expansion, gradient: bool) -> tuple[float, Vector]:
+        """The sum over blocks, each by quadrature or by Laplace."""
+        p = self.chart.coordinates
+        block_of, at_mode = self.structure.block_of_term, self.elements(at.z[None])[0]
+        total, slope = float(at_mode[block_of < 0].sum()), np.zeros(p.size)
+        expanded = np.where(block_of < 0, 1.0, 0.0)  # terms whose gradient is taken at the mode
+        determinants = at.log_determinants()
+        for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
+            mine = (block_of >= numbers.start) & (block_of < numbers.stop)
+            size = group.shape[1]
+            if self._by_laplace(group):
+                total += at_mode[mine].sum() + 0.5 * (len(group) * size * np.log(2 * np.pi) - log_det.sum())
+                expanded[mine] = 1.0
+                continue
+            log_integrals, shares, points = self._quadrature(at, numbers, group, root, log_det)
+            total += log_integrals.sum()
+            if gradient:
+                for share, point in zip(shares, points, strict=True):
+                    weight = np.zeros(block_of.size)
+                    weight[mine] = share[block_of[mine] - numbers.start]
+                    slope += self._slope(point, weight)
+        if gradient:
+            slope += self._slope(at.z, expanded)
+            slope -= 0.5 * self._log_determinant_slope(at)
+        return total, slope
+
+    def _slope(self, z: Vector, weight: Vector) -> Vector:
+        """Gradient over the parameters of the weighted sum of terms."""
+        if not weight.any():
+            return np.zeros(self.chart.coordinates.size)
+        objective = self.density.objective(self.elements.weights(weight))
+        return objective.value_and_gradient(z)[1][self.chart.coordinates]
+
+    def _quadrature(
+        self, at: Expansion, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
+    ) -> tuple[Vector, NDArray[np.float64], NDArray[np.float64]]:
+        """Log integral of every block of a group, the posterior weight of every node in every block, and the nodes."""
+        x, log_weights = nodes_of(self.order, group.shape[1])
+        inverse = np.linalg.inv(root)
+        points = np.tile(at.z, (len(x), 1))
+        # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
+        points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", inverse, x)
+        terms = self.elements(points)
+        blocks = self.structure.block_of_term
+        mine = np.flatnonzero((blocks >= numbers.start) & (blocks < numbers.stop))
+        order = mine[np.argsort(blocks[mine], kind="stable")]
+        starts = np.searchsorted(blocks[order], np.arange(numbers.start, numbers.stop))
+        sums = np.add.reduceat(terms[:, order], starts, axis=1)
+        heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
+        top = logsumexp(heights, axis=0)
+        size = group.shape[1]
+        return top + 0.5 * (size * np.log(2 * np.pi) - log_det), np.exp(heights - top), points
+
+    def _log_determinant_slope(self, at: Expansion) -> Vector:
+        """Total derivative of log det H of the blocks that Laplace integrates, over the parameters."""
+        p, u = self.chart.coordinates, self.structure.coordinates
+        large = [self._by_laplace(group) for group in self.structure.groups]
+        slope = np.zeros(p.size)
+        if not any(large):
+            return slope
+        for k, coordinate in enumerate(p):
+            cross = self._difference(at.z, np.eye(at.z.size)[coordinate], 1e-4 * max(1.0, abs(at.z[coordinate])))
+            curvature = abs(cross[coordinate])
+            direction = np.zeros_like(at.z)
+            direction[coordinate] = 1.0
+            for group, root in zip(self.structure.groups, at.roots, strict=True):
+                half = np.linalg.solve(root, cross[u[group]][..., None])
+                direction[u[group]] = np.linalg.solve(root.transpose(0, 2, 1), half)[..., 0]
+            h = 5e-3 / np.sqrt(curvature) if curvature > 0 else 1e-3
+            for step, weight in _STENCIL:
+                blocks = self._information(at.z + step * h * direction)
+                logs = [np.linalg.slogdet(b)[1].sum() for b, far in zip(blocks, large, strict=True) if far]
+                slope[k] += weight * float(sum(logs)) / h
+        return slope
+
+    def _difference(self, z: Vector, direction: Vector, h: float) -> Vector:
+        """Derivative of the gradient of log f along a direction of z."""
+        slopes = [w * self._joint.value_and_gradient(z + s * h * direction)[1] for s, w in _STENCIL]
+        return np.sum(slopes, axis=0) / h

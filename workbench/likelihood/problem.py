@@ -1,0 +1,54 @@
+"""The likelihood of a model's parameters as one objective, whether or not latent variables are integrated out.
+
+Every question to the likelihood (its maximum, a profile, a bootstrap) climbs a `Problem`: a log likelihood over the
+coordinates x of the parameters, and the chart that says what x means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.model.chart import Chart, whole_chart
+from workbench.model.density import LIKELIHOOD, LogDensity
+from workbench.numerics.objective import Objective
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A likelihood to climb.
+
+    Attributes
+    ----------
+    density : LogDensity
+    objective : Objective
+        Log likelihood over x, nats; latent variables are integrated out.
+    chart : Chart
+        What x means: free variables and deterministics by name.
+    """
+
+    density: LogDensity
+    objective: Objective
+    chart: Chart
+
+
+def pose(density: LogDensity) -> Problem:
+    """The likelihood of the parameters of a model.
+
+    Parameters
+    ----------
+    density : LogDensity
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    RefusalError
+        If the latent variables cannot be integrated out.
+    """
+    if density.latents:
+        marginal = MarginalLikelihood(density)
+        return Problem(density, marginal, marginal.chart)
+    return Problem(density, density.objective(LIKELIHOOD), whole_chart(density.space))

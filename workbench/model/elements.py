@@ -1,0 +1,242 @@
+"""The terms of an integral over latent variables, one by one, and which coordinate enters which term.
+
+    log f(u, theta) = sum_t term_t(u, theta)
+
+Terms that share no latent coordinate can be integrated apart: a model with a thousand group effects has a thousand
+integrals over one number, not one over a thousand. `Structure` finds the blocks by looking: coordinates are moved, and
+the terms that change are noted. Coordinates of one variable are moved together by the binary digits of their index, so
+that a thousand effects need twenty looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytensor.tensor as pt
+from numpy.typing import NDArray
+from pytensor.graph.traversal import ancestors
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from workbench.errors import RefusalError
+from workbench.model.compiled import batched
+from workbench.model.constants import replaced
+from workbench.model.density import LogDensity
+from workbench.model.program import Weights
+from workbench.numerics.objective import Objective, Vector
+
+_CHUNK = 4_000_000  # terms evaluated at a time, 32 MB
+_SINGLY = 5_000  # coordinates that can be moved one at a time
+
+
+class Elements:
+    """Every log likelihood term and every log prior term of the latent variables, at many points.
+
+    Parameters
+    ----------
+    density : LogDensity
+        With latent variables.
+
+    Raises
+    ------
+    RefusalError
+        If the transformation of a latent variable moves with a parameter, such as a Uniform between two of them.
+    """
+
+    def __init__(self, density: LogDensity) -> None:
+        s, space = density.symbolic, density.space
+        sides = [n for n, side in density.potentials.items() if side == "likelihood"]
+        self._likelihood = {**density.likelihood_shapes, **dict.fromkeys(sides, ())}
+        self._latent = density.latent_shapes
+        own = {s.values[name] for name in density.latents}
+        moving = set(s.values.values()) - own
+        jacobians = [g for n, g in s.log_jacobian.items() if n in density.latents]
+        for name in density.latents:
+            if name in s.log_jacobian and moving & set(ancestors([s.log_jacobian[name]])):
+                raise RefusalError(
+                    f"the support of the latent variable {name} moves with a parameter",
+                    name,
+                    "write it as a variable with a fixed support, scaled and shifted by the parameters",
+                )
+        graphs = [s.log_likelihood[n] if n in s.log_likelihood else s.potential[n].sum() for n in self._likelihood]
+        graphs += [s.log_prior[n] if n in s.log_prior else s.potential[n].sum() for n in self._latent]
+        constants = {v: pt.constant(s.observed[n]) for n, v in s.data.items()}
+        self._call = batched(space.vector, space.on_vector(replaced([*graphs, *jacobians], constants)))
+        self.count = int(sum(array.size for array in self._call(space.start[None])))
+
+    def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Every term at many points, shape ``(m, count)``, nats."""
+        points = np.atleast_2d(points)
+        size = max(1, _CHUNK // max(self.count, 1))
+        parts = [self._call(points[i : i + size]) for i in range(0, len(points), size)]
+        return np.concatenate([np.concatenate([a.reshape(len(a), -1) for a in part], axis=1) for part in parts])
+
+    def weights(self, vector: Vector) -> Weights:
+        """The weights of a density that weigh each term by an element of a vector of shape ``(count,)``."""
+        position, found = 0, []
+        for shapes in (self._likelihood, self._latent):
+            arrays = {}
+            for name, shape in shapes.items():
+                size = int(np.prod(shape))
+                arrays[name] = vector[position : position + size].reshape(shape)
+                position += size
+            found.append(arrays)
+        return Weights(prior=0.0, jacobian=0.0, likelihood=found[0], latent=found[1])
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which latent coordinates can be integrated apart.
+
+    Attributes
+    ----------
+    coordinates : ndarray of int, shape (n,)
+        The latent coordinates of z.
+    groups : tuple of ndarray of int
+        Blocks of one size each: shapes ``(B_s, s)``, positions in `coordinates`.
+    block_of_term : ndarray of int, shape (T,)
+        The block of every term, numbered through the groups in order; -1 where no latent variable enters.
+    colours : tuple of ndarray of int
+        Sets of positions that can be moved at once because they share no term, nor a neighbour.
+    neighbours : sparse matrix, shape (n, n)
+        Not zero where two positions enter a common term.
+    """
+
+    coordinates: NDArray[np.int64]
+    groups: tuple[NDArray[np.int64], ...]
+    block_of_term: NDArray[np.int64]
+    colours: tuple[NDArray[np.int64], ...]
+    neighbours: sparse.csr_matrix
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return sum(len(group) for group in self.groups)
+
+    def numbered(self) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+        """Every group with the range of its blocks' numbers."""
+        position = 0
+        for group in self.groups:
+            yield slice(position, position + len(group)), group
+            position += len(group)
+
+
+def _changed(elements: Elements, z: Vector, moves: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which terms change under each of several moves, shape ``(m, T)``."""
+    base = elements(z[None])
+    size = max(1, _CHUNK // max(elements.count, 1))
+    parts = [elements(z + moves[i : i + size]) != base for i in range(0, len(moves), size)]
+    return np.concatenate(parts)
+
+
+def _dependence(elements: Elements, z: Vector, block: NDArray[np.int64], generator: np.random.Generator) -> NDArray:
+    """Pairs (term, position in the block) of one latent variable, shape ``(2, pairs)``."""
+    n = len(block)
+    step = generator.uniform(0.1, 0.3, size=n) * generator.choice([-1.0, 1.0], size=n)
+    digits = max(1, int(np.ceil(np.log2(max(n, 2)))))
+    bits = (np.arange(n)[None, :] >> np.arange(digits)[:, None]) & 1
+    moves = np.zeros((2 * digits, z.size))
+    moves[:digits, block], moves[digits:, block] = np.where(bits == 1, step, 0.0), np.where(bits == 0, step, 0.0)
+    seen = _changed(elements, z, moves)
+    ones, zeros = seen[:digits], seen[digits:]
+    any_, several = np.any(ones | zeros, axis=0), np.any(ones & zeros, axis=0)
+    single = np.flatnonzero(any_ & ~several)
+    index = (ones[:, single].astype(np.int64) << np.arange(digits)[:, None]).sum(axis=0)
+    pairs = [np.stack([single, index])]
+    if several.any():
+        if n > _SINGLY:
+            raise RefusalError(
+                f"{n} latent values enter common terms; more than {_SINGLY} cannot be taken apart", "latents",
+                "use draws: study.posterior.draws()",
+            )  # fmt: skip
+        for start in range(0, n, 256):
+            chosen = np.arange(start, min(start + 256, n))
+            single_moves = np.zeros((len(chosen), z.size))
+            single_moves[np.arange(len(chosen)), block[chosen]] = step[chosen]
+            position, term = np.nonzero(_changed(elements, z, single_moves) & several)
+            pairs.append(np.stack([term, chosen[position]]))
+    return np.concatenate(pairs, axis=1)
+
+
+def _colours(neighbours: sparse.csr_matrix) -> tuple[NDArray[np.int64], ...]:
+    """Greedy colouring: two positions of one colour have no common neighbour (Curtis, Powell and Reid 1974)."""
+    near = (neighbours @ neighbours).tocsr()
+    colour = np.full(near.shape[0], -1)
+    for k in range(near.shape[0]):
+        taken = set(colour[near.indices[near.indptr[k] : near.indptr[k + 1]]])
+        colour[k] = next(c for c in range(near.shape[0] + 1) if c not in taken)
+    return tuple(np.flatnonzero(colour == c) for c in range(colour.max(initial=-1) + 1))
+
+
+def _pattern(objective: Objective, z: Vector, coordinates: NDArray[np.int64], step: Vector) -> sparse.csr_matrix:
+    """Where the Hessian over the latent coordinates differs from zero: which slopes change when one of them moves.
+
+    A term such as the log density of a random walk holds all its steps, but only neighbours meet in the Hessian.
+    """
+    base = objective.value_and_gradient(z)[1][coordinates]
+    rows, columns = [np.arange(coordinates.size)], [np.arange(coordinates.size)]
+    for k, coordinate in enumerate(coordinates):
+        moved = z.copy()
+        moved[coordinate] += step[k]
+        changed = np.flatnonzero(objective.value_and_gradient(moved)[1][coordinates] != base)
+        rows += [changed, np.full(changed.size, k)]
+        columns += [np.full(changed.size, k), changed]
+    r, c = np.concatenate(rows), np.concatenate(columns)
+    return sparse.csr_matrix((np.ones(r.size, dtype=np.int32), (r, c)), (coordinates.size,) * 2)
+
+
+def find_structure(density: LogDensity, elements: Elements, objective: Objective, seed: int = 0) -> Structure:
+    """Blocks of latent coordinates that enter no common term.
+
+    Parameters
+    ----------
+    density : LogDensity
+    elements : Elements
+    objective : Objective
+        The same integrand, with its gradient.
+    seed : int
+        Of the point at which the terms are looked at, so that no coincidence hides a dependence.
+
+    Returns
+    -------
+    Structure
+
+    Raises
+    ------
+    RefusalError
+        If too many latent values enter common terms.
+
+    References
+    ----------
+    Curtis, A. R., Powell, M. J. D. and Reid, J. K. (1974). On the estimation of sparse Jacobian matrices.
+    doi:10.1093/imamat/13.1.117
+    """
+    space, generator = density.space, np.random.default_rng(seed)
+    z = space.start + generator.uniform(-0.3, 0.3, size=space.dimension)
+    blocks = [np.arange(space.blocks[name].start, space.blocks[name].stop) for name in density.latents]
+    coordinates, pairs, position = np.concatenate(blocks), [], 0
+    for block in blocks:
+        found = _dependence(elements, z, block, generator)
+        pairs.append(np.stack([found[0], found[1] + position]))
+        position += len(block)
+    terms, latents = np.concatenate(pairs, axis=1)
+    enters = sparse.csr_matrix((np.ones(terms.size, dtype=np.int32), (terms, latents)), (elements.count, position))
+    neighbours = (enters.T @ enters).tocsr()
+    number, component = csgraph.connected_components(neighbours, directed=False)
+    sizes = np.bincount(component, minlength=number)
+    order = np.lexsort((component, sizes[component]))
+    groups, rank = [], np.empty(number, dtype=np.int64)
+    begin = 0
+    for size in np.unique(sizes):
+        chosen = order[sizes[component[order]] == size].reshape(-1, size)
+        rank[component[chosen[:, 0]]] = begin + np.arange(len(chosen))
+        begin += len(chosen)
+        groups.append(chosen)
+    if sizes.max() > 2:
+        step = generator.uniform(0.05, 0.1, size=position)
+        neighbours = _pattern(objective, z, coordinates, step)
+    block_of_term = np.full(elements.count, -1, dtype=np.int64)
+    block_of_term[terms] = rank[component[latents]]
+    return Structure(coordinates, tuple(groups), block_of_term, _colours(neighbours), neighbours)
