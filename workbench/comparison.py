@@ -123,6 +123,12 @@ def _reason(shift: float, pull: float, asymmetry: float, ratio: float, skewness:
     return " and ".join(causes) + narrow
 
 
+def _at(labels: tuple[str, ...], mode: Mode, values: Vector) -> Vector:
+    """Values of a mode's scalars in the order of these labels; NaN for what it does not have, such as latents."""
+    found = dict(zip(mode.labels, values, strict=True))
+    return np.array([found.get(label, np.nan) for label in labels])
+
+
 def compare(
     labels: tuple[str, ...],
     draws: NDArray[np.float64],
@@ -136,7 +142,7 @@ def compare(
     Parameters
     ----------
     labels : tuple of str
-        Scalars, in the order of the modes' labels.
+        Scalars. Those that a mode does not have, such as latent variables, have no MLE and no MAP.
     draws : ndarray, shape (chains, draws, k)
         Posterior draws of the scalars.
     mle : Mode or None
@@ -162,10 +168,11 @@ def compare(
     if (~constant).any() and draws.shape[1] >= 4:
         mcse[~constant] = array_stats.mcse(draws[..., ~constant], method="mean", chain_axis=0, draw_axis=1)
     hdi = np.stack([array_stats.hdi(column, prob=level) for column in flat.T])
-    estimate = nothing if mle is None else mle.estimate
-    error = nothing if mle is None else mle.errors
+    estimate, error = (
+        (nothing, nothing) if mle is None else (_at(labels, mle, mle.estimate), _at(labels, mle, mle.errors))
+    )
     half = stats.norm.ppf(1 - tail) * error
-    mode = nothing if map_ is None else map_.map.estimate
+    mode = nothing if map_ is None else _at(labels, map_.map, map_.map.estimate)
     with np.errstate(divide="ignore", invalid="ignore"):
         shift, pull, asymmetry = (mean - estimate) / error, (mode - estimate) / error, (mean - mode) / error
         ratio, noise = sd / error, mcse / error

@@ -146,7 +146,8 @@ def score_predictions(
 
     found: dict[str, tuple[float, float, str]] = {}
     checks: list[Check] = []
-    plugged = mle is not None and not potentials  # a potential is no observation to be scored by
+    # A potential is no observation to be scored by; with latents integrated out no observation has a score of its own.
+    plugged = mle is not None and not potentials and not mle.integrated
     likelihood = draws["log_likelihood"].to_dataset() if "log_likelihood" in draws.children else xr.Dataset()
     arrays = list(likelihood.data_vars.values())
     pointwise = bool(arrays) and all(array.ndim > 2 or n == len(arrays) for array in arrays)

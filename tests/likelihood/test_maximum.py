@@ -8,7 +8,8 @@ from scipy import optimize, special, stats
 from tests.models_zoo import COVARIATES, HEIGHTS, OUTCOMES, _normals
 from workbench.errors import RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
-from workbench.model.anatomy import examine
+from workbench.likelihood.problem import pose
+from workbench.model.anatomy import examine, require
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
 
@@ -16,8 +17,8 @@ pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: le
 
 
 def maximum(model, **choices):
-    d = LogDensity(model)
-    return maximise_likelihood(d, examine(d, **choices), starting_points(d, None, 4, seed=1))
+    d = LogDensity(model, **choices)
+    return maximise_likelihood(pose(d), examine(d), starting_points(d, None, 4, seed=1))
 
 
 def refused(build, **choices):
@@ -30,7 +31,7 @@ def refused(build, **choices):
 
 @pytest.fixture(scope="module")
 def fit(density, anatomy, starts):
-    return lambda name: maximise_likelihood(density(name), anatomy(name), starts(density(name)))
+    return lambda name: maximise_likelihood(pose(density(name)), anatomy(name), starts(density(name)))
 
 
 def test_coin_is_heads_over_tosses_with_the_binomial_standard_error(fit):
@@ -181,10 +182,6 @@ def underdispersed():
 @pytest.mark.parametrize(
     ("build", "variable"),
     [
-        (beyond_the_bound, "p"),
-        (at_the_bound, "p"),
-        (only_heads, "p"),
-        (no_heads, "p"),
         (separated, "b"),
         (quasi_separated, "b"),
         (two_intercepts, "a"),
@@ -202,15 +199,32 @@ def test_a_likelihood_without_a_maximum_is_refused_with_the_variable(build, vari
 
 
 @pytest.mark.parametrize(
-    ("name", "variable"),
-    [("centred", "theta"), ("noncentred", "eta"), ("missing", "y_unobserved"), ("truncated", "positive")],
+    ("build", "edge", "log_likelihood"),
+    [
+        (beyond_the_bound, 0.5, stats.binom.logpmf(8, 10, 0.5)),
+        (at_the_bound, 0.8, stats.binom.logpmf(8, 10, 0.8)),
+        (only_heads, 1.0, 0.0),
+        (no_heads, 0.0, 0.0),
+    ],
 )
-def test_latent_variables_are_refused_and_never_maximised_over(density, anatomy, starts, name, variable):
-    with pytest.raises(RefusalError) as refusal:
-        maximise_likelihood(density(name), anatomy(name), starts(density(name)))
-    assert refusal.value.where == variable
-    assert "latent" in refusal.value.what
-    assert "integrat" in refusal.value.fix
+def test_a_maximum_at_the_edge_of_the_support_is_reported_there_without_an_error(build, edge, log_likelihood):
+    with pm.Model() as model:
+        build()
+    mode = maximum(model)
+    assert mode.at_edge == ("p",)
+    assert float(mode.theta["p"]) == edge
+    assert np.isnan(mode.errors[0])
+    assert mode.log_likelihood == pytest.approx(log_likelihood, abs=1e-8)
+    assert {check.code: check.status for check in mode.checks}["interior"] == "caution"
+    assert "edge" in repr(mode)
+
+
+def test_a_latent_variable_whose_support_moves_with_a_parameter_is_refused(density, anatomy):
+    with pytest.raises(RefusalError, match="moves") as refusal:
+        require(anatomy("dependent_bounds"), "likelihood maximum")
+    assert refusal.value.where == "inside"
+    with pytest.raises(RefusalError, match="moves"):
+        pose(density("dependent_bounds"))
 
 
 def test_a_product_of_two_coefficients_is_asked_about():

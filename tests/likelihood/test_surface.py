@@ -8,7 +8,8 @@ from scipy import stats
 from tests.models_zoo import HEIGHTS, _normals
 from workbench.errors import InputError, RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
-from workbench.likelihood.surface import explore_surface, scalar_parameters
+from workbench.likelihood.problem import pose, scalar_parameters
+from workbench.likelihood.surface import explore_surface
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 
@@ -20,7 +21,7 @@ NATS = 1e-8
 def surface(density, anatomy, starts):
     def make(name, names=()):
         d, a = density(name), anatomy(name)
-        return explore_surface(d, a, maximise_likelihood(d, a, starts(d)), names)
+        return explore_surface(pose(d), a, maximise_likelihood(pose(d), a, starts(d)), names)
 
     return make
 
@@ -98,12 +99,7 @@ def test_table_brackets_the_maximum_where_the_curve_has_dropped_by_the_chi_squar
     ],
 )
 def test_only_parameters_that_are_a_function_of_one_coordinate_have_a_curve(density, name, labels):
-    assert list(scalar_parameters(density(name))) == labels
-
-
-def test_an_interval_between_free_variables_has_no_curve_of_its_own(density):
-    # theta depends on two coordinates of z, so fixing one of them does not fix theta.
-    assert list(scalar_parameters(density("dependent_bounds"))) == ["top"]
+    assert list(scalar_parameters(pose(density(name)))) == labels
 
 
 @pytest.mark.parametrize("names", [("nothing",), ("beta",), ("beta[0]", "beta[1]", "beta[2]")])
@@ -117,11 +113,13 @@ def test_a_model_without_a_scalar_parameter_is_refused(surface):
         surface("simplex")
 
 
-def test_a_model_whose_maximum_is_refused_has_no_surface(density, anatomy, starts):
-    d = density("height")
-    mode = maximise_likelihood(d, anatomy("height"), starts(d))
-    with pytest.raises(RefusalError, match="latent"):
-        explore_surface(density("centred"), anatomy("centred"), mode)
+def test_a_parameter_at_the_edge_of_its_support_has_no_curve_but_the_others_do(surface):
+    # Eight schools: the standard deviation between schools is 0 at the maximum; then mu is a weighted mean.
+    found = surface("noncentred")
+    assert list(found.curves) == ["mu"]
+    weight = np.sum(1.0 / np.array([15.0, 10, 16, 11, 9, 11, 10, 18]) ** 2)
+    top = found.points["mu"][np.argmax(found.curves["mu"])]
+    assert found.curves["mu"] == pytest.approx(-0.5 * weight * (found.points["mu"] - top) ** 2, abs=1e-6)
 
 
 def test_a_parameter_with_an_upper_bound_has_the_closed_form_curve():
@@ -130,7 +128,7 @@ def test_a_parameter_with_an_upper_bound_has_the_closed_form_curve():
         pm.Normal("y", top, 1, observed=_normals(60, 30))
     d = LogDensity(model)
     a = examine(d)
-    found = explore_surface(d, a, maximise_likelihood(d, a, d.space.start[None]))
+    found = explore_surface(pose(d), a, maximise_likelihood(pose(d), a, d.space.start[None]))
     y = _normals(60, 30)
     expected = -15 * (found.points["top"] - y.mean()) ** 2
     assert found.curves["top"] == pytest.approx(expected, abs=NATS)

@@ -166,7 +166,7 @@ def test_states_of_a_time_series_are_latent_and_labels_are_discrete():
 def asked(build, **choices):
     with pm.Model() as model:
         build()
-    return examine(LogDensity(model), **choices)
+    return examine(LogDensity(model, **choices))
 
 
 def test_the_user_decides_what_the_graph_leaves_open():
@@ -176,7 +176,10 @@ def test_the_user_decides_what_the_graph_leaves_open():
     assert settled.questions["likelihood maximum"] == ""
     assert settled.variables["w"]["why"] == "you said so"
     latent = asked(plain_product, parameters=["w"], latents=["z"])
-    assert "z is latent" in latent.questions["likelihood maximum"]
+    assert latent.questions["likelihood maximum"] == ""
+    assert latent.variables["z"]["role"] == "latent"
+    nothing = asked(plain_product, latents=["w", "z"])
+    assert "no parameter is left" in nothing.questions["likelihood maximum"]
 
 
 @pytest.mark.parametrize("choices", [{"latents": ["nothing"]}, {"parameters": ["w"], "latents": ["w"]}])
@@ -195,11 +198,8 @@ def test_choices_may_be_given_as_any_iterable():
 @pytest.mark.parametrize(
     ("name", "question", "variable"),
     [
-        ("missing", "likelihood maximum", "y_unobserved"),
-        ("centred", "likelihood maximum", "theta"),
-        ("noncentred", "likelihood maximum", "eta"),
-        ("noncentred", "posterior mode", "eta"),
-        ("noncentred", "likelihood surface", "eta"),
+        ("dependent_bounds", "likelihood maximum", "inside"),
+        ("dependent_bounds", "posterior mode", "inside"),
         ("logistic", "posterior grid", "model"),
     ],
 )

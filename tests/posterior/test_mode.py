@@ -3,11 +3,12 @@
 import numpy as np
 import pymc as pm
 import pytest
-from scipy import special
+from scipy import optimize, special, stats
 
 from tests.models_zoo import HEIGHTS
 from workbench.errors import RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
+from workbench.likelihood.problem import pose
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.posterior.mode import maximise_posterior
@@ -17,13 +18,13 @@ def both(model):
     d = LogDensity(model)
     a = examine(d)
     starts = d.space.start + np.vstack([np.zeros(d.space.dimension), np.full(d.space.dimension, 0.5)])
-    return maximise_posterior(d, a, starts), maximise_likelihood(d, a, starts)
+    return maximise_posterior(pose(d), a, starts), maximise_likelihood(pose(d), a, starts)
 
 
 def test_map_of_the_coin_is_the_mode_of_the_beta_posterior(density, anatomy, starts):
     data = density("coin_bias").symbolic.observed["same_side"]
     a, b = 50 + data.sum(), 50 + 350_757 - data.sum()
-    found = maximise_posterior(density("coin_bias"), anatomy("coin_bias"), starts(density("coin_bias")))
+    found = maximise_posterior(pose(density("coin_bias")), anatomy("coin_bias"), starts(density("coin_bias")))
     assert found.map.kind == "MAP"
     assert found.map.estimate == pytest.approx([(a - 1) / (a + b - 2)], rel=1e-10)
     # Curvature of (a - 1) log p + (b - 1) log(1 - p) at its mode.
@@ -75,20 +76,39 @@ def test_map_moves_under_a_reparametrisation_and_the_maximum_of_the_likelihood_d
 
 
 def test_table_shows_both_modes_side_by_side(density, anatomy, starts):
-    found = maximise_posterior(density("height"), anatomy("height"), starts(density("height")))
+    found = maximise_posterior(pose(density("height")), anatomy("height"), starts(density("height")))
     table = found.table()
     assert list(table.columns) == ["MAP", "std_error", "mode on z"]
     assert table.loc["sigma", "mode on z"] > table.loc["sigma", "MAP"]  # the Jacobian of a log adds log sigma
     assert "units" in repr(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "variable"), [("centred", "theta"), ("noncentred", "eta"), ("missing", "y_unobserved")]
-)
-def test_a_joint_mode_over_latents_is_refused(density, anatomy, starts, name, variable):
-    with pytest.raises(RefusalError) as refusal:
-        maximise_posterior(density(name), anatomy(name), starts(density(name)))
-    assert refusal.value.where == variable
+def eight_schools(centred):
+    y, se = np.array([28.0, 8, -3, 7, -1, 1, 18, 12]), np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.Gamma("tau", 3.0, 0.5)
+        theta = pm.Normal("theta", mu, tau, shape=8) if centred else mu + tau * pm.Normal("eta", 0.0, 1.0, shape=8)
+        pm.Normal("y", theta, se, observed=y)
+
+    def height(mu, tau):
+        prior = stats.norm.logpdf(mu, 0, 5) + stats.gamma.logpdf(tau, 3, scale=2)
+        return prior + stats.norm.logpdf(y, mu, np.hypot(se, tau)).sum()
+
+    return LogDensity(model), height
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_latent_variables_are_integrated_out_of_the_map_too(centred):
+    # Eight schools: p(mu, tau given y) has a closed form, because a Normal effect in a Normal mean is a wider Normal.
+    d, height = eight_schools(centred)
+    found = maximise_posterior(pose(d), examine(d), d.space.start + np.zeros((2, 1)))
+    second = optimize.minimize(lambda x: -height(*x), [5.0, 4.0], options={"gtol": 1e-10})
+    assert found.map.integrated == d.latents
+    assert found.map.labels == ("mu", "tau")
+    assert found.map.estimate == pytest.approx(second.x, rel=1e-6)
+    assert found.map.log_prior + found.map.log_likelihood == pytest.approx(-second.fun, abs=1e-8)
+    on_z = optimize.minimize(lambda x: -height(*x) - np.log(x[1]), [5.0, 4.0], options={"gtol": 1e-10})
+    assert found.on_z == pytest.approx(on_z.x, rel=1e-6)
 
 
 def test_a_joint_density_that_rises_to_the_edge_is_refused():
@@ -97,4 +117,4 @@ def test_a_joint_density_that_rises_to_the_edge_is_refused():
         pm.Binomial("heads", n=3, p=p, observed=3)
     d = LogDensity(model)
     with pytest.raises(RefusalError, match="no mode"):
-        maximise_posterior(d, examine(d), np.array([[0.0], [1.0]]))
+        maximise_posterior(pose(d), examine(d), np.array([[0.0], [1.0]]))

@@ -7,7 +7,8 @@ expanded around its conditional mode u-hat(theta) with information H:
 
 * one or two dimensions: adaptive Gauss-Hermite quadrature (Liu and Pierce 1994), nodes u-hat + H^(-1/2) x. The gradient
   is Fisher's identity, dL/dtheta = E[d log f/dtheta given y, theta], with the weights of the same nodes;
-* more: Laplace, log f(u-hat) + s/2 log 2 pi - 1/2 log det H, with the gradient
+* more: Laplace (importance sampling at draws of the normal approximation checks it, and replaces it where it must),
+  log f(u-hat) + s/2 log 2 pi - 1/2 log det H, with the gradient
 
       dL/dtheta = d log f/dtheta - 1/2 tr(H^-1 dH),   dH along (d u-hat/dtheta, 1),
 
@@ -99,6 +100,7 @@ class MarginalLikelihood:
 
     def __init__(self, density: LogDensity, order: int = 15) -> None:
         self.density, self.order = density, order
+        self.draws, self._seed = 0, 0
         self.chart: Chart = chart_without(density, density.latents)
         self.elements = Elements(density)
         self._joint = density.objective(INTEGRAND)
@@ -117,9 +119,22 @@ class MarginalLikelihood:
         """The number of coordinates of the parameters."""
         return self.chart.dimension
 
+    def with_draws(self, draws: int, seed: int) -> MarginalLikelihood:
+        """The same integral with importance sampling where Laplace was used; the same draws at every theta."""
+        other = self.with_order(self.order)
+        other.draws, other._seed = draws, seed
+        return other
+
     def _by_laplace(self, group: NDArray[np.int64]) -> bool:
-        """Whether the blocks of a group are integrated by Laplace, not by quadrature."""
-        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS
+        """Whether the blocks of a group are integrated by Laplace, not at nodes."""
+        return self.order == 1 or (group.shape[1] > QUADRATURE_DIMENSIONS and not self.draws)
+
+    def _nodes(self, size: int) -> tuple[NDArray[np.float64], Vector]:
+        """Standardised nodes of a block and their log weights: Gauss-Hermite, or draws in pairs of opposite sign."""
+        if size <= QUADRATURE_DIMENSIONS:
+            return nodes_of(self.order, size)
+        half = np.random.default_rng([self._seed, size]).standard_normal((self.draws // 2, size))
+        return np.concatenate([half, -half]), np.full(2 * len(half), -np.log(2 * len(half)))
 
     @property
     def all_by_nodes(self) -> bool:
@@ -190,6 +205,8 @@ class MarginalLikelihood:
         for _ in range(_NEWTON_STEPS):
             blocks = self._information(z)
             step = self._newton_step(gradient[u], blocks)
+            if not np.all(np.isfinite(step)):
+                raise NumericalError("the density of the latent variables is too steep or too flat there", "latents")
             gain, rounding = float(gradient[u] @ step) / 2, 1e-13 * max(1.0, abs(value))
             if gain < 1e-5 * rounding:
                 return z, value, blocks
@@ -230,7 +247,8 @@ class MarginalLikelihood:
         start[self.chart.coordinates] = theta
         if not np.isfinite(self._joint.value(start)):
             start[u] = self.density.space.start[u]
-        z, value, blocks = self._climb(start)
+        with np.errstate(all="ignore"):
+            z, value, blocks = self._climb(start)
         try:
             roots = tuple(np.linalg.cholesky(block) for block in blocks)
         except np.linalg.LinAlgError as error:
@@ -244,11 +262,18 @@ class MarginalLikelihood:
 
     def value(self, theta: Vector) -> float:
         """L(theta), nats."""
-        return self._by_block(self.expand(theta), gradient=False)[0]
+        return self._integrated(theta, gradient=False)[0]
 
     def value_and_gradient(self, theta: Vector) -> tuple[float, Vector]:
         """L(theta), nats, and its gradient, shape ``(p,)``."""
-        return self._by_block(self.expand(theta), gradient=True)
+        return self._integrated(theta, gradient=True)
+
+    def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
+        with np.errstate(all="ignore"):  # what is not finite is an error of its own below
+            value, slope = self._by_block(self.expand(theta), gradient)
+        if np.isnan(value) or value == np.inf or not np.all(np.isfinite(slope)):
+            raise NumericalError(f"the integral over the latent variables is {value}, slope {slope}", "latents")
+        return value, slope
 
     def _by_block(self, at: Expansion, gradient: bool) -> tuple[float, Vector]:
         """The sum over blocks, each by quadrature or by Laplace."""
@@ -287,7 +312,7 @@ class MarginalLikelihood:
         self, at: Expansion, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
     ) -> tuple[Vector, NDArray[np.float64], NDArray[np.float64]]:
         """Log integral of every block of a group, the posterior weight of every node in every block, and the nodes."""
-        x, log_weights = nodes_of(self.order, group.shape[1])
+        x, log_weights = self._nodes(group.shape[1])
         inverse = np.linalg.inv(root)
         points = np.tile(at.z, (len(x), 1))
         # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.

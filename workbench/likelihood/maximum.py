@@ -3,28 +3,43 @@
     theta-hat = argmax_theta log p(y given theta)
 
 No prior term and no Jacobian takes part, so the answer is the same under every reparametrisation; the prior only says
-where to start and, through its support, where theta may be. A maximum that does not exist is refused by name.
+where to start and, through its support, where theta may be. Latent variables are integrated out, never maximised. A
+maximum at the edge of the support is reported there; one that does not exist is refused by name.
 """
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import RefusalError
+from workbench.check import Check
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.boundary import Edge, settle_at_edge
+from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
-from workbench.model.density import LIKELIHOOD, LogDensity
-from workbench.model.mode import Mode, find_mode
+from workbench.model.certificate import Certificate, certify
+from workbench.model.mode import Mode, climb_all, describe_mode
+from workbench.numerics.curvature import curvature_at
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct
+
+_ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
+_COARSE = 3  # nodes an axis while the starts are still far apart
+_DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
+_STEPS = 30
+_UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
+_SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 
 
-def maximise_likelihood(
-    density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95
-) -> Mode:
+def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95) -> Mode:
     """The maximum likelihood estimate with standard errors and a certificate.
 
     Parameters
     ----------
-    density : LogDensity
+    problem : Problem
     anatomy : Anatomy
     starts : ndarray, shape (m, d)
         Points on z to climb from.
@@ -34,25 +49,158 @@ def maximise_likelihood(
     Returns
     -------
     Mode
-        Of kind ``MLE``. Standard errors come from the observed information, by the delta method in theta.
+        Of kind ``MLE``. Standard errors come from the observed information, by the delta method in theta. Scalars at
+        the edge of their support are named in `at_edge` and have none.
 
     Raises
     ------
     RefusalError
-        If the model has latent, ambiguous or discrete variables or a potential without a side; or if the likelihood
-        has no maximum: it is flat, or keeps rising towards an edge or infinity.
+        If the model has ambiguous or discrete variables or a potential without a side; or if the likelihood has no
+        maximum: it is flat, rises without bound, or keeps rising towards infinity.
     NumericalError
-        If the likelihood is finite at none of the starts.
+        If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
     References
     ----------
     Fisher, R. A. (1922). On the mathematical foundations of theoretical statistics. doi:10.1098/rsta.1922.0009
     """
     require(anatomy, "likelihood maximum")
-    mode = find_mode(density, LIKELIHOOD, "MLE", starts, level)
-    if mode.no_error:
-        failed = [check for check in mode.checks if check.status == "failed"]
-        raise RefusalError(
-            f"the likelihood has no maximum: {mode.no_error}", "likelihood", failed[0].fix if failed else ""
-        )
-    return mode
+    points = starts[:, problem.chart.coordinates]
+    if isinstance(problem.objective, MarginalLikelihood):
+        return _integrated(problem, problem.objective, points, level)
+    return _described(problem, climb_all(problem.objective, points, "MLE"), level, ())
+
+
+def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
+    """The mode of the best climb: inside the support, or at its edge."""
+    objective, chart, density = problem.objective, problem.chart, problem.density
+    certificate, reason = certify(objective, chart, climbs)
+    x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
+    if reason:
+        edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem))
+        if edge is None:
+            failed = [check for check in certificate.checks if check.status == "failed"]
+            raise RefusalError(
+                f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
+            )
+        certificate = _certificate_at(edge, certificate)
+        x, covariance = edge.x, edge.covariance
+    else:
+        covariance = climbs[0].curvature.covariance
+    certificate = replace(certificate, checks=(*certificate.checks, *checks))
+    marginal = objective if isinstance(objective, MarginalLikelihood) else None
+    return describe_mode(
+        density,
+        chart,
+        x,
+        covariance,
+        certificate,
+        "",
+        "MLE",
+        level,
+        log_likelihood=edge.value if edge else climbs[0].value,
+        z=marginal.expand(x).z if marginal else None,
+        edge=edge.values if edge else None,
+    )
+
+
+def _certificate_at(edge: Edge, inside: Certificate) -> Certificate:
+    """The certificate of a maximum at the edge, from that of the climbs that headed there."""
+    where = ", ".join(f"{label} = {value:.6g}" for label, value in edge.values.items())
+    kept = [check for check in inside.checks if check.code == "starts-agree"]
+    checks = (
+        Check("curvature-positive", "ok", f"of the others; smallest scaled eigenvalue {edge.smallest_eigenvalue:.2g}"),
+        Check(
+            "interior",
+            "caution",
+            f"the maximum is at the edge of the support: {where}",
+            "there is no standard error there; the profile likelihood gives a one-sided interval",
+        ),
+        Check("gradient-zero", "ok", f"EDM {edge.edm:.1e} nats, largest gradient {edge.gradient_norm:.1e}"),
+        *kept,
+    )
+    return replace(
+        inside,
+        checks=checks,
+        edm=edge.edm,
+        gradient_norm=edge.gradient_norm,
+        smallest_eigenvalue=edge.smallest_eigenvalue,
+    )
+
+
+def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[np.float64], level: float) -> Mode:
+    """The maximum of a marginal likelihood: coarse from every start, then as fine as it has to be."""
+    climbs = climb_all(marginal.with_order(_COARSE), points, "MLE")
+    for order in _ORDERS if marginal.all_by_nodes else _ORDERS[:1]:
+        fine = marginal.with_order(order)
+        climbs = _refined(fine, climbs)
+        finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(_DRAWS, seed=1)
+        shift, change = _moved_by(finer, climbs[0])
+        if shift < _SHIFT:
+            break
+    if not marginal.all_by_nodes and shift > _UPGRADE:
+        fine, climbs = finer, [_follow(finer, climbs[0])]
+        shift, change = _moved_by(fine.with_draws(_DRAWS, seed=2), climbs[0])
+    check = _integral_check(fine, finer, shift, change)
+    mode = _described(replace(problem, objective=fine), climbs, level, (check,))
+    return replace(mode, integrated=problem.density.latents)
+
+
+def _refined(fine: MarginalLikelihood, climbs: list[Climb]) -> list[Climb]:
+    """The climbs taken to the top of a finer integral, one search for each distinct optimum.
+
+    Raises
+    ------
+    NumericalError
+        If no search ends.
+    """
+    labels, ends = distinct(climbs), {}
+    for k in range(int(labels.max()) + 1):
+        with contextlib.suppress(NumericalError):
+            ends[k] = climb(fine, climbs[int(np.flatnonzero(labels == k)[0])].z)
+    if not ends:
+        raise NumericalError("the latent variables cannot be integrated near the maximum", "latents", "use draws")
+    return sorted((ends[k] for k in labels if k in ends), key=lambda end: -end.value)
+
+
+def _moved_by(finer: MarginalLikelihood, end: Climb) -> tuple[float, float]:
+    """How far a finer integral would move the maximum, in standard errors, and its value, in nats."""
+    value, gradient = finer.value_and_gradient(end.z)
+    change = abs(value - end.value)
+    if not end.curvature.is_peak:  # at an edge: the integral itself has to agree
+        return (0.0 if change < _SHIFT else np.inf), change
+    covariance = end.curvature.covariance
+    return float(np.max(np.abs(covariance @ gradient) / np.sqrt(np.diag(covariance)))), change
+
+
+def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
+    """The maximum of the sampled integral, by steps with the information of the coarser one.
+
+    Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
+    """
+    x, covariance = end.z.copy(), end.curvature.covariance
+    for _ in range(_STEPS):
+        value, gradient = finer.value_and_gradient(x)
+        edm = float(gradient @ covariance @ gradient) / 2
+        if edm < EDM_TOLERANCE:
+            break
+        x = x + covariance @ gradient
+    bend = curvature_at(finer, x)
+    return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)
+
+
+def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: float, change: float) -> Check:
+    """What is known about the error of the integral over the latent variables."""
+    blocks, names = fine.structure.n_blocks, ", ".join(fine.density.latents)
+    if fine.all_by_nodes:
+        how, other = f"{fine.order}-point quadrature", f"{finer.order} points"
+    else:
+        how = f"{fine.draws} importance draws" if fine.draws else "Laplace"
+        other = "other draws" if fine.draws else f"{finer.draws} importance draws"
+    return Check(
+        "latents-integrated",
+        "ok" if shift < _UPGRADE else "caution",
+        f"{names} integrated out in {blocks} block{'s' * (blocks != 1)} by {how}; {other} move the log likelihood by "
+        f"{change:.1e} nats and the maximum by {shift:.1e} standard errors",
+        "" if shift < _UPGRADE else "use draws: study.posterior.draws()",
+    )

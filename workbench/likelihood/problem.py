@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
+from workbench.model.roles import parents_of
 from workbench.numerics.objective import Objective
 
 
@@ -52,3 +53,29 @@ def pose(density: LogDensity) -> Problem:
         marginal = MarginalLikelihood(density)
         return Problem(density, marginal, marginal.chart)
     return Problem(density, density.objective(LIKELIHOOD), whole_chart(density.space))
+
+
+def scalar_parameters(problem: Problem) -> dict[str, int]:
+    """Labels of the scalars that are a function of one coordinate of x each -> that coordinate.
+
+    A simplex, an ordered vector or a Cholesky factor has no such coordinates and is left out.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    dict of str to int
+    """
+    density, space, found = problem.density, problem.density.space, {}
+    parents, blocks = parents_of(density.model), problem.chart.blocks
+    for name in problem.chart.names:
+        if parents[name]:  # its transformation may move with them
+            continue
+        transform = density.model.rvs_to_transforms.get(density.model[name])
+        elementwise = transform is None or transform.ndim_supp in (0, None)
+        if elementwise and space.block_shapes[name] == space.shapes[name]:
+            for offset, label in enumerate(space.labels(name)):
+                found[label] = blocks[name].start + offset
+    return found

@@ -18,11 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.likelihood.boundary import held
+from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
-from workbench.model.density import LIKELIHOOD, LogDensity
 from workbench.model.mode import Mode
-from workbench.model.roles import parents_of
-from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.curvature import hessian
+from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
 from workbench.result import Result
 
@@ -82,25 +83,14 @@ def crossings(points: Vector, curve: Vector, drop: float) -> tuple[float, float]
     return float(found[0]), float(found[1])
 
 
-def _fixed(objective: Objective, fixed: NDArray[np.int64], values: Vector) -> FunctionObjective:
-    """The objective over the coordinates that are not fixed."""
-    free = np.setdiff1d(np.arange(objective.dimension), fixed)
-
-    def function(rest: Vector) -> tuple[float, Vector]:
-        z = np.empty(objective.dimension)
-        z[fixed], z[free] = values, rest
-        value, gradient = objective.value_and_gradient(z)
-        return value, gradient[free]
-
-    return FunctionObjective(free.size, function)
-
-
 def _profile(objective: Objective, best: Vector, fixed: NDArray[np.int64], path: NDArray[np.float64]) -> Vector:
     """Maximum over the free coordinates at every point of a path of fixed ones, warm-started along it."""
     free = np.setdiff1d(np.arange(objective.dimension), fixed)
     result, start = np.empty(len(path)), best[free]
     for k, values in enumerate(path):
-        section = _fixed(objective, fixed, values)
+        point = np.zeros(objective.dimension)
+        point[fixed] = values
+        section = held(objective, point, fixed)
         if not free.size:
             result[k] = section.value(np.zeros(0))
             continue
@@ -112,31 +102,12 @@ def _profile(objective: Objective, best: Vector, fixed: NDArray[np.int64], path:
     return result
 
 
-def scalar_parameters(density: LogDensity) -> dict[str, int]:
-    """Labels of the scalars that are a function of one coordinate of z each -> that coordinate.
-
-    A simplex, an ordered vector or a Cholesky factor has no such coordinates and is left out.
-    """
-    space, found = density.space, {}
-    parents = parents_of(density.model)
-    for name in space.names:
-        if parents[name]:  # its transformation may move with them
-            continue
-        block = space.blocks[name]
-        transform = density.model.rvs_to_transforms.get(density.model[name])
-        elementwise = transform is None or transform.ndim_supp in (0, None)
-        if elementwise and space.block_shapes[name] == space.shapes[name]:
-            for offset, label in enumerate(space.labels(name)):
-                found[label] = block.start + offset
-    return found
-
-
-def explore_surface(density: LogDensity, anatomy: Anatomy, mode: Mode, names: tuple[str, ...] = ()) -> Surface:
+def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple[str, ...] = ()) -> Surface:
     """Profile likelihood curves around the maximum, and the surface of a pair.
 
     Parameters
     ----------
-    density : LogDensity
+    problem : Problem
     anatomy : Anatomy
     mode : Mode
         The maximum likelihood estimate.
@@ -156,7 +127,7 @@ def explore_surface(density: LogDensity, anatomy: Anatomy, mode: Mode, names: tu
         If the question is refused for this model, or no parameter is a scalar function of one coordinate.
     """
     require(anatomy, "likelihood surface")
-    coordinates = scalar_parameters(density)
+    coordinates = scalar_parameters(problem)
     if len(names) > 2:
         raise InputError(f"{len(names)} names for a surface", "likelihood surface", "give one or two")
     for name in names:
@@ -164,52 +135,49 @@ def explore_surface(density: LogDensity, anatomy: Anatomy, mode: Mode, names: tu
             raise InputError(
                 f"there is no scalar parameter {name!r}", "likelihood surface", f"there are {', '.join(coordinates)}"
             )
-    labels = list(names) or list(coordinates)[:12]
+    # A scalar at the edge of its support has no width to draw a curve with; the others are drawn with it held there.
+    edge = np.array([coordinates[label] for label in mode.at_edge], dtype=np.int64)
+    labels = [x for x in names or list(coordinates)[:12] if x not in mode.at_edge]
     if not labels:
         raise RefusalError("no parameter of this model is a scalar on its own", "likelihood surface", "look at draws")
-    objective = density.objective(LIKELIHOOD)
-    covariance = np.linalg.inv(-_information(density, mode))
+    top = mode.z[problem.chart.coordinates]
+    inside = np.setdiff1d(np.arange(top.size), edge)
+    objective = held(problem.objective, top, edge)
+    place = {label: int(np.searchsorted(inside, coordinates[label])) for label in labels}
+    best = top[inside]
+    covariance = np.linalg.inv(-hessian(objective, best))
     points, curves = {}, {}
 
     def line(label: str, count: int) -> Vector:
-        centre, width = mode.z[coordinates[label]], np.sqrt(covariance[coordinates[label], coordinates[label]])
+        centre, width = best[place[label]], np.sqrt(covariance[place[label], place[label]])
         return centre + width * np.linspace(-_WIDTH, _WIDTH, count)
 
     def natural(label: str, along: Vector) -> Vector:
-        z = np.tile(mode.z, (len(along), 1))
-        z[:, coordinates[label]] = along
-        flat = density.space.flat(density.space.theta(z), density.space.names)
-        order = [x for name in density.space.names for x in density.space.labels(name)]
-        return flat[:, order.index(label)]
+        x = np.tile(top, (len(along), 1))
+        x[:, coordinates[label]] = along
+        return problem.chart.scalars(x)[:, problem.chart.labels.index(label)]
 
     for label in labels:
         along = line(label, _CURVE)
         points[label] = natural(label, along)
-        curves[label] = _both_ways(objective, mode, coordinates[label], along) - mode.log_likelihood
+        curves[label] = _both_ways(objective, best, place[label], along) - mode.log_likelihood
     pair = tuple(labels[:2]) if len(labels) > 1 else ()
     axes: tuple[Vector, ...] = ()
     surface = np.zeros((0, 0))
     if pair:
         lines = [line(label, _GRID) for label in pair]
         axes = tuple(natural(label, along) for label, along in zip(pair, lines, strict=True))
-        fixed = np.array([coordinates[label] for label in pair])
+        fixed = np.array([place[label] for label in pair])
         path = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
         order = np.argsort(fixed)
-        values = _profile(objective, mode.z, fixed[order], path[:, order]) - mode.log_likelihood
+        values = _profile(objective, best, fixed[order], path[:, order]) - mode.log_likelihood
         surface = values.reshape(len(lines[0]), len(lines[1]))
     return Surface((), points, curves, pair, axes, surface)
 
 
-def _both_ways(objective: Objective, mode: Mode, coordinate: int, along: Vector) -> Vector:
+def _both_ways(objective: Objective, best: Vector, coordinate: int, along: Vector) -> Vector:
     """A profile walked from the maximum outwards to both sides, so that every step has a near start."""
     centre, fixed = len(along) // 2, np.array([coordinate])
-    up = _profile(objective, mode.z, fixed, along[centre:, None])
-    down = _profile(objective, mode.z, fixed, along[centre::-1, None])
+    up = _profile(objective, best, fixed, along[centre:, None])
+    down = _profile(objective, best, fixed, along[centre::-1, None])
     return np.concatenate([down[:0:-1], up])
-
-
-def _information(density: LogDensity, mode: Mode) -> NDArray[np.float64]:
-    """The Hessian of the log likelihood on z at the mode."""
-    from workbench.numerics.curvature import hessian
-
-    return hessian(density.objective(LIKELIHOOD), mode.z)

@@ -14,16 +14,16 @@ The roles are read from the graph; `parameters=` and `latents=` of a study decid
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 from pytensor.graph.basic import Variable
 
-from workbench.errors import InputError, RefusalError
+from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
-from workbench.model.roles import read_roles, unnormalised
+from workbench.model.elements import moving_support
+from workbench.model.roles import unnormalised
 from workbench.result import Result
 
 _SUPPORTS = {
@@ -133,10 +133,12 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
     )
     maximum = gradient or split or nothing
-    if not maximum and latent:
-        maximum = f"{latent} is latent and has to be integrated out"
     if not maximum and ambiguous:
         maximum = f"the role of {ambiguous} is ambiguous"
+    if not maximum and not named("parameter"):
+        maximum = f"{latent} is latent and has to be integrated out: no parameter is left to maximise over"
+    if not maximum and moving_support(density):
+        maximum = f"the support of the latent variable {moving_support(density)} moves with a parameter"
     no_prior = next(iter(unnormalised(density.model).values()), "")
     inside = [name for name in density.symbolic.potential if density.potentials.get(name) != "likelihood"]
     tilted = f"the potential {inside[0]!r} is not known to stay out of the prior" if inside else ""
@@ -157,41 +159,27 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior predictive": "" if density.symbolic.log_likelihood else "there are no data",
         "evidence estimate": evidence,
         "evidence bridge": evidence,
+        "evidence tempering": evidence,
         "information": evidence,
     }
 
 
-def examine(density: LogDensity, parameters: Iterable[str] = (), latents: Iterable[str] = ()) -> Anatomy:
+def examine(density: LogDensity) -> Anatomy:
     """The anatomy of a model.
 
     Parameters
     ----------
     density : LogDensity
-    parameters, latents : iterable of str
-        Free variables whose role the user decides.
 
     Returns
     -------
     Anatomy
         With `widened` empty: `workbench.model.preflight.narrow_constants` fills it.
-
-    Raises
-    ------
-    InputError
-        If `parameters` or `latents` name something that is no free variable, or name it twice.
     """
-    model, space = density.model, density.space
-    parameters, latents = tuple(parameters), tuple(latents)
-    found, improper = read_roles(model), unnormalised(model)
-    chosen = {name: "parameter" for name in parameters} | {name: "latent" for name in latents}
-    both = set(parameters) & set(latents)
-    for name in chosen:
-        if name not in found or name in both:
-            what = f"{name!r} is named twice" if name in both else f"there is no free variable {name!r}"
-            raise InputError(what, "parameters / latents", f"the free variables are {', '.join(found)}")
+    model, space, found, improper = density.model, density.space, density.roles, unnormalised(density.model)
     variables: dict[str, VariableAnatomy] = {}
     for rv in model.free_RVs:
-        role, why = (chosen[rv.name], "you said so") if rv.name in chosen else found[rv.name]
+        role, why = found[rv.name]
         transform = type(model.rvs_to_transforms.get(rv)).__name__
         support = "integers" if role == "discrete" else _SUPPORTS.get(transform, "real")
         variables[rv.name] = VariableAnatomy(
@@ -219,9 +207,10 @@ def examine(density: LogDensity, parameters: Iterable[str] = (), latents: Iterab
 
 
 _REMEDIES = {
-    "latent": "integrating latents out is not available yet; draws and evidence work. If the variable is a coefficient "
-    "that you want to maximise, say Study(model, parameters=[...]), or --parameter NAME",
+    "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
+    "--parameter NAME",
     "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
+    "moves": "write it as a variable with a fixed support, scaled and shifted by the parameters",
     "discrete": "sum it out of the model (a mixture instead of a label)",
     "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
@@ -251,5 +240,5 @@ def require(anatomy: Anatomy, question: str) -> None:
     if not reason:
         return
     remedy = next((text for word, text in _REMEDIES.items() if word in reason), "")
-    where = next((name for name in anatomy.variables if name in reason.split()[:6] or f"'{name}'" in reason), "model")
+    where = next((name for name in anatomy.variables if name in reason.split()[:7] or f"'{name}'" in reason), "model")
     raise RefusalError(f"{question} is refused: {reason}", where, remedy)

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
-from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, distinct, falls_away
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 from workbench.result import Result
 
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
+_RIDGE = 60  # coordinates up to which a ridge is followed around bends
 _REAL = 0.02  # nats: a change smaller than this is called flat
 
 
@@ -64,10 +65,10 @@ class Certificate(Result):
         return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
 
 
-def _named(chart: Chart, direction: Vector) -> list[str]:
+def _named(chart: Chart, direction: Vector, least: float = 0.1) -> list[str]:
     """The free variables along a direction in z, largest share first."""
     shares = {name: float(np.sum(direction[block] ** 2)) for name, block in chart.blocks.items()}
-    return [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0.1][:4]
+    return [name for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > least][:4]
 
 
 def _change(objective: Objective, end: Climb, step: Vector) -> float:
@@ -89,12 +90,21 @@ def _rising_axis(objective: Objective, end: Climb) -> Vector | None:
     return np.eye(end.z.size)[steps[best][1]] if gains[best] > _REAL else None
 
 
-def _what_is_there(objective: Objective, chart: Chart, end: Climb, direction: Vector) -> tuple[str, str]:
+def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], direction: Vector) -> tuple[str, str]:
     """What stands instead of a peak along a direction, and what to do about it.
 
     Steps grow until one side falls by a real amount. Both sides: the peak is only badly conditioned. One side: the
     density rises, or stays level, towards an edge of the support or infinity on the other. Neither: a flat ridge.
     """
+    end = climbs[0]
+    away = _towards_infinity(objective, climbs)
+    if away is not None:
+        signs = {name: away[block][np.argmax(np.abs(away[block]))] for name, block in chart.blocks.items()}
+        names = [f"{name} ({'+' if signs[name] > 0 else '-'})" for name in _named(chart, away, 0.01)]
+        return (
+            f"it keeps rising along {' and '.join(names)} without end: the maximum is at infinity",
+            "outcomes that one variable separates perfectly do this: report a one-sided profile interval, no estimate",
+        )
     rising = _rising_axis(objective, end)
     if rising is not None:
         direction = rising
@@ -115,6 +125,11 @@ def _what_is_there(objective: Objective, chart: Chart, end: Climb, direction: Ve
                 f"it rises without bound, or to the edge of the support, along {' and '.join(edge)}",
                 "data without spread, or an edge in the prior, cause this: report the bound, not an error",
             )
+        if 1 < end.z.size <= _RIDGE and _returns(objective, end, direction):
+            return (
+                f"flat along {along}: only a combination of them is determined by the data",
+                "fix one of these variables, or give the model data that tell them apart",
+            )
         return f"a peak too sharp or too flat along {along} for its curvature to be measured", "rescale the data"
     if not any(fallen):
         return (
@@ -130,6 +145,43 @@ def _what_is_there(objective: Objective, chart: Chart, end: Climb, direction: Ve
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
+
+
+def _towards_infinity(objective: Objective, climbs: list[Climb]) -> Vector | None:
+    """The direction in which log f rises, or stays level, without end while it falls on the way back; unit vector.
+
+    A climb towards infinity stops somewhere on the way, so the way from one end to another points there.
+    """
+    best = climbs[0]
+    for move in [*(best.z - end.z for end in climbs[1:4]), best.z - best.start]:
+        length = float(np.linalg.norm(move))
+        if length < 1.0:
+            continue
+        ahead = [_change(objective, best, factor * move) for factor in (1.0, 10.0)]
+        span = float(np.linalg.norm(best.z))
+        behind = min(_change(objective, best, -factor * span * move / length) for factor in (0.5, 0.9))
+        if min(ahead) > -1e-6 and behind < -_REAL:
+            return move / length
+    return None
+
+
+def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
+    """Whether log f regains its height a step along a direction once the rest has followed: a ridge, maybe curved."""
+    across = np.linalg.svd(direction[None])[2][1:]
+    for step in (0.3, -0.3, 1.0, -1.0):
+        origin = end.z + step * direction
+
+        def section(rest: Vector, origin: Vector = origin) -> tuple[float, Vector]:
+            value, gradient = objective.value_and_gradient(origin + rest @ across)
+            return value, across @ gradient
+
+        try:
+            top = climb(FunctionObjective(len(across), section), np.zeros(len(across))).value
+        except NumericalError:
+            return False
+        if top < end.value - 1e-6:
+            return False
+    return True
 
 
 def _at_an_edge(chart: Chart, z: Vector) -> list[str]:
@@ -170,7 +222,7 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     falls, direction = falls_away(objective, best)
     reason, remedy, checks = "", "", []
     if not falls:
-        reason, remedy = _what_is_there(objective, chart, best, direction)
+        reason, remedy = _what_is_there(objective, chart, climbs, direction)
     smallest = float(best.curvature.eigenvalues[0])
     if not best.curvature.is_peak:
         message = f"the information is not positive definite: {reason}"

@@ -29,6 +29,7 @@ from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.program import NativeObjective, Program, Weights
+from workbench.model.roles import decide_roles
 from workbench.model.space import Space, build_space
 from workbench.model.terms import SymbolicTerms, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
@@ -79,20 +80,25 @@ class LogDensity:
     potentials : mapping of str to {"prior", "likelihood"}
         The side on which each `pm.Potential` counts. One without a side only takes part when prior and likelihood
         are both there with weight 1.
-    latents : iterable of str
-        Free variables whose terms have weights of their own, so that they can be integrated over; see `Weights`.
+    parameters, latents : iterable of str
+        Free variables whose role the graph leaves open, or that the user reads differently. The terms of latent
+        variables have weights of their own, so that they can be integrated over; see `Weights`.
 
     Raises
     ------
     InputError
         If the model is no `pm.Model`, or if `potentials` names a potential that the model lacks, or a side that is
-        neither of the two.
+        neither of the two; or if `parameters` or `latents` name something that is no free variable, or name it twice.
     RefusalError
         If PyMC cannot derive the log density, or an index in the model is out of range.
     """
 
     def __init__(
-        self, model: pm.Model, potentials: Mapping[str, Side] | None = None, latents: Iterable[str] = ()
+        self,
+        model: pm.Model,
+        potentials: Mapping[str, Side] | None = None,
+        parameters: Iterable[str] = (),
+        latents: Iterable[str] = (),
     ) -> None:
         if not isinstance(model, Model):
             raise InputError(
@@ -117,7 +123,8 @@ class LogDensity:
                 raise InputError(f"there is no potential {name!r}", "potentials", f"the model has: {known or 'none'}")
             if side not in ("prior", "likelihood"):
                 raise InputError(f"{side!r} is no side", f"potentials[{name!r}]", "say 'prior' or 'likelihood'")
-        self.latents = tuple(name for name in self.space.names if name in set(latents))
+        self.roles = decide_roles(model, parameters, latents)
+        self.latents = tuple(name for name in self.space.names if self.roles[name][0] == "latent")
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
         self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
 

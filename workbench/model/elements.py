@@ -50,16 +50,14 @@ class Elements:
         sides = [n for n, side in density.potentials.items() if side == "likelihood"]
         self._likelihood = {**density.likelihood_shapes, **dict.fromkeys(sides, ())}
         self._latent = density.latent_shapes
-        own = {s.values[name] for name in density.latents}
-        moving = set(s.values.values()) - own
+        moving = moving_support(density)
+        if moving:
+            raise RefusalError(
+                f"the support of the latent variable {moving} moves with a parameter",
+                moving,
+                "write it as a variable with a fixed support, scaled and shifted by the parameters",
+            )
         jacobians = [g for n, g in s.log_jacobian.items() if n in density.latents]
-        for name in density.latents:
-            if name in s.log_jacobian and moving & set(ancestors([s.log_jacobian[name]])):
-                raise RefusalError(
-                    f"the support of the latent variable {name} moves with a parameter",
-                    name,
-                    "write it as a variable with a fixed support, scaled and shifted by the parameters",
-                )
         graphs = [s.log_likelihood[n] if n in s.log_likelihood else s.potential[n].sum() for n in self._likelihood]
         graphs += [s.log_prior[n] if n in s.log_prior else s.potential[n].sum() for n in self._latent]
         constants = {v: pt.constant(s.observed[n]) for n, v in s.data.items()}
@@ -84,6 +82,16 @@ class Elements:
                 position += size
             found.append(arrays)
         return Weights(prior=0.0, jacobian=0.0, likelihood=found[0], latent=found[1])
+
+
+def moving_support(density: LogDensity) -> str:
+    """The first latent variable whose transformation depends on a parameter, such as a Uniform between two; or ''."""
+    s = density.symbolic
+    parameters = {variable for name, variable in s.values.items() if name not in density.latents}
+    for name in density.latents:
+        if name in s.log_jacobian and parameters & set(ancestors([s.log_jacobian[name]])):
+            return name
+    return ""
 
 
 @dataclass(frozen=True)

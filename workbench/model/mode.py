@@ -51,6 +51,8 @@ class Mode(Result):
         Why there is no covariance; empty where there is one.
     at_edge : tuple of str
         Scalars at the edge of their support, which have no standard error.
+    integrated : tuple of str
+        Latent variables that were integrated out.
     log_likelihood, log_prior : float
         At the mode, nats.
     n_parameters, n_observations : int
@@ -67,6 +69,7 @@ class Mode(Result):
     covariance_matrix: NDArray[np.float64]
     no_error: str
     at_edge: tuple[str, ...]
+    integrated: tuple[str, ...]
     log_likelihood: float
     log_prior: float
     n_parameters: int
@@ -317,6 +320,7 @@ def describe_mode(
         covariance_matrix=matrix,
         no_error=reason,
         at_edge=tuple(edge or ()),
+        integrated=(),
         log_likelihood=log_likelihood,
         log_prior=float(sum(log_prior)),
         n_parameters=chart.dimension,

@@ -9,6 +9,8 @@ otherwise, as in w * z, it stays open and the user is asked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pymc as pm
 from pymc.distributions.transforms import _default_transform
@@ -17,6 +19,8 @@ from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
+
+from workbench.errors import InputError
 
 _POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
 IMPROPER = ("FlatRV", "HalfFlatRV", "ICARRV")
@@ -134,6 +138,37 @@ def read_roles(model: pm.Model) -> dict[str, tuple[str, str]]:
                 found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
             elif found[rv.name][0] == "parameter":
                 found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
+    return found
+
+
+def decide_roles(
+    model: pm.Model, parameters: Iterable[str] = (), latents: Iterable[str] = ()
+) -> dict[str, tuple[str, str]]:
+    """The role of every free variable, read from the graph unless the user decides.
+
+    Parameters
+    ----------
+    model : pm.Model
+    parameters, latents : iterable of str
+        Free variables whose role the user decides.
+
+    Returns
+    -------
+    dict of str to (role, why)
+
+    Raises
+    ------
+    InputError
+        If `parameters` or `latents` name something that is no free variable, or name it twice.
+    """
+    found, parameters, latents = read_roles(model), tuple(parameters), tuple(latents)
+    for name in (*parameters, *latents):
+        twice = name in parameters and name in latents
+        if name not in found or twice:
+            what = f"{name!r} is named twice" if twice else f"there is no free variable {name!r}"
+            raise InputError(what, "parameters / latents", f"the free variables are {', '.join(found)}")
+        if found[name][0] != "discrete":
+            found[name] = ("parameter" if name in parameters else "latent", "you said so")
     return found
 
 

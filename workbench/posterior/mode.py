@@ -9,18 +9,21 @@ mistakes one of them for *the* summary of the posterior.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.likelihood.problem import Problem
 from workbench.model.anatomy import Anatomy, require
-from workbench.model.density import JOINT, TARGET, LogDensity
-from workbench.model.mode import Mode, find_mode
-from workbench.numerics.objective import Vector
+from workbench.model.certificate import certify
+from workbench.model.density import JOINT, TARGET, Weights
+from workbench.model.mode import Mode, climb_all, describe_mode, find_mode
+from workbench.numerics.objective import FunctionObjective, Vector
 from workbench.result import Result
 
 
@@ -52,13 +55,16 @@ class PosteriorMode(Result):
 
 
 def maximise_posterior(
-    density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95
+    problem: Problem, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95
 ) -> PosteriorMode:
     """The MAP estimate with errors and a certificate, and the mode on z beside it.
 
+    Latent variables are integrated out: it is the mode of p(theta given y), the marginal posterior of the parameters.
+    Their joint mode with the parameters is no estimate, and often does not exist.
+
     Parameters
     ----------
-    density : LogDensity
+    problem : Problem
     anatomy : Anatomy
     starts : ndarray, shape (m, d)
         Points on z to climb from.
@@ -72,22 +78,53 @@ def maximise_posterior(
     Raises
     ------
     RefusalError
-        If the model has latent, ambiguous or discrete variables (their joint mode is no estimate), a potential
-        without a side, or if the joint density has no mode.
+        If the model has ambiguous or discrete variables, a potential without a side, or if the joint density has no
+        mode.
     NumericalError
         If the density is finite at none of the starts.
     """
     require(anatomy, "posterior mode")
-    mode = find_mode(density, JOINT, "MAP", starts, level)
-    if mode.no_error:
+    mode = _highest(problem, JOINT, "MAP", starts, level)
+    try:
+        on_z = _highest(problem, TARGET, "mode on z", np.vstack([mode.z, starts]), level).estimate
+    except (NumericalError, RefusalError):
+        on_z = np.full_like(mode.estimate, np.nan)
+    return PosteriorMode(mode.checks, mode, on_z)
+
+
+def _highest(
+    problem: Problem, weights: Weights, kind: Literal["MAP", "mode on z"], starts: NDArray[np.float64], level: float
+) -> Mode:
+    """The mode of prior times likelihood over the parameters, latent variables integrated out."""
+    density, chart, marginal = problem.density, problem.chart, problem.objective
+    if not isinstance(marginal, MarginalLikelihood):
+        mode = find_mode(density, weights, kind, starts, level)
+        _need_peak(mode.no_error)
+        return mode
+    # What the latent variables add to the prior is in the integral; here it is a constant, without a slope.
+    prior = density.objective(replace(weights, likelihood=0.0, latent=0.0))
+
+    def value_and_gradient(x: Vector) -> tuple[float, Vector]:
+        (z,) = chart.z(x)
+        (a, slope), (b, marginal_slope) = prior.value_and_gradient(z), marginal.value_and_gradient(x)
+        return a + b, slope[chart.coordinates] + marginal_slope
+
+    objective = FunctionObjective(chart.dimension, value_and_gradient)
+    climbs = climb_all(objective, starts[:, chart.coordinates], kind)
+    certificate, reason = certify(objective, chart, climbs)
+    _need_peak(reason)
+    x, covariance = climbs[0].z, climbs[0].curvature.covariance
+    mode = describe_mode(
+        density, chart, x, covariance, certificate, "", kind, level, marginal.value(x), marginal.expand(x).z
+    )
+    return replace(mode, integrated=density.latents)
+
+
+def _need_peak(reason: str) -> None:
+    """Refuse what is no mode; the reason is empty where it is one."""
+    if reason:
         raise RefusalError(
-            f"the joint density has no mode in theta: {mode.no_error}",
+            f"the joint density has no mode in theta: {reason}",
             "posterior",
             "use a prior that falls off towards the edge, or draws: study.posterior.draws()",
         )
-    try:
-        target = find_mode(density, TARGET, "mode on z", np.vstack([mode.z, starts]))
-        on_z = target.estimate if not target.no_error else np.full_like(mode.estimate, np.nan)
-    except NumericalError:
-        on_z = np.full_like(mode.estimate, np.nan)
-    return PosteriorMode(mode.checks, mode, on_z)

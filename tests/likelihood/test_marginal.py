@@ -1,0 +1,203 @@
+"""Latent variables are integrated out: against closed forms, published fits, and an integral of another kind."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import integrate, optimize, special, stats
+
+import workbench as wb
+from workbench.likelihood.marginal import MarginalLikelihood, nodes_of
+from workbench.model.density import LogDensity
+from workbench.numerics.optimise import climb
+
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
+# Davies (1947), yields of dyestuff from six batches; Box and Tiao (1973), simulated yields (both in lme4).
+DYESTUFF = np.array([
+    1545, 1440, 1440, 1520, 1580, 1540, 1555, 1490, 1560, 1495, 1595, 1550, 1605, 1510, 1560,
+    1445, 1440, 1595, 1465, 1545, 1595, 1630, 1515, 1635, 1625, 1520, 1455, 1450, 1480, 1445.0,
+])  # fmt: skip
+DYESTUFF2 = np.array([
+    7.298, 3.846, 2.434, 9.566, 7.99, 5.22, 6.556, 0.608, 11.788, -0.892, 0.11, 10.386, 13.434, 5.51, 8.166,
+    2.212, 4.852, 7.092, 9.288, 4.98, 0.282, 9.014, 4.458, 9.446, 7.198, 1.722, 4.782, 8.106, 0.758, 3.758,
+])  # fmt: skip
+BATCH = np.repeat(np.arange(6), 5)
+# Lesnoff et al. (2004), contagious bovine pleuropneumonia in 15 herds (lme4's cbpp).
+HERD = np.repeat(np.arange(15), [4, 3, 4, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4, 4, 4])
+PERIOD = np.concatenate([np.arange(n) for n in [4, 3, 4, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4, 4, 4]])
+CASES = np.array([
+    2, 3, 4, 0, 3, 1, 1, 8, 2, 0, 2, 2, 0, 2, 0, 5, 0, 0, 1, 3, 0, 0, 1, 8, 1, 3, 0, 12, 2, 0, 0, 0,
+    1, 1, 0, 2, 0, 5, 3, 1, 2, 1, 0, 0, 1, 2, 0, 0, 11, 0, 0, 0, 1, 1, 1, 0,
+])  # fmt: skip
+SIZE = np.array([
+    14, 12, 9, 5, 22, 18, 21, 22, 16, 16, 20, 10, 10, 9, 6, 18, 25, 24, 4, 17, 17, 18, 20, 16, 10, 9, 5, 34, 9, 6, 8, 6,
+    22, 22, 18, 22, 25, 27, 22, 22, 10, 8, 6, 5, 21, 24, 19, 23, 19, 2, 3, 2, 19, 15, 15, 15,
+])  # fmt: skip
+
+
+def batches(y, centred=True):
+    """Yield of a batch: Normal(mu + b, sigma) with b ~ Normal(0, tau)."""
+    with pm.Model() as model:
+        mu, tau, sigma = (
+            pm.Normal("mu", y.mean(), 10 * y.std()),
+            pm.HalfNormal("tau", y.std()),
+            pm.HalfNormal("sigma", 99.0),
+        )
+        b = pm.Normal("b", 0.0, tau, shape=6) if centred else tau * pm.Normal("eta", 0.0, 1.0, shape=6)
+        pm.Normal("y", mu + b[BATCH], sigma, observed=y)
+    return model
+
+
+def herds():
+    with pm.Model() as model:
+        level, sd = pm.Normal("level", 0.0, 5.0, shape=4), pm.HalfNormal("sd", 2.0)
+        b = pm.Normal("b", 0.0, sd, shape=15)
+        contrast = np.concatenate([[0.0], np.ones(3)])
+        logit = level[0] + contrast[PERIOD] * level[PERIOD] + b[HERD]
+        pm.Binomial("cases", n=SIZE, logit_p=logit, observed=CASES)
+    return model
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_dyestuff_matches_lme4_in_both_parametrisations(centred):
+    found = wb.Study(batches(DYESTUFF, centred), seed=1).likelihood.maximum()
+    assert -2 * found.log_likelihood == pytest.approx(327.32705988112673, abs=1e-8)
+    assert found.estimate == pytest.approx([1527.5, 37.260343703061764, 49.51010035223816], rel=1e-6)
+    assert found.errors[0] == pytest.approx(17.69455345697689, rel=1e-6)
+    assert found.errors[1] == pytest.approx(0.39392374209114295 * 37.260343703061764, rel=1e-5)
+    assert found.integrated == (("b",) if centred else ("eta",))
+    assert found.aic == pytest.approx(333.32705988112673, abs=1e-8)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_dyestuff2_has_a_variance_of_exactly_zero(centred):
+    found = wb.Study(batches(DYESTUFF2, centred), seed=1).likelihood.maximum()
+    assert float(found.theta["tau"]) == 0.0
+    assert found.at_edge == ("tau",)
+    assert -2 * found.log_likelihood == pytest.approx(162.87303665382575, abs=1e-6)
+    assert found.estimate == pytest.approx([5.6656, 0.0, 3.6532313513746537], rel=1e-6)
+    assert found.errors[0] == pytest.approx(0.6669857396443264, rel=1e-5)
+    assert np.isnan(found.errors[1])
+
+
+def test_herds_match_published_laplace_and_exact_fits():
+    # Laplace: MixedModels.jl and glmmTMB; exact: 101-point adaptive Gauss-Hermite.
+    marginal = MarginalLikelihood(LogDensity(herds()))
+    start = np.array([-1.0, -1, -1, -1, 0])
+    laplace = climb(marginal.with_order(1), start)
+    assert laplace.value == pytest.approx(-92.02628186, abs=1e-7)
+    assert np.exp(laplace.z[4]) == pytest.approx(0.6422614485654542, rel=1e-6)
+    found = wb.Study(herds(), seed=1).likelihood.maximum()
+    assert found.log_likelihood == pytest.approx(-91.98336903731052, abs=1e-7)
+    exact = [-1.3992304442993198, -0.9914036724471468, -1.1278194668991053, -1.579470750367148, 0.6475184780624238]
+    assert found.estimate == pytest.approx(exact, abs=1e-6)
+    errors = [
+        0.23351159135727464,
+        0.30676798812023937,
+        0.3267683728541424,
+        0.4275945006507932,
+        0.278794872714949 * exact[4],
+    ]
+    assert found.errors == pytest.approx(errors, rel=1e-5)
+
+
+def test_plain_laplace_is_upgraded_where_it_is_off_by_more_than_a_standard_error():
+    # 300 people with 2 to 7 yes/no answers each and a wide spread between people: each integrand is far from normal.
+    generator = np.random.default_rng(5)
+    person = np.repeat(np.arange(300), generator.integers(2, 8, size=300))
+    answer = generator.binomial(1, special.expit(0.5 + 4.5 * generator.normal(size=300)[person]))
+    with pm.Model() as model:
+        level, sd = pm.Normal("level", 0.0, 5.0), pm.HalfNormal("sd", 5.0)
+        pm.Bernoulli("answer", logit_p=level + pm.Normal("b", 0.0, sd, shape=300)[person], observed=answer)
+    n, k = np.bincount(person), np.bincount(person, answer)
+    counts = {pair: float(np.sum((n == pair[0]) & (k == pair[1]))) for pair in set(zip(n, k, strict=True))}
+    x = np.linspace(-9, 9, 4001)
+
+    def minus(theta):
+        eta = theta[0] + np.exp(theta[1]) * x
+        log_p, log_q = special.log_expit(eta), special.log_expit(-eta)
+        return -sum(
+            count * np.log(integrate.simpson(np.exp(k * log_p + (n - k) * log_q) * stats.norm.pdf(x), x=x))
+            for (n, k), count in counts.items()
+        )
+
+    exact = optimize.minimize(minus, [0.5, 1.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10})
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert found.estimate == pytest.approx([exact.x[0], np.exp(exact.x[1])], abs=1e-3)
+    assert found.log_likelihood == pytest.approx(-exact.fun, abs=1e-3)
+    laplace = climb(MarginalLikelihood(LogDensity(model)).with_order(1), exact.x)
+    assert abs(np.exp(laplace.z[1]) - np.exp(exact.x[1])) > found.errors[1]
+
+
+def design(*columns):
+    """Indicator columns side by side."""
+    return np.concatenate([np.eye(c.max() + 1)[c] for c in columns], axis=1)
+
+
+def test_blocks_are_found_for_slopes_crossed_effects_and_random_walks():
+    generator = np.random.default_rng(2)
+    group, other, day = np.repeat(np.arange(9), 6), np.tile(np.arange(6), 9), np.tile(np.arange(6.0), 9)
+    y = generator.normal(size=54) + generator.normal(size=9)[group] + generator.normal(size=6)[other]
+    with pm.Model() as slopes:
+        a, b = pm.HalfNormal("a", 1.0), pm.HalfNormal("b", 1.0)
+        effect = pm.Normal("u", 0.0, a, shape=9)[group] + day * pm.Normal("v", 0.0, b, shape=9)[group]
+        pm.Normal("y", effect, 1.0, observed=y)
+    with pm.Model() as crossed:
+        a, b = pm.HalfNormal("a", 1.0), pm.HalfNormal("b", 1.0)
+        effect = pm.Normal("u", 0.0, a, shape=9)[group] + pm.Normal("v", 0.0, b, shape=6)[other]
+        pm.Normal("y", effect, 1.0, observed=y)
+    with pm.Model() as walk:
+        step = pm.HalfNormal("step", 1.0)
+        state = pm.GaussianRandomWalk("state", 0.0, step, init_dist=pm.Normal.dist(0.0, 1.0), steps=53)
+        pm.Normal("y", state, 1.0, observed=y)
+    scales = np.array([0.3, -0.4])
+    a, b = np.exp(scales)
+    covariances = {
+        "slopes": design(group) @ design(group).T * (a**2 + np.outer(day, day) * b**2),
+        "crossed": design(group) @ design(group).T * a**2 + design(other) @ design(other).T * b**2,
+        "walk": 1.0 + a**2 * np.minimum.outer(np.arange(54), np.arange(54)),
+    }  # fmt: skip
+    shapes = {"slopes": [(9, 2)], "crossed": [(1, 15)], "walk": [(1, 54)]}
+    colours = {"slopes": 2, "walk": 3}
+    for name, model in {"slopes": slopes, "crossed": crossed, "walk": walk}.items():
+        marginal = MarginalLikelihood(LogDensity(model))
+        assert [group.shape for group in marginal.structure.groups] == shapes[name]
+        assert len(marginal.structure.colours) == colours.get(name, len(marginal.structure.colours))
+        theta = scales[: marginal.dimension]
+        exact = stats.multivariate_normal(np.zeros(54), covariances[name] + np.eye(54)).logpdf(y)
+        value, gradient = marginal.value_and_gradient(theta)
+        assert value == pytest.approx(exact, abs=1e-8)
+        steps = 1e-4 * np.eye(theta.size)
+        differences = [(marginal.value(theta + e) - marginal.value(theta - e)) / 2e-4 for e in steps]
+        assert gradient == pytest.approx(differences, abs=1e-5)
+
+
+def test_importance_draws_find_what_laplace_leaves_out():
+    # Three correlated latents a block are too many for quadrature; a Student t prior makes Laplace wrong.
+    generator = np.random.default_rng(3)
+    with pm.Model() as model:
+        scale = pm.HalfNormal("scale", 2.0)
+        u = pm.StudentT("u", nu=3.0, mu=0.0, sigma=scale, shape=3)
+        pm.Normal("y", u.sum() + 0.3 * u[0], 0.5, observed=generator.normal(1.0, 0.5, size=2))
+    density = LogDensity(model)
+    marginal = MarginalLikelihood(density)
+    theta = np.array([0.0])
+    y = density.symbolic.observed["y"]
+
+    def integrand(c, b, a):
+        return stats.norm.pdf(y, 1.3 * a + b + c, 0.5).prod() * stats.t.pdf([a, b, c], 3).prod()
+
+    limits = np.linspace(-14, 14, 141)
+    grid = np.array([[[integrand(c, b, a) for c in limits[::4]] for b in limits[::4]] for a in limits[::4]])
+    step = limits[4] - limits[0]
+    exact = np.log(grid.sum() * step**3)
+    laplace, sampled = marginal.value(theta), marginal.with_draws(20_000, seed=1).value(theta)
+    assert abs(laplace - exact) > 0.05
+    assert sampled == pytest.approx(exact, abs=0.05)
+
+
+def test_gauss_hermite_nodes_integrate_polynomials_exactly():
+    nodes, log_weights = nodes_of(4, 2)
+    weights = np.exp(log_weights)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-14)
+    assert (weights * nodes[:, 0] ** 2 * nodes[:, 1] ** 4).sum() == pytest.approx(3.0, abs=1e-12)

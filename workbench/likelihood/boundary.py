@@ -1,0 +1,170 @@
+"""A maximum at the edge of the support: a variance of exactly 0, a probability of exactly 1.
+
+On z such an edge lies at infinity, and a climb towards it never ends; in theta it is an ordinary point with a finite
+likelihood. Here the climb is followed until the likelihood no longer changes, the variable is set to its edge, and
+the maximum over the others is found with it held there. What keeps rising, or has no finite edge, is left alone: that
+maximum does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError
+from workbench.likelihood.problem import Problem
+from workbench.numerics.curvature import Curvature
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import Climb, climb, falls_away
+
+_FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
+_STRIDE = 2.0  # of z, from one look towards the edge to the next
+_LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
+_REAL = 0.02  # nats: a change below this is called flat
+_INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A maximum at the edge of the support.
+
+    Attributes
+    ----------
+    x : ndarray, shape (p,)
+        Coordinates of the parameters; those at the edge so far out that the likelihood no longer changes.
+    fixed : ndarray of int
+        The coordinates at the edge.
+    values : dict of str to float
+        Label of each scalar at the edge -> the edge.
+    value : float
+        Log likelihood, nats.
+    edm, gradient_norm : float
+        Of the other coordinates.
+    covariance : ndarray, shape (p, p)
+        Of the other coordinates with these held at the edge; zero elsewhere.
+    smallest_eigenvalue : float
+        Of the scaled information of the others; 1 where there are none.
+    """
+
+    x: Vector
+    fixed: NDArray[np.int64]
+    values: dict[str, float]
+    value: float
+    edm: float
+    gradient_norm: float
+    covariance: NDArray[np.float64]
+    smallest_eigenvalue: float
+
+
+def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionObjective:
+    """The objective over the coordinates that are not fixed, the others as in x.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    fixed : ndarray of int
+
+    Returns
+    -------
+    FunctionObjective
+    """
+    free = np.setdiff1d(np.arange(objective.dimension), fixed)
+
+    def function(rest: Vector) -> tuple[float, Vector]:
+        point = x.copy()
+        point[free] = rest
+        value, gradient = objective.value_and_gradient(point)
+        return value, gradient[free]
+
+    return FunctionObjective(free.size, function)
+
+
+def _value(objective: Objective, x: Vector, i: int, at: float) -> float:
+    """Log likelihood with one coordinate moved; -inf where it is not a number."""
+    moved = x.copy()
+    moved[i] = at
+    try:
+        return objective.value(moved)
+    except NumericalError:
+        return -np.inf
+
+
+def _edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) -> float | None:
+    """The finite edge of a scalar on one side of its coordinate; None where there is none."""
+    points = np.tile(x, (2, 1))
+    points[:, i] = side * _FAR, side * (_FAR + 40.0)
+    with np.errstate(over="ignore"):
+        near, far = problem.chart.scalars(points)[:, position]
+    settled = np.isfinite(far) and abs(far - near) <= 1e-12 * max(1.0, abs(far))
+    return (0.0 if abs(far) < 1e-300 else float(far)) if settled else None
+
+
+def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | None:
+    """Where along a coordinate the likelihood has reached its limit; None if it falls, rises on, or is flat."""
+    here = end.value
+    inwards = [here - _value(objective, end.z, i, end.z[i] - side * step) for step in _INWARDS]
+    if max(inwards) < _REAL:
+        return None
+    at, value, still = end.z[i], here, 0
+    none = _LEVEL * max(1.0, abs(here))
+    while abs(at) < _FAR:
+        further = _value(objective, end.z, i, at + side * _STRIDE)
+        if further < value - none:
+            return at if still else None
+        still = still + 1 if further - value < none else 0
+        at, value = at + side * _STRIDE, max(value, further)
+        if still == 2:
+            return at
+    return None
+
+
+def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edge | None:
+    """The maximum at the edge of the support towards which a climb is heading.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak inside.
+    scalars : dict of str to int
+        Labels of the scalars that are a function of one coordinate -> that coordinate of x.
+
+    Returns
+    -------
+    Edge or None
+        None if the likelihood rises without bound, is flat, or has its maximum at infinity.
+    """
+    objective, labels = problem.objective, problem.chart.labels
+    x, fixed, values = end.z.copy(), [], {}
+    for label, i in scalars.items():
+        for side in (-1.0, 1.0):
+            edge = _edge_value(problem, end.z, i, side, labels.index(label))
+            if edge is None:
+                continue
+            limit = _towards(objective, end, i, side)
+            if limit is not None:
+                x[i], values[label] = limit, edge
+                fixed.append(i)
+                break
+    if not fixed:
+        return None
+    frozen = np.array(sorted(fixed))
+    free = np.setdiff1d(np.arange(x.size), frozen)
+    covariance, smallest = np.zeros((x.size, x.size)), 1.0
+    if not free.size:
+        return Edge(x, frozen, values, objective.value(x), 0.0, 0.0, covariance, smallest)
+    rest = held(objective, x, frozen)
+    try:
+        best = climb(rest, x[free])
+    except NumericalError:
+        return None
+    if not falls_away(rest, best)[0] or best.value < end.value - 1e-6:
+        return None
+    bend: Curvature = best.curvature
+    covariance[np.ix_(free, free)] = bend.covariance
+    x[free] = best.z
+    smallest = float(bend.eigenvalues[0])
+    return Edge(x, frozen, values, best.value, best.edm, best.gradient_norm, covariance, smallest)
