@@ -8,7 +8,8 @@ import pytest
 from workbench.errors import InputError
 from workbench.settings import Settings
 
-COUNTS = [f.name for f in dataclasses.fields(Settings) if f.name not in ("target_accept", "level")]
+NO_COUNTS = ("target_accept", "level", "evidence_error")
+COUNTS = [f.name for f in dataclasses.fields(Settings) if f.name not in NO_COUNTS]
 
 
 def test_defaults_are_inside_their_ranges():
@@ -29,6 +30,12 @@ def test_a_count_that_is_no_whole_number_of_at_least_one_is_refused(name, value)
 def test_a_probability_outside_the_open_unit_interval_is_refused(name, value):
     with pytest.raises(InputError, match=name):
         Settings(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, float("inf"), float("nan"), "0.1", None, True])
+def test_an_error_to_aim_at_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(InputError, match="evidence_error"):
+        Settings(evidence_error=value)
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -48,6 +48,9 @@ CATALOGUE: dict[str, str] = {
     # evidence
     "bridge-error": "The standard error of the bridge estimate is small enough to use.",
     "bridge-overlap": "Proposal and posterior overlap: the bracket around the log evidence is narrow.",
+    "bridge-tails": "The means of which the bridge is made do not hang on a few draws (Pareto k).",
+    "bridge-ess": "The terms of the bridge at the posterior draws are worth enough independent draws.",
+    "bridge-draws": "The draws are from the target: its gradients at them average as they must.",
     "bridge-chains": "Chain-wise estimates of the evidence agree with each other.",
     "routes-agree": "Independent routes to the same number agree within their errors.",
     # information

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from typing import TypeGuard
 
 from workbench.errors import InputError
+
+
+def _is_number(value: object) -> TypeGuard[Real]:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class Settings:
         Starting points of an optimisation: the model's own, the rest from the prior.
     replicates : int
         Replicated data sets of the posterior predictive check.
+    evidence_error : float
+        Error of the log evidence, nats, at which the bridge stops drawing from its proposal. A fiftieth of a nat is 2%
+        of a Bayes factor.
 
     Raises
     ------
@@ -45,12 +53,15 @@ class Settings:
     prior_draws: int = 1000
     starts: int = 4
     replicates: int = 1000
+    evidence_error: float = 0.02
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in ("target_accept", "level"):
-                good, wanted = isinstance(value, Real) and 0.0 < float(value) < 1.0, "a number between 0 and 1"
+                good, wanted = _is_number(value) and 0.0 < float(value) < 1.0, "a number between 0 and 1"
+            elif field.name == "evidence_error":
+                good, wanted = _is_number(value) and 0.0 < float(value) < float("inf"), "a positive number of nats"
             else:
                 whole = isinstance(value, Integral) and not isinstance(value, bool)
                 good, wanted = whole and value >= 1, "a whole number of at least 1"

@@ -120,9 +120,8 @@ class EvidenceView(_View):
         def compute() -> Bridge:
             require_evidence(s.reading, "evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
-            return bridge_sampling(
-                s.density.objective(TARGET), z, log_prior + log_likelihood, s.seed_of("evidence.bridge")
-            )
+            objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
+            return bridge_sampling(objective, z, log_prior + log_likelihood, seed, s.settings.evidence_error)
 
         return s.once("evidence.bridge", compute)
 

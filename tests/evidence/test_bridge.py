@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.targets import ALL, by_name
+from tests.evidence import published
+from tests.targets import ALL, by_name, log_gamma
 from tests.tolerance import STANDARD_ERRORS
-from workbench.errors import RefusalError
-from workbench.evidence.bridge import bridge_sampling, solve_bridge
+from workbench.check import worst_status
+from workbench.errors import NumericalError, RefusalError
+from workbench.evidence.bridge import bridge_sampling
 from workbench.numerics.objective import FunctionObjective, values
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
@@ -24,20 +26,87 @@ def test_bridge_matches_the_closed_form_within_its_stated_error(target):
     assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
 
 
-@pytest.mark.parametrize("name", ["gaussian in 5 dimensions", "log gamma of shape 3", "student t in 4 dimensions"])
+# Shapes of every kind for which no proposal is exact; 25 seeds each are 275 scores, whose standard deviation is known
+# to 4%. The stated error is the largest of three estimates of one number, so it errs upwards by some 15%.
 @pytest.mark.statistical
-@pytest.mark.slow
-def test_stated_error_is_honest_over_repetitions(name):
-    target = by_name(name)
+def test_stated_error_is_honest_over_closed_forms_and_repetitions():
+    names = ("log gamma of shape 0.5", "log gamma of shape 3", "two log gammas", "five log gammas",
+             "logit beta of 2 and 5", "dirichlet on three categories", "dirichlet on five categories",
+             "student t with 5 degrees", "gentle banana", "funnel", "two peaks in 2 dimensions")  # fmt: skip
     scores = []
-    for seed in range(60):
-        z, log_f = _draws(target, seed=1000 + seed)
-        found = bridge_sampling(target.objective, z, log_f, seed=seed)
-        scores.append((found.log_evidence - target.log_integral) / found.std_error)
-    # An honest error gives a spread of 1; the stated one is the largest of three estimates, so it errs upwards.
-    # Sampling error of a standard deviation from 60 values is 9%, so 1.3 is three of them above an honest 1.
-    assert 0.5 < np.std(scores) < 1.3
-    assert np.mean(np.abs(scores) < 1.96) >= 0.9
+    for name in names:
+        target = by_name(name)
+        for seed in range(25):
+            found = bridge_sampling(target.objective, *_draws(target, seed=1000 + seed), seed=seed)
+            scores.append((found.log_evidence - target.log_integral) / found.std_error)
+    assert 0.75 < np.sqrt(np.mean(np.square(scores))) < 1.2
+    assert 0.9 < np.mean(np.abs(scores) < 1.96) <= 0.995
+    assert np.max(np.abs(scores)) < STANDARD_ERRORS
+
+
+@pytest.mark.parametrize("target", published.ALL, ids=str)
+def test_bridge_matches_densities_of_the_literature(target):
+    found = bridge_sampling(target.objective, *_draws(target, seed=2), seed=1)
+    assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
+    assert found.std_error < 0.05
+    assert worst_status(found.checks) in ("ok", "caution")
+
+
+def test_a_thousand_dimensions_cost_no_accuracy_where_the_target_is_gaussian():
+    # White noise, so that a value costs microseconds; the proposal does not know that it is white.
+    constant = 500 * np.log(2 * np.pi)
+    objective = FunctionObjective(1000, lambda z: (-0.5 * float(z @ z) - constant, -z))
+    z = np.random.default_rng(3).normal(size=(4, 1000, 1000))
+    found = bridge_sampling(objective, z, -0.5 * np.sum(z**2, axis=-1) - constant, seed=1)
+    assert abs(found.log_evidence) < 0.1
+    assert found.proposal == "normal by gradients"
+
+
+def test_a_hundred_skewed_dimensions_are_warped():
+    target = log_gamma("skewed", np.linspace(0.5, 1.0, 100), np.ones(100))
+    errors = []
+    for seed in range(3):
+        found = bridge_sampling(target.objective, *_draws(target, seed=seed), seed=seed)
+        errors.append(found.log_evidence - target.log_integral)
+        assert abs(errors[-1]) < STANDARD_ERRORS * found.std_error
+        assert found.proposal.startswith("warped")
+    assert np.sqrt(np.mean(np.square(errors))) < 0.05
+
+
+@pytest.mark.parametrize("chains", [2, 3, 5, 8])
+def test_any_number_of_chains_from_two_on_will_do(chains):
+    target = by_name("five log gammas")
+    found = bridge_sampling(target.objective, *_draws(target, seed=12, chains=chains, draws=800), seed=1)
+    assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
+
+
+def test_the_unit_of_a_coordinate_does_not_matter():
+    target, unit = by_name("five log gammas"), np.array([1e6, 1.0, 1e-6, 1.0, 1e3])
+    z, log_f = _draws(target, seed=13)
+
+    def in_units(x):
+        value, gradient = target.objective.function(x / unit)
+        return value - np.log(unit).sum(), gradient / unit
+
+    other = bridge_sampling(FunctionObjective(5, in_units), z * unit, log_f - np.log(unit).sum(), seed=1)
+    found = bridge_sampling(target.objective, z, log_f, seed=1)
+    assert abs(found.log_evidence - other.log_evidence) < found.std_error + other.std_error
+
+
+def test_without_gradients_the_other_proposals_are_used():
+    target = by_name("two log gammas")
+
+    class NoGradient:
+        dimension = 2
+        value = staticmethod(target.objective.value)
+
+        @staticmethod
+        def value_and_gradient(z):
+            raise NumericalError(f"no gradient at {z}", "objective")
+
+    found = bridge_sampling(NoGradient(), *_draws(target, seed=14), seed=1)
+    assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
+    assert not any("gradients" in name for name in found.pilots)
 
 
 def test_the_bracket_holds_the_truth_on_a_skewed_target():
@@ -46,23 +115,20 @@ def test_the_bracket_holds_the_truth_on_a_skewed_target():
     assert found.lower < target.log_integral < found.upper
 
 
-def test_more_proposal_draws_do_not_make_the_error_larger():
-    target = by_name("two log gammas")
+def test_proposal_draws_are_added_until_the_target_error_or_until_they_hardly_help():
+    target = by_name("thin banana")
     z, log_f = _draws(target, seed=4)
-    few = bridge_sampling(target.objective, z, log_f, seed=1, n_proposal=500)
-    many = bridge_sampling(target.objective, z, log_f, seed=1, n_proposal=20_000)
-    assert many.delta_error < few.delta_error
+    rough = bridge_sampling(target.objective, z, log_f, seed=1, target_error=0.1)
+    fine = bridge_sampling(target.objective, z, log_f, seed=1, target_error=1e-6)
+    assert rough.n_proposal < fine.n_proposal <= 8 * log_f.size
+    assert fine.delta_error < rough.delta_error
 
 
-def test_bridge_equation_is_solved_exactly_where_the_ratio_is_constant():
-    # f / q = exp(-3) everywhere: the integral of f is exp(-3) whatever the draws.
-    assert solve_bridge(np.full(10, -3.0), np.full(20, -3.0), effective=10.0) == pytest.approx(-3.0, abs=1e-10)
-
-
-def test_a_thin_banana_is_not_called_ok():
+def test_the_proposal_with_the_smallest_error_in_the_pilot_is_taken():
     target = by_name("thin banana")
     found = bridge_sampling(target.objective, *_draws(target, seed=6), seed=2)
-    assert any(check.status in ("caution", "failed") for check in found.checks)
+    assert found.proposal == min(found.pilots, key=found.pilots.get) == "mixture"
+    assert found.pilots["normal"] > 5 * found.std_error
 
 
 def test_a_dropped_constant_moves_the_estimate_by_just_that_constant():
@@ -74,15 +140,37 @@ def test_a_dropped_constant_moves_the_estimate_by_just_that_constant():
     assert wrong.log_evidence - right.log_evidence == pytest.approx(-2.5, abs=1e-9)
 
 
-def test_a_chain_in_another_mode_fails_the_check_of_the_chains():
+@pytest.mark.parametrize("stuck", [[3], [0], [0, 1], [1, 3]], ids=str)
+def test_chains_in_another_mode_fail_the_checks(stuck):
     target = by_name("two peaks in 2 dimensions")
-    generator = np.random.default_rng(8)
-    z = generator.normal(size=(4, 1000, 2))
-    z[3] += 9.0  # the second peak, which holds 40% of the mass, not a quarter: the chains do not mix
+    z = np.random.default_rng(8).normal(size=(4, 1000, 2))
+    z[stuck] += 9.0  # the second peak holds 40% of the mass, which chains that do not mix cannot know
     log_f = values(target.objective, z.reshape(-1, 2)).reshape(4, 1000)
     found = bridge_sampling(target.objective, z, log_f, seed=1)
-    wrong = abs(found.log_evidence - target.log_integral)
-    assert wrong < 3 * found.std_error or any(check.status == "failed" for check in found.checks)
+    assert "bridge-chains" in {check.code for check in found.checks if check.status == "failed"}
+    assert abs(found.log_evidence - target.log_integral) < 3 * found.std_error
+
+
+@pytest.mark.parametrize("name", ["gaussian in 20 dimensions", "five log gammas", "student t in 4 dimensions"])
+@pytest.mark.parametrize("factor", [np.sqrt(0.5), 1.5])
+def test_draws_from_another_target_fail_even_where_the_number_survives(name, factor):
+    # Draws from a target that is narrower, as with a likelihood that counts twice, or wider.
+    target = by_name(name)
+    z, _ = _draws(target, seed=15)
+    z = target.mean + factor * (z - target.mean)
+    log_f = values(target.objective, z.reshape(-1, target.dimension)).reshape(z.shape[:2])
+    found = bridge_sampling(target.objective, z, log_f, seed=1)
+    assert "bridge-draws" in {check.code for check in found.checks if check.status == "failed"}
+
+
+@pytest.mark.parametrize(("defect", "message"), [("copy", "copies of each other"), ("stuck", "never moved")])
+def test_chains_that_are_copies_or_never_move_are_refused(defect, message):
+    target = by_name("gaussian in 1 dimension")
+    z, log_f = _draws(target, seed=16)
+    z[2] = z[0] if defect == "copy" else z[2, 0]
+    log_f = values(target.objective, z.reshape(-1, 1)).reshape(4, 1000)
+    with pytest.raises(RefusalError, match=message):
+        bridge_sampling(target.objective, z, log_f, seed=1)
 
 
 def test_one_chain_is_refused():
@@ -102,7 +190,7 @@ def test_draws_that_are_not_finite_are_refused():
 
 def test_too_few_draws_for_the_dimension_are_refused():
     target = by_name("gaussian in 20 dimensions")
-    z, log_f = _draws(target, seed=1, draws=20)
+    z, log_f = _draws(target, seed=1, draws=15)
     with pytest.raises(RefusalError, match="20 dimensions"):
         bridge_sampling(target.objective, z, log_f, seed=1)
 

@@ -70,7 +70,7 @@ def test_failed_draws_make_a_bridge_failed():
     assert worst_status(found.checks) == "failed"
 
 
-def test_likelihood_counted_twice_is_noticed_by_the_second_route():
+def test_likelihood_counted_twice_is_noticed_at_the_draws():
     # Draws from a target in which the likelihood has weight 2, judged as if they came from the posterior.
     from workbench.evidence.bridge import bridge_sampling
     from workbench.model.density import TARGET, Weights
@@ -82,8 +82,9 @@ def test_likelihood_counted_twice_is_noticed_by_the_second_route():
     log_prior, log_likelihood, log_jacobian = study.density.sums(drawn.z.reshape(-1, 2))
     log_f = (log_prior + log_likelihood + log_jacobian).reshape(4, 1000)
     wrong = bridge_sampling(study.density.objective(TARGET), drawn.z, log_f, seed=1)
-    found = combine({"grid": study.posterior.grid(), "bridge": wrong}, {}, 481, ())
-    assert not found.agrees
+    assert "bridge-draws" in {check.code for check in wrong.checks if check.status == "failed"}
+    # A proposal fitted to the gradients of the right target may yield the right number all the same.
+    assert abs(wrong.log_evidence - study.posterior.grid().log_integral) < 0.05 or wrong.std_error > 0.05
 
 
 def test_an_improper_prior_is_refused_by_name():

@@ -14,6 +14,7 @@ from workbench.comparison import compare
 from workbench.diagnosis import diagnose_draws
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.tempering import Tempering
 from workbench.information import Information
 from workbench.likelihood.surface import Surface
 from workbench.model.anatomy import Anatomy
@@ -72,7 +73,10 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         "evidence.estimate": Evidence(
             (), EVIDENCE, 1e-12, "grid", {"bridge": (EVIDENCE, 0.01), "laplace": (EVIDENCE, np.nan)}, True, {}, 481
         ),
-        "evidence.bridge": Bridge((), EVIDENCE, 0.01, 0.01, 0.002, 0.003, EVIDENCE - 0.1, EVIDENCE + 0.1, 4000),
+        "evidence.bridge": Bridge(
+            (), EVIDENCE, 0.01, 0.01, 0.002, 0.003, 0.0, EVIDENCE - 0.1, EVIDENCE + 0.1, (0.1, 0.2), 3000.0, 4002,
+            "warped normal", {"warped normal": 0.01, "normal": 0.02},
+        ),
         "information": information(names),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")

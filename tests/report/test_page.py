@@ -184,7 +184,7 @@ def test_a_question_of_the_future_or_an_answer_of_another_kind_is_still_shown(ma
     }
     found = Page(html_of(replace(made, answers=answers)))
     assert {"likelihood-profile", "evidence-estimate"} <= found.ids
-    assert "between halves" in found.text
+    assert "between splits" in found.text
 
 
 def test_a_report_needs_only_what_is_there() -> None:

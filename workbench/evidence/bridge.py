@@ -5,34 +5,48 @@ and Wong (1996) solves
 
     p(y) = mean_x [l(x) / (s1 l(x) + s2 p(y))] / mean_z [1 / (s1 l(z) + s2 p(y))],   s1 = N1 / (N1 + N2), s2 = 1 - s1.
 
-The proposal is a normal distribution fitted to draws on z. It must not be fitted to the draws at which it is judged:
-chains are split into two groups, the proposal is fitted to one and the bridge taken over the other, then the other
-way round, and the two are averaged (cross-fitting). Splitting single draws would leak through their autocorrelation.
+The proposal must not be judged at the draws it was fitted to. Chains are split into halves, the proposal is fitted to
+one half and the bridge taken over the other, and this is done for every way to choose the half (six for four chains);
+all the fits enter one equation (`workbench.evidence.bridge_equation`). Single draws are never split: their
+autocorrelation would leak. The proposal comes from a small family (`workbench.evidence.proposal`): each member is
+piloted with a few hundred draws and the one with the smallest error is taken.
 
-The stated error is the largest of three: the delta method with effective sample sizes; the spread between single
-chains; the difference of the two halves. References: Meng and Wong 1996 (Statistica Sinica 6); Gronau and others 2017,
-doi:10.1016/j.jmp.2017.09.005; Micaletto and Vehtari 2025, arXiv:2508.14487.
+References: Meng and Wong 1996 (Statistica Sinica 6); Gronau and others 2017, doi:10.1016/j.jmp.2017.09.005; Micaletto
+and Vehtari 2025, arXiv:2508.14487.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import optimize
-from scipy.special import logsumexp
 
 from workbench.check import Check, Status
-from workbench.errors import RefusalError
-from workbench.numerics.gaussian import Gaussian, fitted
-from workbench.numerics.objective import Objective, Vector, values
+from workbench.errors import NumericalError, RefusalError
+from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
+from workbench.evidence.proposal import FAMILY, Material, Proposal
+from workbench.numerics.objective import Objective, values
 from workbench.result import Result
+
+Matrix = NDArray[np.float64]
 
 ERROR_LIMIT = 0.2  # nats; measured: every failing case stated an error above this
 BRACKET_LIMIT = 10.0  # nats
+TAIL_LIMIT = 0.7  # Pareto k above which a mean is not reliable (Vehtari and others 2024)
+EFFECTIVE_LIMIT = 100.0  # effective draws among the bridge's terms
+CHAIN_LIMIT = 4.0  # standard errors
+DRAWS_LIMIT = 5.0  # standard errors between draws and target, if they are
+_SLIGHT = 0.05  # of the dimension: a smaller discrepancy moves a log evidence little
+_BLOCKS = 4  # groups of chains that are split in every way: six fits; more chains share a block
+_PILOT = 300  # proposal draws of a pilot fit
+_LEAST = 2000  # proposal draws at first, all fits together
+_MOST = 8  # proposal draws at most, as a multiple of the posterior draws: a fraction of what the draws cost
+_WORTH = 0.2  # of the variance: below this share of the proposal's part more proposal draws help little
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -43,22 +57,38 @@ class Bridge(Result):
     ----------
     log_evidence, std_error : float
         Nats.
-    delta_error, chain_error, split_error : float
-        The three parts of the budget, nats; the stated error is the largest.
+    delta_error, jackknife_error, split_error : float
+        By the delta method, by leaving out one chain after the other (proposals fitted anew), by the spread over
+        ways to split the chains, nats; the stated error is the largest of the three with the tail term.
+    tail_error : float
+        What smoothing heavy tails of the terms would change, nats; 0 where Pareto k is at most 0.5.
     lower, upper : float
         E_q[log f - log q] <= log p(y) <= E_post[log f - log q]: the bracket, nats.
+    pareto_k : (float, float)
+        Of the bridge's terms at posterior draws and at proposal draws.
+    effective : float
+        Effective number of the bridge's terms at posterior draws.
     n_proposal : int
         Proposal draws.
+    proposal : str
+        The member of the family that was used.
+    pilots : dict of str to float
+        Every member that applied -> its error in the pilot, nats.
     """
 
     log_evidence: float
     std_error: float
     delta_error: float
-    chain_error: float
+    jackknife_error: float
     split_error: float
+    tail_error: float
     lower: float
     upper: float
+    pareto_k: tuple[float, float]
+    effective: float
     n_proposal: int
+    proposal: str
+    pilots: dict[str, float]
     title: ClassVar[str] = "log evidence by bridge sampling"
 
     def table(self) -> pd.DataFrame:
@@ -67,91 +97,113 @@ class Bridge(Result):
             "log evidence": self.log_evidence,
             "std_error": self.std_error,
             "  delta method": self.delta_error,
-            "  between chains": self.chain_error,
-            "  between halves": self.split_error,
+            "  without one chain": self.jackknife_error,
+            "  between splits": self.split_error,
+            "  tail": self.tail_error,
             "bracket, lower": self.lower,
             "bracket, upper": self.upper,
         }
         return pd.DataFrame({"nats": rows})
 
-
-def solve_bridge(posterior: Vector, proposal: Vector, effective: float) -> float:
-    """The root of the optimal bridge equation.
-
-    Parameters
-    ----------
-    posterior : ndarray, shape (n1,)
-        log f - log q at posterior draws.
-    proposal : ndarray, shape (n2,)
-        log f - log q at proposal draws.
-    effective : float
-        Effective number of posterior draws; sets the weights s1, s2.
-
-    Returns
-    -------
-    float
-        Log p(y), nats. Found by bracketing: the equation is monotone in log p(y), so it always converges.
-    """
-    log_s1 = np.log(effective / (effective + len(proposal)))
-    log_s2 = np.log(len(proposal) / (effective + len(proposal)))
-
-    def gap(log_evidence: float) -> float:
-        above = proposal - np.logaddexp(log_s1 + proposal, log_s2 + log_evidence)
-        below = -np.logaddexp(log_s1 + posterior, log_s2 + log_evidence)
-        mean_above = logsumexp(above) - np.log(len(above))
-        mean_below = logsumexp(below) - np.log(len(below))
-        return float(mean_above - mean_below - log_evidence)
-
-    finite = proposal[np.isfinite(proposal)]
-    low = min(posterior.min(), finite.min()) - 10.0
-    high = max(posterior.max(), finite.max()) + 10.0
-    return float(optimize.brentq(gap, low, high, xtol=1e-12, rtol=1e-14))
+    def notes(self) -> list[str]:
+        """The proposal that was used, and every check that is not ``ok``."""
+        return [f"proposal: {self.proposal}, {self.n_proposal} draws", *super().notes()]
 
 
 @dataclass(frozen=True)
-class _Half:
-    """One half of the cross-fit: log ratios at the posterior draws of the other chains, and at proposal draws."""
+class _Crossfit:
+    """Draws with log f and its gradient, and how their chains are split."""
 
-    posterior: NDArray[np.float64]  # (chains, draws)
-    proposal: Vector
-    log_evidence: float
-    delta_error: float
-    by_chain: Vector
+    objective: Objective
+    z: Matrix  # (chains, draws, d)
+    log_f: Matrix  # (chains, draws)
+    gradients: Matrix  # (chains, draws, d)
+
+    @property
+    def blocks(self) -> list[NDArray[np.intp]]:
+        """Chains in at most four groups."""
+        return np.array_split(np.arange(len(self.z)), min(len(self.z), _BLOCKS))
+
+    def splits(self) -> list[NDArray[np.intp]]:
+        """The chains of every fit: half of the blocks, in every way."""
+        blocks = self.blocks
+        return [np.concatenate(half) for half in combinations(blocks, len(blocks) // 2)]
+
+    def material(self, chains: NDArray[np.intp]) -> Material:
+        """What a proposal is fitted to."""
+        d = self.z.shape[-1]
+        return Material(self.z[chains].reshape(-1, d), self.gradients[chains].reshape(-1, d))
+
+    def at_proposal(self, proposal: Proposal, m: int, generator: np.random.Generator) -> NDArray[np.float64]:
+        """Log f - log q at m draws of q, shape ``(m,)``, nats.
+
+        Raises
+        ------
+        NumericalError
+            If log f or log q is NaN there.
+        """
+        points = proposal.draw(m, generator)
+        found = values(self.objective, points) - proposal.log_density(points)
+        if np.isnan(found).any():
+            raise NumericalError("a proposal draw lies where nothing can be computed", "bridge")
+        return found
+
+    def ratios(self, chains: NDArray[np.intp], proposal: Proposal, at_proposal: NDArray[np.float64]) -> Ratios:
+        """What a proposal that was fitted to these chains contributes, judged at the others."""
+        used = np.setdiff1d(np.arange(len(self.z)), chains)
+        points = self.z[used].reshape(-1, self.z.shape[-1])
+        at_posterior = self.log_f[used] - proposal.log_density(points).reshape(len(used), -1)
+        return Ratios(used, at_posterior, at_proposal, effective_size(at_posterior))
+
+    def together(self, splits: Sequence[NDArray[np.intp]], proposals: Sequence[Proposal], m: int,
+                 generator: np.random.Generator) -> list[Ratios]:  # fmt: skip
+        """What several fits contribute with m proposal draws each, every posterior draw counted alike."""
+        found = [self.ratios(chains, q, self.at_proposal(q, m, generator))
+                 for chains, q in zip(splits, proposals, strict=True)]  # fmt: skip
+        share = float(np.mean([r.weight for r in found]))
+        return [replace(r, effective=share * r.posterior.size) for r in found]
 
 
-def _bounded_ess(array: NDArray[np.float64]) -> float:
-    """Effective sample size over chains and draws, between 1 per chain and the number of draws."""
-    from arviz_stats.base import array_stats
-
-    found = float(array_stats.ess(array, method="mean", chain_axis=0, draw_axis=1))
-    return float(np.clip(found if np.isfinite(found) else 1.0, len(array), array.size))
-
-
-def _half(
-    objective: Objective, proposal: Gaussian, z: NDArray[np.float64], log_f: NDArray[np.float64], draws: NDArray
-) -> _Half:
-    """The bridge over chains z with a proposal that was fitted to others."""
-    at_posterior = log_f - proposal.log_density(z.reshape(-1, z.shape[-1])).reshape(log_f.shape)
-    at_proposal = values(objective, draws) - proposal.log_density(draws)
-    effective = _bounded_ess(at_posterior)
-    root = solve_bridge(at_posterior.ravel(), at_proposal, effective)
-    s1 = effective / (effective + len(draws))
-    # Relative variances of numerator and denominator at the root, the latter with the ESS of its own terms.
-    above = np.exp(at_proposal - np.logaddexp(np.log(s1) + at_proposal, np.log1p(-s1) + root))
-    below = np.exp(root - np.logaddexp(np.log(s1) + at_posterior, np.log1p(-s1) + root))
-    variance = above.var() / above.mean() ** 2 / len(above)
-    variance += below.var() / below.mean() ** 2 / _bounded_ess(below)
-    by_chain = np.array([solve_bridge(chain, at_proposal, effective / len(log_f)) for chain in at_posterior])
-    return _Half(at_posterior, at_proposal, root, float(np.sqrt(variance)), by_chain)
+def _gradients(objective: Objective, z: Matrix) -> Matrix:
+    """Gradients at the draws, of the shape of z; NaN if one cannot be computed: fits to them then do not apply."""
+    found = np.full(z.shape, np.nan)
+    try:
+        for place in np.ndindex(z.shape[:-1]):
+            found[place] = objective.value_and_gradient(np.ascontiguousarray(z[place]))[1]
+    except NumericalError:
+        return np.full(z.shape, np.nan)
+    return found
 
 
-def bridge_sampling(
-    objective: Objective,
-    z: NDArray[np.float64],
-    log_f: NDArray[np.float64],
-    seed: int,
-    n_proposal: int | None = None,
-) -> Bridge:
+def _pilot(crossfit: _Crossfit, generator: np.random.Generator) -> dict[str, float]:
+    """The error that each member of the family reaches with a few hundred draws, the smallest first."""
+    splits = crossfit.splits()
+    pair = splits if len(splits) < 4 else [splits[0], splits[-1]]  # a half and its complement
+    materials = [crossfit.material(chains) for chains in pair]
+    errors = {}
+    for name, fit in FAMILY.items():
+        try:
+            found = [fit(material) for material in materials]
+            ratios = crossfit.together(pair, found, _PILOT, generator)
+            errors[name] = error_budget(ratios, crossfit.blocks).delta
+        except NumericalError:
+            continue
+    if not errors:
+        raise NumericalError("no proposal could be fitted to the draws", "bridge", "draw more")
+    return dict(sorted(errors.items(), key=lambda item: item[1]))
+
+
+def _fitted(crossfit: _Crossfit, names: Sequence[str]) -> tuple[str, list[Proposal]]:
+    """The first of these names that applies to every split, and its proposals."""
+    for name in names:
+        try:
+            return name, [FAMILY[name](crossfit.material(chains)) for chains in crossfit.splits()]
+        except NumericalError:
+            continue
+    raise NumericalError("no proposal could be fitted to the draws", "bridge", "draw more")
+
+
+def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, target_error: float = 0.02) -> Bridge:
     """The log of the integral of f from draws of f, by a cross-fitted optimal bridge.
 
     Parameters
@@ -164,8 +216,8 @@ def bridge_sampling(
         Log f at the draws, nats.
     seed : int
         Of the proposal draws.
-    n_proposal : int, optional
-        Proposal draws a half; by default as many as there are draws in a half, at least 2000.
+    target_error : float
+        Nats; proposal draws are added until the delta method states no more, or until they hardly help.
 
     Returns
     -------
@@ -174,60 +226,97 @@ def bridge_sampling(
     Raises
     ------
     RefusalError
-        If there is only one chain, draws are not finite, or there are too few to fit a proposal.
+        If there is only one chain, draws are not finite, chains are stuck or copies of each other, or there are too
+        few draws to fit a proposal.
     NumericalError
-        If the covariance of the draws is singular or log f is NaN at a proposal draw.
+        If no proposal can be fitted, or log f is NaN at a proposal draw.
     """
+    _require_draws(z, log_f)
+    crossfit = _Crossfit(objective, z, log_f, _gradients(objective, z))
+    pilot_generator, generator = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    pilots = _pilot(crossfit, pilot_generator)
+    name, proposals = _fitted(crossfit, list(pilots))
+    count = -(-max(_LEAST, log_f.size) // len(proposals))
+    ratios = crossfit.together(crossfit.splits(), proposals, count, generator)
+    budget, total = error_budget(ratios, crossfit.blocks), count * len(ratios)
+    while budget.delta > target_error and budget.proposal_share > _WORTH and 2 * total <= _MOST * log_f.size:
+        more = [crossfit.at_proposal(q, len(r.proposal), generator) for q, r in zip(proposals, ratios, strict=True)]
+        ratios = [replace(r, proposal=np.concatenate([r.proposal, x])) for r, x in zip(ratios, more, strict=True)]
+        budget, total = error_budget(ratios, crossfit.blocks), 2 * total
+    lower = float(np.mean([r.proposal.mean() for r in ratios]))
+    upper = float(np.mean([r.posterior.mean() for r in ratios]))
+    return Bridge(
+        checks=(*_checks(budget, upper - lower), _belong(crossfit)),
+        log_evidence=budget.root,
+        std_error=budget.error,
+        delta_error=budget.delta,
+        jackknife_error=budget.jackknife,
+        split_error=budget.split,
+        tail_error=budget.tail,
+        lower=lower,
+        upper=upper,
+        pareto_k=budget.pareto_k,
+        effective=budget.effective,
+        n_proposal=total,
+        proposal=name,
+        pilots=pilots,
+    )
+
+
+def _require_draws(z: Matrix, log_f: Matrix) -> None:
+    """Refuse draws from which no bridge can be built."""
+    where = "evidence bridge"
     chains, draws, d = z.shape
     if chains < 2:
-        raise RefusalError("one chain cannot be split by chain", "evidence bridge", "draw at least 2 chains, better 4")
+        raise RefusalError("one chain cannot be split by chain", where, "draw at least 2 chains, better 4")
     if not np.all(np.isfinite(z)) or not np.all(np.isfinite(log_f)):
-        raise RefusalError("some draws are not finite", "evidence bridge", "see study.diagnosis()")
-    if chains // 2 * draws < 10 * d:
-        raise RefusalError(f"{chains * draws} draws for {d} dimensions", "evidence bridge", "draw more")
-    generator = np.random.default_rng(seed)
-    groups = (np.arange(chains // 2), np.arange(chains // 2, chains))
-    halves = []
-    for fit, use in (groups, groups[::-1]):
-        proposal = fitted(z[fit].reshape(-1, d))
-        count = n_proposal or max(2000, len(use) * draws)
-        halves.append(_half(objective, proposal, z[use], log_f[use], proposal.draw(count, generator)))
-    estimates = np.array([half.log_evidence for half in halves])
-    estimate = float(np.mean(estimates))
-    # The halves share their draws (each fits the other's proposal), so their errors do not average out freely:
-    # the delta errors are combined as if they were fully correlated in half of their variance.
-    deltas = np.array([half.delta_error for half in halves])
-    delta = float(np.sqrt(np.mean(deltas**2) * 0.75))
-    by_chain = np.concatenate([half.by_chain - half.log_evidence for half in halves])
-    between = float(by_chain.std(ddof=1) / np.sqrt(chains)) if chains > 2 else 0.0
-    split = float(abs(estimates[0] - estimates[1]) / 2)
-    error = max(delta, between, split)
-    lower = float(np.mean([np.mean(half.proposal) for half in halves]))
-    upper = float(np.mean([np.mean(half.posterior) for half in halves]))
-    checks = _checks(error, lower, upper, by_chain, np.repeat(deltas, [len(half.by_chain) for half in halves]))
-    return Bridge(checks, estimate, error, delta, between, split, lower, upper, sum(len(h.proposal) for h in halves))
+        raise RefusalError("some draws are not finite", where, "see study.diagnosis()")
+    for i, j in combinations(range(chains), 2):
+        if np.array_equal(z[i], z[j]):
+            raise RefusalError(f"chains {i} and {j} are copies of each other", where, "give every chain its own seed")
+    if not np.all(np.ptp(z, axis=1) > 0):
+        raise RefusalError("a chain never moved", where, "see study.diagnosis()")
+    if chains // 2 * draws < max(2 * d, 10):
+        raise RefusalError(f"{chains * draws} draws for {d} dimensions", where, "draw more")
 
 
-def _checks(error: float, lower: float, upper: float, by_chain: Vector, deltas: Vector) -> tuple[Check, ...]:
-    """Whether the estimate can be used: its error, the overlap of proposal and posterior, the chains."""
-    checks = []
-    if error > ERROR_LIMIT:
-        checks.append(Check("bridge-error", "failed", f"standard error {error:.2g} nats exceeds {ERROR_LIMIT}",
-                            "draw more; proposal and posterior overlap too little"))  # fmt: skip
-    else:
-        checks.append(Check("bridge-error", "ok", f"standard error {error:.2g} nats"))
-    width = upper - lower
-    if not width < BRACKET_LIMIT:
-        status: Status = "caution" if error < 0.05 else "failed"
-        checks.append(Check("bridge-overlap", status, f"the bracket is {width:.3g} nats wide",
-                            "the posterior is far from normal on z: compare with another route"))  # fmt: skip
-    else:
-        checks.append(Check("bridge-overlap", "ok", f"the bracket is {width:.2g} nats wide"))
-    worst = float(np.max(np.abs(by_chain) / np.maximum(deltas * np.sqrt(len(by_chain)), 1e-12)))
-    if worst > 4.0 and float(np.max(np.abs(by_chain))) > 0.02:
-        message = f"one chain is {worst:.1f} standard errors away from the others"
-        remedy = "the chains have seen different parts of the posterior: see study.diagnosis()"
-        checks.append(Check("bridge-chains", "failed", message, remedy))
-    else:
-        checks.append(Check("bridge-chains", "ok", f"chains agree within {worst:.1f} standard errors"))
-    return tuple(checks)
+def _belong(crossfit: _Crossfit) -> Check:
+    """Whether the draws are from the target: E[(z - E z) . grad log f(z)] = -d for draws of f (Stein 1972)."""
+    d = crossfit.z.shape[-1]
+    terms = np.sum((crossfit.z - crossfit.z.mean(axis=(0, 1))) * crossfit.gradients, axis=-1)
+    if not np.all(np.isfinite(terms)):
+        return Check("bridge-draws", "unknown", "the gradient is not known at every draw")
+    gap = float(terms.mean()) + d
+    sigma = abs(gap) / max(float(terms.std()) / np.sqrt(effective_size(terms)), 1e-300)
+    message = f"draws and gradients of the target are {sigma:.1f} standard errors apart, limit {DRAWS_LIMIT:g}"
+    if sigma > DRAWS_LIMIT and abs(gap) > _SLIGHT * d:
+        return Check("bridge-draws", "failed", message,
+                     "these are draws from another density: see whether a term is missing or counts twice")  # fmt: skip
+    return Check("bridge-draws", "ok", message)
+
+
+def _checks(budget: Budget, width: float) -> tuple[Check, ...]:
+    """Whether the estimate can be used: its error, the overlap of proposal and posterior, tails, draws, chains."""
+    found, error = [], budget.error
+
+    def add(code: str, bad: Status | None, message: str, fix: str) -> None:
+        found.append(Check(code, bad or "ok", message, fix if bad else ""))
+
+    add("bridge-error", "failed" if not error <= ERROR_LIMIT else None,
+        f"standard error {error:.2g} nats, limit {ERROR_LIMIT}",
+        "draw more; if that does not help, proposal and posterior overlap too little")  # fmt: skip
+    add("bridge-overlap", None if width < BRACKET_LIMIT else "caution" if error < 0.05 else "failed",
+        f"the bracket is {width:.2g} nats wide, limit {BRACKET_LIMIT:g}",
+        "the posterior is far from every proposal: compare with another route")  # fmt: skip
+    low, high = sorted(budget.pareto_k)
+    add("bridge-tails", "failed" if low > TAIL_LIMIT else "caution" if high > TAIL_LIMIT else None,
+        f"Pareto k {budget.pareto_k[0]:.2f} at posterior, {budget.pareto_k[1]:.2f} at proposal draws, "
+        f"limit {TAIL_LIMIT}", "few draws decide: compare with another route, or draw more")  # fmt: skip
+    add("bridge-ess", "failed" if budget.effective < EFFECTIVE_LIMIT else None,
+        f"{budget.effective:.0f} effective draws among the terms, limit {EFFECTIVE_LIMIT:g}", "draw more")  # fmt: skip
+    sigma = float(np.max(np.abs(budget.by_chain_sigma)))
+    apart = sigma > CHAIN_LIMIT and float(np.max(np.abs(budget.by_chain))) > 0.02
+    add("bridge-chains", "failed" if apart else None,
+        f"a chain lies up to {sigma:.1f} standard errors from the others, limit {CHAIN_LIMIT:g}",
+        "the chains have seen different parts of the posterior: see study.diagnosis()")  # fmt: skip
+    return tuple(found)

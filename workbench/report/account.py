@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BIT = float(np.log(2.0))
 _ROUTES = {
     "grid": "quadrature on a grid: the reference in one and two dimensions",
-    "bridge": "bridge sampling: from the posterior draws and a normal proposal, with a standard error",
+    "bridge": "bridge sampling: from the posterior draws and a proposal fitted to other chains, with a standard error",
     "laplace": "a normal approximation at the mode: states no error, its difference from the main route is its error",
 }
 
@@ -86,15 +86,17 @@ def bridge_section(answers: Mapping[str, Result]) -> Section:
             nats(found.log_evidence, found.std_error),
             "from draws of the posterior and of a proposal fitted to other chains",
         ),
-        ("std_error", size(found.std_error), "the largest of the next three"),
+        ("std_error", size(found.std_error), "the largest of the next three, with the tail"),
         ("delta method", size(found.delta_error), "from the spread of the weights and the effective sample sizes"),
-        ("between chains", size(found.chain_error), "spread of estimates from single chains"),
-        ("between halves", size(found.split_error), "difference of the two ways to split the chains"),
+        ("without one chain", size(found.jackknife_error), "each chain left out in turn, the proposals fitted anew"),
+        ("between splits", size(found.split_error), "spread over the ways to split the chains"),
+        ("tail", size(found.tail_error), "what smoothing a heavy tail of the terms would change"),
         ("bracket, lower", nats(found.lower, 0.01), "average under the proposal: always below"),
         ("bracket, upper", nats(found.upper, 0.01), "average under the posterior: always above"),
     )
     sentence = (
-        f"An estimate with an error budget, from the posterior draws and {found.n_proposal} draws of the proposal."
+        f"An estimate with an error budget, from the posterior draws and {found.n_proposal} draws of the proposal "
+        f"({found.proposal}), which had the smallest error of {len(found.pilots)} that were tried."
     )
     table = Table(("", "nats", "what it is"), rows, "", frozenset({1}))
     return Section(anchor(question), title, (sentence,), tables=(table,), checks=found.checks)

@@ -1,0 +1,133 @@
+"""Parts of the posterior that no chain came near: basins that an evidence from draws would leave out.
+
+Chains in one of two modes agree with each other, and a bridge over them states a small error, so only something that
+does not start from them can say what they missed: particles that came from the prior, or an optimiser's other modes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from workbench.check import Check
+from workbench.errors import NumericalError
+from workbench.numerics.curvature import curvature_at
+from workbench.numerics.objective import Objective, Vector
+
+SHARE_LIMIT = 0.01  # of the posterior mass
+_KEPT = 4000  # draws that are looked at
+_QUANTILE = 0.999  # of the distances between draws of different chains: beyond it nothing counts as near
+_MARGIN = 1.5  # times that distance
+
+
+def _thinned(draws: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Evenly spaced draws of every chain, at most so many together."""
+    every = max(1, -(-draws.shape[0] * draws.shape[1] // most))
+    return draws[:, ::every]
+
+
+def unvisited_share(points: NDArray[np.float64], weights: Vector, draws: NDArray[np.float64]) -> float:
+    """The share of weighted points that lie farther from every draw than draws of one chain from those of others.
+
+    Parameters
+    ----------
+    points : ndarray, shape (m, d)
+        From the posterior, by a route of their own.
+    weights : ndarray, shape (m,)
+        Any scale.
+    draws : ndarray, shape (chains, draws, d)
+        From Markov chains.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN with one chain. About 0.001 where the chains miss nothing.
+    """
+    if len(draws) < 2:
+        return float("nan")
+    kept = _thinned(draws, _KEPT)
+    flat = kept.reshape(-1, kept.shape[-1])
+    spread = np.maximum(flat.std(axis=0), 1e-300)
+    correlation = np.atleast_2d(np.cov((flat / spread).T))
+    values, axes = np.linalg.eigh(correlation)
+    whiten = axes / np.sqrt(np.maximum(values, 1e-10 * values[-1]))
+
+    def white(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ((z - flat.mean(axis=0)) / spread) @ whiten
+
+    few = _thinned(draws, _KEPT // 4)
+    own = []
+    for chain in range(len(kept)):
+        others = white(np.delete(kept, chain, axis=0).reshape(-1, kept.shape[-1]))
+        own.append(cKDTree(others).query(white(few[chain]))[0])
+    limit = _MARGIN * float(np.quantile(np.concatenate(own), _QUANTILE))
+    distance = cKDTree(white(flat)).query(white(points))[0]
+    return float(np.sum(weights[distance > limit]) / np.sum(weights))
+
+
+def missed_modes(
+    objective: Objective, modes: NDArray[np.float64], draws: NDArray[np.float64], log_integral: float
+) -> float:
+    """The share of the mass at modes near which no chain came, by the normal approximation at each of them.
+
+    Parameters
+    ----------
+    objective : Objective
+        Log f.
+    modes : ndarray, shape (k, d)
+        Modes that an optimiser found; the same one may be there twice.
+    draws : ndarray, shape (chains, draws, d)
+    log_integral : float
+        Log of the integral of f as far as the draws have seen it, nats.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    flat = draws.reshape(-1, draws.shape[-1])
+    d = flat.shape[1]
+    missed: list[tuple[Vector, float]] = []
+    for z in modes:
+        try:
+            bend = curvature_at(objective, z)
+        except NumericalError:
+            continue
+        if not bend.is_peak:
+            continue
+        # Draws of a normal mode lie at a squared distance of d on average, with variance 2 d.
+        far = d + 8.0 * np.sqrt(2.0 * d) + 10.0
+        away = np.concatenate([flat, *[known[None] for known, _ in missed]]) - z
+        if np.min(np.einsum("ij,jk,ik->i", away, bend.information, away)) < far:
+            continue
+        mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant
+        missed.append((z, float(mass - log_integral)))
+    share = float(np.sum(np.exp(np.minimum([mass for _, mass in missed], 700.0)))) if missed else 0.0
+    return share / (1.0 + share)
+
+
+def basin_check(tempered: float, optimised: float) -> Check:
+    """Whether the chains left out a part of the posterior that matters.
+
+    Parameters
+    ----------
+    tempered : float
+        Result of `unvisited_share`; NaN if not looked at.
+    optimised : float
+        Result of `missed_modes`; NaN if not looked at.
+
+    Returns
+    -------
+    Check
+    """
+    found = {"tempered particles": tempered, "modes of an optimiser": optimised}
+    known = {name: share for name, share in found.items() if not np.isnan(share)}
+    if not known:
+        return Check("basins-visited", "unknown", "nothing else than the chains looked for other modes", "")
+    message = ", ".join(f"{share:.1%} by {name}" for name, share in known.items())
+    message = f"posterior mass where no chain came: {message}; limit {SHARE_LIMIT:.0%}"
+    if max(known.values()) > SHARE_LIMIT:
+        remedy = "the chains missed a mode: start them elsewhere (`initval`), order labels, or fix a sign"
+        return Check("basins-visited", "failed", message, remedy)
+    return Check("basins-visited", "ok", message)

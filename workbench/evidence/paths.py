@@ -1,0 +1,235 @@
+"""Paths of densities from a normalised reference to the target, along which the evidence can be tempered.
+
+A path is log f_t(z) = log r(z) + t l(z) with l = log f - log r. From the prior, r is the prior on z and l the log
+likelihood: a temperature is a weight of the likelihood, which the compiled density takes at run time. From a
+proposal, r is a normal distribution with mean and covariance of posterior draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from workbench.errors import RefusalError
+from workbench.model.anatomy import Anatomy
+from workbench.model.density import LIKELIHOOD, TARGET, LogDensity, Weights
+from workbench.numerics.gaussian import Gaussian, fitted
+from workbench.numerics.moves import Cloud, Matrix, Sweep, shape_of, sweep_of
+from workbench.numerics.objective import Objective, Vector
+from workbench.prior.draws import draw_prior
+
+_FROM_PRIOR = 20  # dimensions up to which a path from the prior is short enough to be the rule
+_FAR = 100  # dimensions up to which it is tried where there may be several modes
+_PARTICLES = 512  # a mode of 1% of the mass then has five
+_PER_DIMENSION = 32  # particles from the prior: the shape of the cloud is learnt from them
+_SPARE = 1.05  # times as many prior draws as particles: some may lie on the edge of their support
+
+
+class Path(Protocol):
+    """A path of densities from a reference to a target."""
+
+    @property
+    def name(self) -> str:
+        """``prior`` or ``proposal``."""
+
+    @property
+    def particles(self) -> int:
+        """How many particles this path needs."""
+
+    def start(self, m: int, generator: np.random.Generator) -> Matrix:
+        """Independent draws from the reference, shape ``(m, d)``."""
+
+    def sweep(self, t: float) -> Sweep:
+        """Log f_t and its gradient at many points."""
+
+    def increments(self, points: Matrix) -> Cloud:
+        """The slope l of the path, and its gradient, at many points."""
+
+    def factor(self, points: Matrix) -> Matrix:
+        """The shape of the cloud at this temperature, for its moves."""
+
+    def log_likelihood(self, points: Matrix) -> Vector:
+        """Log likelihood at many points, shape ``(m,)``, nats."""
+
+
+@dataclass(frozen=True)
+class PriorPath:
+    """From the prior to the posterior over the weight of the likelihood.
+
+    Attributes
+    ----------
+    weighed : callable
+        ``weighed(t)``: the objective log prior(z) + t log likelihood(z).
+    likelihood : Objective
+        Log likelihood alone.
+    draws : ndarray, shape (n, d)
+        Independent draws from the prior, on z.
+    """
+
+    weighed: Callable[[float], Objective]
+    likelihood: Objective
+    draws: Matrix
+    name: str = "prior"
+
+    @property
+    def particles(self) -> int:
+        """Five hundred, or 32 a dimension if that is more."""
+        return max(_PARTICLES, _PER_DIMENSION * self.draws.shape[1])
+
+    def start(self, m: int, generator: np.random.Generator) -> Matrix:
+        """The draws in random order.
+
+        Raises
+        ------
+        RefusalError
+            If there are fewer than m.
+        """
+        if len(self.draws) < m:
+            raise RefusalError(f"{len(self.draws)} prior draws for {m} particles", "evidence tempering", "draw more")
+        return self.draws[generator.permutation(len(self.draws))[:m]]
+
+    def sweep(self, t: float) -> Sweep:
+        """Log prior + t log likelihood at many points."""
+        return sweep_of(self.weighed(t))
+
+    def increments(self, points: Matrix) -> Cloud:
+        """Log likelihood; ``-inf`` where it is NaN, which only happens where no posterior mass is."""
+        return Cloud(points, *sweep_of(self.likelihood)(points))
+
+    def factor(self, points: Matrix) -> Matrix:
+        """The shape of the particles."""
+        return shape_of(points)
+
+    def log_likelihood(self, points: Matrix) -> Vector:
+        """The increments themselves."""
+        return self.increments(points).value
+
+
+@dataclass(frozen=True)
+class ProposalPath:
+    """From a normal distribution to the posterior.
+
+    Attributes
+    ----------
+    reference : Gaussian
+    target : Objective
+        Log f, every constant kept.
+    likelihood : Objective
+        Log likelihood alone, for the account; it does not enter the evidence.
+    """
+
+    reference: Gaussian
+    target: Objective
+    likelihood: Objective
+    name: str = "proposal"
+
+    @property
+    def particles(self) -> int:
+        """Five hundred."""
+        return _PARTICLES
+
+    def start(self, m: int, generator: np.random.Generator) -> Matrix:
+        """Draws from the normal distribution."""
+        return self.reference.draw(m, generator)
+
+    def _reference(self, points: Matrix) -> tuple[Vector, Matrix]:
+        """Log reference and its gradient; ``-inf`` at points that a trajectory lost."""
+        factor, finite = self.reference.factor, np.isfinite(points).all(axis=1)
+        value, gradient = np.full(len(points), -np.inf), np.zeros_like(points)
+        value[finite] = self.reference.log_density(points[finite])
+        white = linalg.solve_triangular(factor, (points[finite] - self.reference.mean).T, lower=True)
+        gradient[finite] = -linalg.solve_triangular(factor, white, lower=True, trans="T").T
+        return value, gradient
+
+    def sweep(self, t: float) -> Sweep:
+        """(1 - t) log reference + t log target at many points."""
+        target = sweep_of(self.target)
+
+        def sweep(points: Matrix) -> tuple[Vector, Matrix]:
+            if t == 0.0:
+                return self._reference(points)
+            (log_r, slope), (value, gradient) = self._reference(points), target(points)
+            return (1 - t) * log_r + t * value, (1 - t) * slope + t * gradient
+
+        return sweep
+
+    def increments(self, points: Matrix) -> Cloud:
+        """Log target - log reference."""
+        (log_r, slope), (value, gradient) = self._reference(points), sweep_of(self.target)(points)
+        return Cloud(points, value - log_r, gradient - slope)
+
+    def factor(self, points: Matrix) -> Matrix:  # noqa: ARG002 - the path's other kind needs them
+        """The shape of the reference, which is that of the posterior draws."""
+        return self.reference.factor
+
+    def log_likelihood(self, points: Matrix) -> Vector:
+        """Log likelihood at many points."""
+        return sweep_of(self.likelihood)(points)[0]
+
+
+def proposal_from(draws: NDArray[np.float64]) -> Gaussian:
+    """The normal distribution that a path starts from: mean and covariance of draws, the diagonal alone if few.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (m, d)
+
+    Returns
+    -------
+    Gaussian
+
+    Raises
+    ------
+    NumericalError
+        If the covariance of the draws is singular.
+    """
+    if len(draws) >= 3 * draws.shape[1]:  # below, the sample covariance is worse than none
+        return fitted(draws)
+    return Gaussian(draws.mean(axis=0), np.diag(np.maximum(draws.std(axis=0), 1e-300)))
+
+
+def choose_path(
+    density: LogDensity, anatomy: Anatomy, draws: NDArray[np.float64], seed: int, doubtful: bool
+) -> ProposalPath | PriorPath:
+    """The path for a model: from the prior in few dimensions or where modes may be missing, else from the draws.
+
+    Parameters
+    ----------
+    density : LogDensity
+    anatomy : Anatomy
+    draws : ndarray, shape (chains, draws, d)
+        Posterior draws on z.
+    seed : int
+        Of the prior draws.
+    doubtful : bool
+        Whether there is a sign of several modes.
+
+    Returns
+    -------
+    PriorPath or ProposalPath
+
+    Raises
+    ------
+    NumericalError
+        If the path has to start from the draws and their covariance is singular.
+    """
+    likelihood = density.objective(LIKELIHOOD)
+    d = density.space.dimension
+    if d <= _FROM_PRIOR or (doubtful and d <= _FAR):
+        enough = max(_PARTICLES, _PER_DIMENSION * d)
+        try:
+            tree = draw_prior(density, anatomy, int(_SPARE * enough), seed, data=False)
+        except RefusalError:
+            pass  # a prior that can be evaluated, but not drawn from
+        else:
+            group = tree["prior"].to_dataset()
+            z = density.space.z_of_draws({name: group[name].values[0] for name in density.space.names})
+            z = z[np.isfinite(z).all(axis=1)]
+            if len(z) >= enough:
+                return PriorPath(lambda t: density.objective(Weights(likelihood=t)), likelihood, z)
+    return ProposalPath(proposal_from(draws.reshape(-1, d)), density.objective(TARGET), likelihood)

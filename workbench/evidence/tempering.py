@@ -1,0 +1,311 @@
+"""The evidence along a path of temperatures, from a density that is known to one that is wanted.
+
+Between a normalised reference r, from which independent draws exist, and the target f runs the path
+
+    log f_t(z) = log r(z) + t l(z),    l = log f - log r,    0 <= t <= 1,
+    log p(y) = sum_k log E_t_k[exp((t_k+1 - t_k) l)] = integral over t of E_t[l].
+
+A cloud of particles starts from the reference and follows the path: at each temperature it is reweighted, resampled
+and moved by Hamiltonian dynamics (annealed sequential Monte Carlo; a stepping stone at every temperature). From the
+prior, r is the prior on z and l the log likelihood, so that f_t is the power posterior: no posterior draw enters, and
+a mode that no chain visited is found if the prior reaches it. From a proposal, r is a normal distribution with mean
+and covariance of posterior draws; that takes few temperatures in any dimension, but starts where the chains were.
+
+The particles live on islands that never exchange one. Each island's estimate of p(y) is unbiased however badly the
+particles mix, and independent of the others', so the spread between islands is an honest error of their mean.
+
+References: Neal 2001, doi:10.1023/A:1008923215028; Del Moral, Doucet and Jasra 2006,
+doi:10.1111/j.1467-9868.2006.00553.x; Xie and others 2011, doi:10.1093/sysbio/syq085 (stepping stone); Zhou, Johansen
+and Aston 2016, doi:10.1080/10618600.2015.1060885 (temperatures); Buchholz, Chopin and Jacob 2021,
+doi:10.1214/20-BA1222 (Hamiltonian moves).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import optimize, stats
+from scipy.special import logsumexp
+
+from workbench.check import Check, Status
+from workbench.errors import NumericalError, RefusalError
+from workbench.evidence.basins import unvisited_share
+from workbench.evidence.paths import Path
+from workbench.numerics.moves import Cloud, Matrix, Mixing, mix
+from workbench.numerics.objective import Vector
+from workbench.result import Result
+
+ISLANDS = 16  # a spread of 16 is known to 18%
+_GROUPS = 4  # of islands; the moves of one are shaped by the others
+ERROR_LIMIT = 0.2  # nats, as for the bridge
+_KEPT = 0.75  # share of the particles that count after each reweighting; decides how many temperatures there are
+_MOST_MOVES = 8  # at each temperature
+_MOST_TEMPERATURES = 500
+_SPREAD_LIMIT = 1.0  # nats between islands; beyond it a mean of exp(estimate) is decided by few of them
+_STUCK = 0.8  # correlation with the start of the moves at which particles count as stuck
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Tempering(Result):
+    """The log evidence along a path of temperatures, and the path.
+
+    Attributes
+    ----------
+    log_evidence, std_error : float
+        Nats.
+    expected_log_likelihood, expected_error : float
+        E_post[log likelihood] from the particles at t = 1, nats.
+    kl_divergence, kl_error : float
+        KL(posterior || prior) = E_post[log likelihood] - log p(y), with their joint error, nats. No posterior draw
+        enters on the path from the prior.
+    start : {"prior", "proposal"}
+    temperatures, curve, curve_error : ndarray, shape (k,)
+        t, E_t[l] and its standard error, nats; the area under the curve over [0, 1] is the log evidence.
+    islands : ndarray, shape (b,)
+        Log evidence by island, nats.
+    unvisited : float
+        Share of the posterior mass at places to which no posterior draw came near; NaN if not looked at.
+    particles, evaluations : int
+        Evaluations of the density with its gradient.
+    """
+
+    log_evidence: float
+    std_error: float
+    expected_log_likelihood: float
+    expected_error: float
+    kl_divergence: float
+    kl_error: float
+    start: str
+    temperatures: Vector
+    curve: Vector
+    curve_error: Vector
+    islands: Vector
+    unvisited: float
+    particles: int
+    evaluations: int
+    title: ClassVar[str] = "log evidence by tempering"
+
+    def table(self) -> pd.DataFrame:
+        """The evidence, the fit and the divergence, each with its error."""
+        rows = {
+            "log evidence": (self.log_evidence, self.std_error),
+            "E_post[log likelihood]": (self.expected_log_likelihood, self.expected_error),
+            "KL(posterior || prior)": (self.kl_divergence, self.kl_error),
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["nats", "std_error"])
+
+    def notes(self) -> list[str]:
+        """How the path ran."""
+        where = f"from the {self.start} over {len(self.temperatures)} temperatures"
+        return [f"{where} with {self.particles} particles on {len(self.islands)} islands", *super().notes()]
+
+
+def _next_temperature(increments: Vector, t: float) -> float:
+    """The temperature at which a share `_KEPT` of the particles counts after reweighting."""
+    finite = increments[np.isfinite(increments)]
+    if not len(finite):
+        raise NumericalError(
+            "the likelihood is zero at every particle", "evidence tempering", "see whether prior and data fit together"
+        )
+
+    def surplus(log_step: float) -> float:
+        logs = np.exp(log_step) * finite
+        return float(2 * logsumexp(logs) - logsumexp(2 * logs) - np.log(len(finite)) - np.log(_KEPT))
+
+    if surplus(np.log1p(-t)) >= 0:
+        return 1.0
+    return t + float(np.exp(optimize.brentq(surplus, -200.0, np.log1p(-t), xtol=1e-6)))
+
+
+def _resampled(log_weights: Matrix, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Systematic resampling on every island: positions in the flat cloud, shape ``(islands * size,)``."""
+    b, size = log_weights.shape
+    with np.errstate(invalid="ignore"):
+        relative = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
+    dead = ~np.isfinite(relative).all(axis=1)
+    relative[dead] = 1.0  # its estimate is zero already; see `_annealed`
+    edges = np.cumsum(relative, axis=1) / relative.sum(axis=1, keepdims=True)
+    ticks = (np.arange(size) + generator.random((b, 1))) / size
+    chosen = [np.minimum(np.searchsorted(e, u), size - 1) for e, u in zip(edges, ticks, strict=True)]
+    alive = np.flatnonzero(~dead)
+    for island in np.flatnonzero(dead):  # an island without a particle left goes on with another's, at weight zero
+        other = generator.choice(alive)
+        chosen[island] = chosen[other] + (other - island) * size
+    return (np.stack(chosen) + size * np.arange(b)[:, None]).ravel()
+
+
+def _pooled(log_evidence: Vector, means: Vector) -> tuple[float, float, float]:
+    """Log of the mean evidence, the mean weighted by it, and their difference, over islands."""
+    total = logsumexp(log_evidence)
+    weights = np.exp(log_evidence - total)
+    mean = float(np.sum(np.where(weights > 0, weights * means, 0.0)))
+    value = float(total - np.log(len(log_evidence)))
+    return value, mean, mean - value
+
+
+def with_errors(log_evidence: Vector, means: Vector) -> tuple[Vector, Vector]:
+    """Estimates over islands, and their standard errors by leaving out one island at a time.
+
+    The errors are widened by Student's t, so that 1.96 of them hold the truth in 95% of runs although they come from
+    a small number of islands.
+
+    Parameters
+    ----------
+    log_evidence : ndarray, shape (b,)
+        By island, nats.
+    means : ndarray, shape (b,)
+        Mean of some quantity over the particles of each island.
+
+    Returns
+    -------
+    estimates, errors : ndarray, shape (3,)
+        Log of the mean evidence, mean of the quantity weighted by it, and the second minus the first.
+    """
+    b = len(log_evidence)
+    left = np.array([_pooled(np.delete(log_evidence, i), np.delete(means, i)) for i in range(b)])
+    errors = np.sqrt((b - 1) / b * np.sum((left - left.mean(axis=0)) ** 2, axis=0))
+    errors *= stats.t.ppf(0.975, b - 1) / stats.norm.ppf(0.975)
+    return np.array(_pooled(log_evidence, means)), errors
+
+
+@dataclass(frozen=True)
+class _Annealed:
+    """The end of a path: particles, the evidence of every island, and the record of the way."""
+
+    increments: Cloud
+    log_evidence: Vector
+    record: list[tuple[float, float, float]]  # t, E_t[l], its error
+    mixings: list[Mixing]
+
+
+def _moved(
+    path: Path, t: float, cloud: Cloud, steps: Vector, generator: np.random.Generator
+) -> tuple[Cloud, list[Mixing]]:
+    """Move every group of islands with the shape and the step that the other groups suggest.
+
+    A move leaves f_t as it is only if its shape does not depend on the particle that it moves: with a covariance from
+    the particles themselves, 512 of them in 20 dimensions were measured 1.6 nats low.
+    """
+    sweep, mixed, size = path.sweep(t), [], len(cloud.points) // _GROUPS
+    for i in range(_GROUPS):
+        own = slice(i * size, (i + 1) * size)
+        factor = path.factor(np.delete(cloud.points, own, axis=0))
+        step = float(np.delete(steps, i).mean())
+        mixed.append(mix(sweep, cloud.taken(own), factor, step, generator, _MOST_MOVES))
+    clouds = [moved for moved, _ in mixed]
+    joined = Cloud(
+        np.concatenate([c.points for c in clouds]),
+        np.concatenate([c.value for c in clouds]),
+        np.concatenate([c.gradient for c in clouds]),
+    )
+    return joined, [mixing for _, mixing in mixed]
+
+
+def _annealed(path: Path, particles: int, generator: np.random.Generator) -> _Annealed:
+    """Carry particles from the reference to the target."""
+    points = path.start(particles, generator)
+    cloud, increments = Cloud(points, *path.sweep(0.0)(points)), path.increments(points)
+    t, steps = 0.0, np.full(_GROUPS, 0.5)
+    log_evidence = np.zeros(ISLANDS)
+    record: list[tuple[float, float, float]] = []
+    mixings: list[Mixing] = []
+    while t < 1.0:
+        if len(record) == _MOST_TEMPERATURES:
+            raise RefusalError(
+                f"{_MOST_TEMPERATURES} temperatures lead only to t = {t:.2g}",
+                "evidence tempering",
+                "the prior is too far from the data: state it in the units of the data, or use the bridge",
+            )
+        colder = _next_temperature(increments.value, t)
+        log_weights = ((colder - t) * increments.value).reshape(ISLANDS, -1)
+        log_evidence = log_evidence + logsumexp(log_weights, axis=1) - np.log(log_weights.shape[1])
+        chosen = _resampled(log_weights, generator)
+        cloud, increments = cloud.taken(chosen), increments.taken(chosen)
+        # log f at the next temperature follows from here: log f_t + (t' - t) l
+        value = cloud.value + (colder - t) * increments.value
+        gradient = cloud.gradient + (colder - t) * increments.gradient
+        t = colder
+        cloud, mixed = _moved(path, t, Cloud(cloud.points, value, gradient), steps, generator)
+        steps = np.array([mixing.step for mixing in mixed])
+        increments = path.increments(cloud.points)
+        estimates, errors = with_errors(log_evidence, increments.value.reshape(ISLANDS, -1).mean(axis=1))
+        record.append((t, float(estimates[1]), float(errors[1])))
+        mixings += mixed
+    return _Annealed(increments, log_evidence, record, mixings)
+
+
+def temper(
+    path: Path, seed: int, visited: NDArray[np.float64] | None = None, particles: int | None = None
+) -> Tempering:
+    """The log of the integral of f along a path of temperatures.
+
+    Parameters
+    ----------
+    path : Path
+        `PriorPath` or `ProposalPath`.
+    seed : int
+    visited : ndarray, shape (chains, draws, d), optional
+        Posterior draws; if given, the share of the mass is found to which none of them came near.
+    particles : int, optional
+        Rounded up to a multiple of the number of islands; by default as many as the path needs.
+
+    Returns
+    -------
+    Tempering
+
+    Raises
+    ------
+    RefusalError
+        If the path is too long.
+    NumericalError
+        If the likelihood is zero at every particle.
+    """
+    particles = -(-(particles or path.particles) // ISLANDS) * ISLANDS
+    end = _annealed(path, particles, np.random.default_rng(seed))
+    points = end.increments.points
+    fit = path.log_likelihood(points).reshape(ISLANDS, -1).mean(axis=1)
+    estimates, errors = with_errors(end.log_evidence, fit)
+    weights = np.exp(end.log_evidence - logsumexp(end.log_evidence)).repeat(particles // ISLANDS)
+    unvisited = float("nan") if visited is None else unvisited_share(points, weights, visited)
+    t, curve, curve_error = (np.array(column) for column in zip(*end.record, strict=True))
+    return Tempering(
+        checks=_checks(float(errors[0]), end.log_evidence, end.mixings),
+        log_evidence=float(estimates[0]),
+        std_error=float(errors[0]),
+        expected_log_likelihood=float(estimates[1]),
+        expected_error=float(errors[1]),
+        kl_divergence=float(estimates[2]),
+        kl_error=float(errors[2]),
+        start=path.name,
+        temperatures=t,
+        curve=curve,
+        curve_error=curve_error,
+        islands=end.log_evidence,
+        unvisited=unvisited,
+        particles=particles,
+        evaluations=particles // _GROUPS * sum(mixing.sweeps + 1 for mixing in end.mixings),
+    )
+
+
+def _checks(error: float, islands: Vector, mixings: list[Mixing]) -> tuple[Check, ...]:
+    """Whether the estimate can be used: its error, the agreement of the islands, the moves."""
+    finite = islands[np.isfinite(islands)]
+    spread = float(finite.std(ddof=1)) if len(finite) > 1 else float("inf")
+    more = "the path is hard: compare with another route, and look at the geometry of the posterior"
+    status: Status = "ok" if error <= ERROR_LIMIT else "failed"
+    checks = [Check("tempering-error", status, f"standard error {error:.2g} nats, limit {ERROR_LIMIT}",
+                    "" if status == "ok" else more)]  # fmt: skip
+    agree = spread <= _SPREAD_LIMIT and len(finite) == len(islands)
+    message = (
+        f"islands differ by {spread:.2g} nats (sd), limit {_SPREAD_LIMIT:g}; {len(finite)} of {len(islands)} alive"
+    )
+    checks.append(Check("tempering-islands", "ok" if agree else "failed", message, "" if agree else more))
+    worst = max(mixing.correlation for mixing in mixings)
+    status = "ok" if worst < _STUCK else "caution"
+    message = f"after its moves a temperature's particles are correlated {worst:.2f} with where they were"
+    checks.append(Check("tempering-moves", status, message, "" if status == "ok" else more))
+    return tuple(checks)
