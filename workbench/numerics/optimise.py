@@ -13,7 +13,7 @@ is small too, but there is no fall.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
 _NEWTON_STEPS = 12
+_SEARCHES = 5
+_GRADIENT = 1e-6  # of log f over its size: near enough for Newton steps to end it
+_WORTH = 1e-4  # nats that are worth another search
+_Here = tuple[Vector, float, Vector]  # z, log f(z) and its gradient
+_NEAR_STEPS = 30
+_SHRINK = 0.25  # of the distance in nats, by one step with the curvature of a similar objective
+_NEAR = 1e-12  # nats: from here one measurement of the curvature is enough
+_ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
+_SAME = 1e-6  # relative change of the curvature, and so of a standard error, that is none
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
@@ -52,8 +61,13 @@ class Climb:
     curvature: Curvature
 
 
-def _quasi_newton(objective: Objective, start: Vector) -> Vector:
-    """A first, coarse maximum by SciPy; the better of its end and its start."""
+def _quasi_newton(objective: Objective, start: Vector, value: float, gradient: Vector) -> tuple[_Here, Vector | None]:
+    """A first, coarse maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
+
+    The search is for the maximum of log f over its size at the start: a tolerance for the gradient then means the
+    same whether there are ten observations or a million. It is repeated as long as much remains to be gained.
+    """
+    size = 1.0
 
     def minus(z: Vector) -> tuple[float, Vector]:
         try:
@@ -62,37 +76,58 @@ def _quasi_newton(objective: Objective, start: Vector) -> Vector:
             value, gradient = -np.inf, np.zeros_like(z)
         if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
             return 1e300, np.zeros_like(z)  # a wall: finite, so that the line search can step back from it
-        return -value, -gradient
+        return -value / size, -gradient / size
 
-    method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if start.size <= _DENSE else "L-BFGS-B"
-    with np.errstate(all="ignore"):
-        found = optimize.minimize(minus, start, jac=True, method=method, options={"maxiter": 2000})
-    return found.x if np.isfinite(objective.value(found.x)) and -found.fun >= objective.value(start) else start
+    z, scale, dense = start, None, start.size <= _DENSE
+    options: Any = {"maxiter": 2000, "gtol": _GRADIENT} if dense else {"maxiter": 2000}
+    method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if dense else "L-BFGS-B"
+    for _ in range(_SEARCHES if dense else 1):
+        size = max(1.0, min(abs(value), float(np.max(np.abs(gradient), initial=0.0))))
+        if scale is not None:
+            options["hess_inv0"] = np.diag(scale**2) * size
+        with np.errstate(all="ignore"):
+            found: Any = optimize.minimize(minus, z, jac=True, method=method, options=options)
+        end, before = -size * float(found.fun), value
+        if not end >= value:
+            break
+        z, value, gradient = found.x, end, -size * found.jac
+        if dense:
+            diagonal = np.diag(found.hess_inv) / size
+            scale = np.sqrt(diagonal) if np.all(diagonal > 0) else None
+        if not dense or size * (found.jac @ found.hess_inv @ found.jac) < _WORTH or end - before < _WORTH:
+            break
+    return (z, value, gradient), scale
 
 
-def _newton(objective: Objective, z: Vector) -> tuple[Vector, float, Vector, float, Curvature]:
-    """Newton steps until the EDM is negligible or a step no longer helps."""
-    value, gradient = objective.value_and_gradient(z)
-    bend = curvature_at(objective, z)
-    edm = np.inf
-    for _ in range(_NEWTON_STEPS):
+def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Vector, float, Vector, float, Curvature]:
+    """Newton steps until the EDM is negligible or a step no longer helps.
+
+    The curvature is measured again after every step, unless the gradient there is so near to what the step promised
+    that the curvature cannot have changed.
+    """
+    z, value, gradient = here
+    bend, edm, fresh = curvature_at(objective, z, scale), np.inf, True
+    last = z, value, gradient, edm, bend
+    for _ in range(2 * _NEWTON_STEPS):
         if not bend.is_peak:
             return z, value, gradient, np.inf, bend
         step = np.linalg.solve(bend.information, gradient)
-        edm = float(gradient @ step) / 2
-        if edm < EDM_TOLERANCE * 1e-8:
-            break
+        left = float(gradient @ step) / 2
         try:
-            moved = z + step
-            new_value, new_gradient = objective.value_and_gradient(moved)
-            better = new_value > value or np.max(np.abs(new_gradient)) < np.max(np.abs(gradient))
-            if not better or new_value < value - EDM_TOLERANCE:
+            if not fresh and left > _SAME**2 * edm:
+                bend, fresh = curvature_at(objective, z, 1.0 / np.sqrt(np.diag(bend.information))), True
+                continue
+            edm, last = left, (z, value, gradient, left, bend)
+            if edm < EDM_TOLERANCE * 1e-8:
                 break
-            bend = curvature_at(objective, moved)
+            new_value, new_gradient = objective.value_and_gradient(z + step)
         except NumericalError:
             break
-        z, value, gradient = moved, new_value, new_gradient
-    return z, value, gradient, edm, bend
+        better = new_value > value or np.max(np.abs(new_gradient)) < np.max(np.abs(gradient))
+        if not better or new_value < value - EDM_TOLERANCE - _ROUNDING * abs(value):
+            break
+        z, value, gradient, fresh = z + step, new_value, new_gradient, False
+    return last
 
 
 def climb(objective: Objective, start: Vector) -> Climb:
@@ -113,11 +148,54 @@ def climb(objective: Objective, start: Vector) -> Climb:
         If log f is not finite at the start, or its gradient is not finite where the climb ends.
     """
     start = np.array(start, dtype=np.float64)
-    if not np.isfinite(objective.value(start)):
+    value, gradient = objective.value_and_gradient(start)
+    if not np.isfinite(value):
         raise NumericalError("the log density is -inf at the starting point", "start", "start inside the support")
-    z = _quasi_newton(objective, start)
-    z, value, gradient, edm, bend = _newton(objective, z)
+    here, scale = _quasi_newton(objective, start, value, gradient)
+    z, value, gradient, edm, bend = _newton(objective, here, scale)
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
+
+
+def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Climb:
+    """Climb from the maximum of a similar objective, such as that of the data of which these are a replicate.
+
+    Steps with the curvature of the other one, C g, shrink the distance to the maximum by a constant factor and cost one
+    gradient each; Newton steps finish. Where they do not shrink it, this is `climb`.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : ndarray, shape (d,)
+    curvature : Curvature
+        Of the other objective at the start; a peak.
+
+    Returns
+    -------
+    Climb
+
+    Raises
+    ------
+    NumericalError
+        As for `climb`.
+    """
+    covariance, z, edm = curvature.covariance, start, np.inf
+    scale = 1.0 / np.sqrt(np.diag(curvature.information))
+    try:
+        value, gradient = objective.value_and_gradient(z)
+        for _ in range(_NEAR_STEPS):
+            step = covariance @ gradient
+            left = float(gradient @ step) / 2
+            if not left < _SHRINK * edm or left < _NEAR:
+                break
+            z, edm = z + step, left
+            value, gradient = objective.value_and_gradient(z)
+        if left < _WORTH and np.isfinite(value):
+            z, value, gradient, edm, bend = _newton(objective, (z, value, gradient), scale)
+            if edm < EDM_TOLERANCE:
+                return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
+    except NumericalError:
+        pass
+    return climb(objective, start)
 
 
 def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:

@@ -1,0 +1,376 @@
+"""The bootstrap of the maximum likelihood estimate: how theta-hat would vary if the data were drawn again.
+
+Three ways to draw them again, each with its own meaning:
+
+    parametric      y ~ p(y | theta-hat)            repetitions of the experiment if the model is right
+    nonparametric   w ~ Multinomial(n, 1/n)         repetitions if the observations are independent and alike
+    bayesian        w ~ n Dirichlet(1, ..., 1)      posterior of theta-hat under ignorance of the data's distribution
+
+and theta*_b maximises sum_j w_j log p(y_j | theta). Weights and data are run-time inputs of the compiled density, so
+a replicate costs one warm-started climb. Two intervals come from the B maxima: between their percentiles, and BCa,
+which corrects for bias and skewness (`workbench.numerics.bca`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from workbench.check import Check, Status
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.likelihood.boundary import settle_at_edge
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.model.chart import jacobian
+from workbench.model.density import LIKELIHOOD
+from workbench.model.mode import Mode
+from workbench.model.observations import Observations
+from workbench.model.program import Weights
+from workbench.model.simulate import Simulator
+from workbench.numerics.bca import accelerated_interval, acceleration_from
+from workbench.numerics.curvature import Curvature, curvature_at
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_near, falls_away
+from workbench.result import Result
+
+Kind = Literal["parametric", "nonparametric", "bayesian"]
+_TOO_MANY = 0.05  # of the replicates: beyond this a missing tail could hide a whole end of a 90% interval
+_NO_MAXIMUM = "its likelihood has no maximum"
+_STUCK = "the climb did not reach a maximum"
+_BROKEN = "its likelihood is not a number"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Bootstrap(Result):
+    """Maxima of the likelihood of replicated data.
+
+    Attributes
+    ----------
+    kind : {"parametric", "nonparametric", "bayesian"}
+    level : float
+        Probability of both intervals.
+    labels : tuple of str
+    maximum : ndarray, shape (k,)
+        The MLE of the data themselves.
+    wald_error : ndarray, shape (k,)
+        Its standard errors from the observed information, to compare with.
+    estimates : ndarray, shape (B, k)
+        The MLE of every replicate; NaN where there is none.
+    std_error, mcse, bias : ndarray, shape (k,)
+        Standard deviation of the estimates, its Monte Carlo error, and their mean minus the maximum.
+    acceleration : ndarray, shape (k,)
+        Of BCa; NaN where it does not exist, as for the Bayesian kind.
+    failures : dict of str to int
+        Reason why a replicate has no estimate -> number of replicates.
+    edges : dict of str to int
+        Scalar -> replicates whose maximum is at the edge of its support; they are counted in everything.
+    """
+
+    kind: str
+    level: float
+    labels: tuple[str, ...]
+    maximum: Vector
+    wald_error: Vector
+    estimates: NDArray[np.float64]
+    std_error: Vector
+    mcse: Vector
+    bias: Vector
+    acceleration: Vector
+    failures: dict[str, int]
+    edges: dict[str, int]
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Which bootstrap it is."""
+        return f"{self.kind} bootstrap of the maximum likelihood estimate"
+
+    @property
+    def complete(self) -> NDArray[np.float64]:
+        """The estimates of the replicates that have one, shape ``(B', k)``."""
+        return self.estimates[np.isfinite(self.estimates).all(axis=1)]
+
+    def interval(self, level: float | None = None, kind: str = "BCa") -> pd.DataFrame:
+        """Bootstrap interval of every scalar.
+
+        Parameters
+        ----------
+        level : float, optional
+            In (0, 1); by default the bootstrap's own.
+        kind : {"BCa", "percentile"}
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``lower`` and ``upper``, one row a label; NaN where BCa does not exist.
+
+        Raises
+        ------
+        InputError
+            If the level is outside (0, 1) or the kind is unknown.
+        """
+        level = self.level if level is None else level
+        if not 0.0 < level < 1.0:
+            raise InputError(f"the level is {level}", "level", "give a number between 0 and 1")
+        if kind not in ("BCa", "percentile"):
+            raise InputError(f"there is no interval of kind {kind!r}", "kind", "say 'BCa' or 'percentile'")
+        if kind == "percentile":
+            ends = np.percentile(self.complete, [50 * (1 - level), 50 * (1 + level)], axis=0).T
+        else:
+            columns = zip(self.complete.T, self.maximum, self.acceleration, strict=True)
+            ends = np.array([accelerated_interval(draws, top, a, level) for draws, top, a in columns])
+        return pd.DataFrame(ends, columns=["lower", "upper"], index=list(self.labels))
+
+    def table(self) -> pd.DataFrame:
+        """One row a scalar: MLE, bootstrap standard error and bias, and both intervals at `level`."""
+        frame = pd.DataFrame(
+            {"MLE": self.maximum, "std_error": self.std_error, "bias": self.bias}, index=list(self.labels)
+        )
+        for kind in ("percentile",) if self.kind == "bayesian" else ("percentile", "BCa"):
+            ends, name = self.interval(kind=kind), f"{kind} {100 * self.level:g}%"
+            frame[f"{name} lower"], frame[f"{name} upper"] = ends["lower"], ends["upper"]
+        return frame
+
+    def notes(self) -> list[str]:
+        """How many replicates there are, how precise the errors, which replicates were special."""
+        share = np.nanmax(np.divide(self.mcse, self.std_error, where=self.std_error > 0, out=np.zeros_like(self.mcse)))
+        lines = [
+            f"{len(self.complete)} of {len(self.estimates)} replicates; Monte Carlo error of a standard error at most "
+            f"{100 * share:.2g}% of it"
+        ]
+        lines += [f"{label} is at the edge of its support in {count} replicates" for label, count in self.edges.items()]
+        return lines + [str(check) for check in self.checks if check.status != "ok"]
+
+
+@dataclass(frozen=True)
+class _Climber:
+    """Finds the maximum of one replicate, starting from that of the data."""
+
+    problem: Problem
+    starts: list[Vector]
+    scalars: dict[str, int]
+    curvature: Curvature
+
+    def __call__(self, objective: Objective) -> tuple[Vector, dict[str, float], str]:
+        """The maximum, the scalars at their edge, and why there is no maximum (empty if there is)."""
+        try:
+            if self.curvature.is_peak:
+                end = climb_near(objective, self.starts[0], self.curvature)
+            else:
+                end = max((climb(objective, start) for start in self.starts), key=lambda one: one.value)
+        except NumericalError:
+            return self.starts[0], {}, _BROKEN
+        if falls_away(objective, end)[0]:
+            return end.z, {}, "" if end.edm < EDM_TOLERANCE else _STUCK
+        edge = settle_at_edge(replace(self.problem, objective=objective), end, self.scalars)
+        return (end.z, {}, _NO_MAXIMUM) if edge is None else (edge.x, edge.values, "")
+
+
+def _starts(problem: Problem, mode: Mode, scalars: dict[str, int]) -> list[Vector]:
+    """The maximum; where it is at an edge, also a point inside, because no slope leads back from there."""
+    x = mode.z[problem.chart.coordinates]
+    if not mode.at_edge:
+        return [x]
+    inside, places = x.copy(), [scalars[label] for label in mode.at_edge]
+    inside[places] = problem.density.space.start[problem.chart.coordinates[places]]
+    return [x, inside]
+
+
+def _require(problem: Problem, kind: str, count: int) -> None:
+    """Refuse what cannot be drawn again."""
+    if kind not in get_args(Kind):
+        raise InputError(f"there is no bootstrap of kind {kind!r}", "kind", f"say one of {', '.join(get_args(Kind))}")
+    if isinstance(count, bool) or int(count) != count or count < 2:
+        raise InputError(f"{count} replicates", "replicates", "ask for a whole number of at least 2")
+    density = problem.density
+    if density.latents:
+        names = ", ".join(density.latents)
+        raise RefusalError(
+            f"the {kind} bootstrap is refused: {names} would have to be integrated out again for every replicate",
+            names, "the profile likelihood gives intervals; posterior draws give them too",
+        )  # fmt: skip
+    if kind == "parametric":
+        return
+    sided = [name for name, side in density.potentials.items() if side == "likelihood"]
+    single = [name for name, shape in density.likelihood_shapes.items() if np.prod(shape) < 2]
+    for name in [*sided, *single]:
+        raise RefusalError(
+            f"the {kind} bootstrap is refused: {name} has one log likelihood term, so there is nothing to draw from",
+            name, "give the observations one by one, or ask for the parametric kind",
+        )  # fmt: skip
+
+
+def _drawn_weights(kind: str, shapes: dict[str, tuple[int, ...]], generator: np.random.Generator) -> Weights:
+    """Random weights of the observations of every observed variable; each set adds up to their number."""
+    drawn: dict[str, NDArray] = {}
+    for name, shape in shapes.items():
+        n = int(np.prod(shape))
+        if kind == "nonparametric":
+            weights = generator.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64)
+        else:
+            weights = generator.standard_exponential(n)
+            weights *= n / weights.sum()
+        drawn[name] = weights.reshape(shape)
+    return Weights(prior=0.0, jacobian=0.0, likelihood=drawn)
+
+
+def _objectives(problem: Problem, x: Vector, kind: str, count: int, seed: int) -> Iterator[Objective]:
+    """The likelihood of every replicate; number b depends on the seed and b alone."""
+    density = problem.density
+    if kind != "parametric":
+        for b in range(count):
+            generator = np.random.default_rng((seed, b))
+            yield density.objective(_drawn_weights(kind, density.likelihood_shapes, generator))
+        return
+    simulator = Simulator(density, problem.chart.names)
+    theta = {name: array[0] for name, array in problem.chart.theta(x[None]).items()}
+    for b in range(count):
+        yield density.objective(LIKELIHOOD, data=simulator(theta, (seed, b)))
+
+
+def bootstrap_maximum(
+    problem: Problem,
+    mode: Mode,
+    count: int = 1000,
+    kind: Kind = "parametric",
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[str, int, int], Any] | None = None,
+) -> Bootstrap:
+    """The maximum of the likelihood of many replicates of the data.
+
+    Parameters
+    ----------
+    problem : Problem
+    mode : Mode
+        The maximum likelihood estimate.
+    count : int
+        Replicates.
+    kind : {"parametric", "nonparametric", "bayesian"}
+    level : float
+        Probability of the intervals in the table.
+    seed : int
+    progress : callable, optional
+        Called as ``progress(task, done, total)``.
+
+    Returns
+    -------
+    Bootstrap
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown or there are fewer than two replicates.
+    RefusalError
+        If data cannot be simulated, or observations cannot be drawn again: latent variables, one observation.
+    NumericalError
+        If no replicate has a maximum.
+
+    References
+    ----------
+    Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap. Chapman and Hall.
+    Rubin, D. (1981). The Bayesian bootstrap. doi:10.1214/aos/1176345338
+    """
+    _require(problem, kind, count)
+    chart, scalars = problem.chart, scalar_parameters(problem)
+    x = mode.z[chart.coordinates]
+    fit = _Climber(problem, _starts(problem, mode, scalars), scalars, curvature_at(problem.objective, x))
+    points, edges, failures = np.empty((count, x.size)), {}, {}
+    slopes = np.empty((count, x.size))
+    for b, objective in enumerate(_objectives(problem, x, kind, count, seed)):
+        points[b], edges[b], failures[b] = fit(objective)
+        slopes[b] = objective.value_and_gradient(x)[1] if kind == "parametric" else 0.0
+        if progress is not None and b % 50 == 0:
+            progress("bootstrap", b, count)
+    estimates = chart.scalars(points)
+    for b, values in edges.items():
+        for label, value in values.items():
+            estimates[b, mode.labels.index(label)] = value
+    estimates[[b for b, reason in failures.items() if reason]] = np.nan
+    good = estimates[np.isfinite(estimates).all(axis=1)]
+    if len(good) < 2:
+        raise NumericalError(f"only {len(good)} of {count} replicates have a maximum", kind, "use the profile")
+    acceleration = np.full(estimates.shape[1], np.nan)
+    if kind != "bayesian":
+        acceleration = _acceleration(fit, x, mode, count, slopes if kind == "parametric" else None)
+    error = good.std(axis=0, ddof=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kurtosis = stats.kurtosis(good, axis=0, fisher=False)
+    reasons = Counter(reason for reason in failures.values() if reason)
+    return Bootstrap(
+        (_completeness(reasons, count),),
+        kind,
+        level,
+        mode.labels,
+        mode.estimate,
+        mode.errors,
+        estimates,
+        error,
+        error * np.sqrt((np.where(error > 0, kurtosis, 1.0) - 1.0) / (4 * len(good))),
+        good.mean(axis=0) - mode.estimate,
+        acceleration,
+        dict(reasons),
+        dict(Counter(label for values in edges.values() for label in values)),
+    )
+
+
+def _completeness(reasons: Counter[str], count: int) -> Check:
+    """Whether every replicate has a maximum."""
+    missing = sum(reasons.values())
+    if not missing:
+        return Check("replicates-complete", "ok", f"all {count} replicates have a maximum")
+    status: Status = "caution" if missing <= _TOO_MANY * count else "failed"
+    named = "; ".join(f"{number} because {reason}" for reason, number in reasons.items())
+    return Check(
+        "replicates-complete", status, f"{missing} of {count} replicates have no estimate: {named}",
+        "they are left out of the numbers above, which are too narrow by that much: trust the profile likelihood",
+    )  # fmt: skip
+
+
+def _acceleration(fit: _Climber, x: Vector, mode: Mode, count: int, slopes: NDArray | None) -> Vector:
+    """The acceleration of every scalar, shape ``(k,)``; NaN for those at an edge.
+
+    Parametric: a sixth of the skewness of the score along the least favourable direction I^-1 dt/dx, over the data
+    sets that were drawn (Efron 1987, section 4). Nonparametric: from leaving out each observation in turn, or where
+    that costs more climbs than the bootstrap itself, from the scores, which give the same up to 1/n.
+    """
+    problem = fit.problem
+    chart, density = problem.chart, problem.density
+    if mode.at_edge:
+        return np.full(len(mode.labels), np.nan)
+    covariance = fit.curvature.covariance
+    lengths = np.sqrt(np.diag(covariance))
+    towards = jacobian(chart.scalars, x, lengths) @ covariance
+    if slopes is not None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.nan_to_num(np.asarray(stats.skew(slopes @ towards.T, axis=0))) / 6
+    left_out = _left_out(fit) if density.n_observations <= count else None
+    if left_out is None:
+        directions = np.zeros((x.size, density.space.dimension))
+        directions[:, chart.coordinates] = np.diag(lengths)
+        scores, _ = Observations(density).along(chart.z(x)[0], directions)
+        left_out = (scores / lengths) @ towards.T
+    return acceleration_from(left_out)
+
+
+def _left_out(fit: _Climber) -> NDArray[np.float64] | None:
+    """Influence of each observation, (n - 1)/n (mean - theta without it), shape ``(n, k)``; None if a climb failed."""
+    density, chart, found = fit.problem.density, fit.problem.chart, []
+    for name, shape in density.likelihood_shapes.items():
+        n = int(np.prod(shape))
+        points = np.empty((n, chart.dimension))
+        for j in range(n):
+            weights = np.ones(n)
+            weights[j] = 0.0
+            given = Weights(prior=0.0, jacobian=0.0, likelihood={name: weights.reshape(shape)})
+            points[j], edges, failure = fit(density.objective(given))
+            if edges or failure:
+                return None
+        estimates = chart.scalars(points)
+        found.append((n - 1) / n * (estimates.mean(axis=0) - estimates))
+    return np.concatenate(found)

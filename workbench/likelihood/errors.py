@@ -1,0 +1,332 @@
+"""Standard errors of the maximum likelihood estimate in four forms, side by side.
+
+With the information I = -H of the whole log likelihood and the scores s_j of its observations,
+
+    observed        C = I^-1                      the curvature of these data
+    expected        E[I(y_rep)]^-1                the curvature that data from the model would have, by simulation
+    outer product   (sum s_j s_j')^-1             the spread of the scores (Berndt et al. 1974)
+    sandwich        C (sum s_j s_j') C            valid if the model is wrong (Huber 1967, White 1982)
+
+If the model is right all four estimate the same matrix. Where they differ by more than chance the model is wrong, and
+only the sandwich is the spread of theta-hat; the test of it is White's: sum_j [(a's_j)^2 + a'H_j a] is 0 along every
+direction a under the model, and its distribution is that over data simulated from the model. Everything is computed
+on z and carried to theta by the delta method, so a K-simplex has its K x K covariance of rank K - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from workbench.check import Check
+from workbench.errors import InputError, RefusalError, WorkbenchError
+from workbench.likelihood.boundary import held
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.model.chart import delta_method
+from workbench.model.density import LIKELIHOOD
+from workbench.model.mode import Mode
+from workbench.model.observations import Observations
+from workbench.model.simulate import Simulator
+from workbench.numerics.curvature import FLAT, curvature_at, hessian
+from workbench.numerics.objective import Objective, Vector
+from workbench.result import Result
+
+FORMS = ("observed", "expected", "outer product", "sandwich")
+_REPLICATES = 200  # data sets; the least p-value is then 1 / 201
+_WORK = 20_000_000  # observations times parameters over all data sets: large data sets need few, their spread is small
+_LEAST = 4
+_SIGNIFICANT = 0.01
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class StandardErrors(Result):
+    """Standard errors of every scalar of the MLE, by form.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    estimate : ndarray, shape (k,)
+        The MLE.
+    std_error : dict of str to ndarray, shape (k,)
+        Form -> standard errors; NaN at the edge of the support, and where a scalar is not smooth.
+    covariances : dict of str to ndarray, shape (k, k)
+        Form -> joint covariance.
+    mcse : ndarray, shape (k,)
+        Monte Carlo error of the expected form; of shape (0,) where it is refused.
+    replicates : int
+        Data sets behind the expected form.
+    refused : dict of str to str
+        Form that does not exist for this model -> the reason.
+    misfit : float
+        Largest sum of (a's_j)^2 + a'H_j a over the directions, in its standard deviations; NaN without scores.
+    p_value : float
+        How often data from the model give a larger one; NaN without scores.
+    """
+
+    labels: tuple[str, ...]
+    estimate: Vector
+    std_error: dict[str, Vector]
+    covariances: dict[str, NDArray[np.float64]]
+    mcse: Vector
+    replicates: int
+    refused: dict[str, str]
+    misfit: float
+    p_value: float
+    title: ClassVar[str] = "standard errors of the maximum likelihood estimate"
+
+    def covariance(self, form: str = "sandwich") -> xr.DataArray:
+        """Joint covariance over flat labels in one form, shape ``(k, k)``.
+
+        Parameters
+        ----------
+        form : {"observed", "expected", "outer product", "sandwich"}
+
+        Returns
+        -------
+        xarray.DataArray
+
+        Raises
+        ------
+        InputError
+            If there is no such form.
+        RefusalError
+            If this form does not exist for the model.
+        """
+        if form not in FORMS:
+            raise InputError(f"there is no form {form!r}", "form", f"say one of {', '.join(FORMS)}")
+        if form in self.refused:
+            raise RefusalError(f"there is no {form} covariance: {self.refused[form]}", form, "use another form")
+        labels = list(self.labels)
+        return xr.DataArray(self.covariances[form], coords={"row": labels, "column": labels}, dims=("row", "column"))
+
+    def table(self) -> pd.DataFrame:
+        """One row a scalar: the MLE and its standard error in every form."""
+        columns = {"MLE": self.estimate} | {f"{form} std_error": errors for form, errors in self.std_error.items()}
+        return pd.DataFrame(columns, index=list(self.labels))
+
+    def notes(self) -> list[str]:
+        """Forms that do not exist, the Monte Carlo error, and whether the forms agree."""
+        lines = [f"no {form} form: {reason}" for form, reason in self.refused.items()]
+        if self.mcse.size:
+            share = np.nanmax(self.mcse / self.std_error["expected"], initial=0.0)
+            lines.append(
+                f"expected information averaged over {self.replicates} simulated data sets; Monte Carlo error at most "
+                f"{100 * share:.2g}% of a standard error"
+            )
+        rough = [x for x, e in zip(self.labels, self.std_error["observed"], strict=True) if np.isnan(e)]
+        lines += [f"no standard error of {x}: it is at an edge, or not smooth at the maximum" for x in rough]
+        return lines + [str(check) for check in self.checks]
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """The maximum on the coordinates that are inside the support.
+
+    Attributes
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    free, fixed : ndarray of int
+        Coordinates inside the support, and at its edge.
+    objective : Objective
+        Over the free coordinates.
+    covariance : ndarray, shape (f, f)
+        Inverse observed information of the free coordinates.
+    """
+
+    problem: Problem
+    x: Vector
+    free: NDArray[np.int64]
+    fixed: NDArray[np.int64]
+    covariance: NDArray[np.float64]
+
+    def section(self, objective: Objective) -> Objective:
+        """An objective with the coordinates at the edge held there."""
+        return held(objective, self.x, self.fixed) if self.fixed.size else objective
+
+    def natural(self, covariance: NDArray[np.float64], edges: tuple[str, ...]) -> NDArray[np.float64]:
+        """Covariance of every scalar, by the delta method; NaN at the edges."""
+        whole = np.zeros((self.x.size, self.x.size))
+        whole[np.ix_(self.free, self.free)] = covariance
+        matrix = delta_method(self.problem.chart, self.x, whole)
+        rows = [self.problem.chart.labels.index(label) for label in edges]
+        matrix[rows], matrix[:, rows] = np.nan, np.nan
+        return matrix
+
+
+def _peak(problem: Problem, mode: Mode) -> _Peak:
+    """The maximum and its observed information, without the coordinates at an edge."""
+    x = mode.z[problem.chart.coordinates]
+    places = scalar_parameters(problem)
+    fixed = np.array(sorted(places[label] for label in mode.at_edge), dtype=np.int64)
+    free = np.setdiff1d(np.arange(x.size), fixed)
+    if not free.size:
+        raise RefusalError(
+            f"every parameter is at the edge of its support: {', '.join(mode.at_edge)}", "likelihood errors",
+            "the profile likelihood gives one-sided intervals",
+        )  # fmt: skip
+    section = held(problem.objective, x, fixed) if fixed.size else problem.objective
+    return _Peak(problem, x, free, fixed, curvature_at(section, x[free]).covariance)
+
+
+def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[str, NDArray]]]:
+    """Information of data sets drawn at the maximum, shape ``(R, f, f)``, and the data sets."""
+    problem, density = peak.problem, peak.problem.density
+    count = int(np.clip(_WORK // max(density.n_observations * peak.free.size, 1), _LEAST, _REPLICATES))
+    simulator = Simulator(density, problem.chart.names)
+    theta = {name: array[0] for name, array in problem.chart.theta(peak.x[None]).items()}
+    informations, data = [], []
+    for b in range(count):
+        drawn = simulator(theta, (seed, b))
+        informations.append(-hessian(peak.section(density.objective(LIKELIHOOD, data=drawn)), peak.x[peak.free]))
+        data.append(drawn)
+    return np.array(informations), data
+
+
+def _imbalance(scores: NDArray[np.float64], curvatures: NDArray[np.float64]) -> tuple[Vector, Vector]:
+    """Sum over observations of (a's)^2 + a'H a by direction, free of the error of theta-hat; its standard deviation.
+
+    What the scores explain of each term is taken out (Chesher 1983, Lancaster 1984).
+    """
+    terms = scores**2 + curvatures
+    rest = terms - scores @ np.linalg.lstsq(scores, terms, rcond=None)[0]
+    rest[:, np.sum(rest**2, axis=0) < 1e-16 * np.sum(terms**2)] = 0.0  # such as one count: nothing to differ in
+    return rest.sum(axis=0), np.sqrt(np.sum(rest**2, axis=0))
+
+
+def _misfit(found: tuple[Vector, Vector], null: list[Vector]) -> tuple[float, float]:
+    """The largest imbalance in its standard deviations, and how often data from the model have a larger one.
+
+    Where enough data sets were simulated they give the standard deviation and the p-value; a large data set brings
+    its own standard deviation, and the p-value is that of the normal limit times the number of directions.
+    """
+    total, size = found
+    if len(null) < _REPLICATES:
+        largest = float(np.max(np.abs(np.divide(total, size, out=np.zeros_like(size), where=size > 0))))
+        return largest, float(min(1.0, 2 * size.size * stats.norm.sf(largest)))
+    drawn = np.array(null)
+    size = drawn.std(axis=0)
+    moving = size > 0
+    heights = np.abs(np.vstack([total, drawn])[:, moving] - drawn.mean(axis=0)[moving]) / size[moving]
+    largest, *others = heights.max(axis=1, initial=0.0)
+    return float(largest), float((1 + np.sum(np.array(others) >= largest)) / (1 + len(others)))
+
+
+def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
+    """Observed, expected, outer-product and sandwich standard errors of every scalar of the MLE.
+
+    Parameters
+    ----------
+    problem : Problem
+    mode : Mode
+        The maximum likelihood estimate.
+    seed : int
+        Of the simulated data sets.
+
+    Returns
+    -------
+    StandardErrors
+        A form that does not exist for this model stands in `refused` with its reason.
+
+    Raises
+    ------
+    RefusalError
+        If every parameter is at the edge of its support.
+
+    References
+    ----------
+    White, H. (1982). Maximum likelihood estimation of misspecified models. doi:10.2307/1912526
+    Berndt, E., Hall, B., Hall, R. and Hausman, J. (1974). Estimation and inference in nonlinear structural models.
+    Efron, B. and Hinkley, D. (1978). The observed versus expected Fisher information. doi:10.1093/biomet/65.3.457
+    """
+    own = {"observed": mode.errors}, {"observed": mode.covariance_matrix}
+    density, nothing = problem.density, np.zeros(0)
+    if density.latents:
+        names = ", ".join(density.latents)
+        reason = f"{names} {'is' if len(density.latents) == 1 else 'are'} integrated out, for the observed data alone"
+        refused = dict.fromkeys(FORMS[1:], reason)
+        return StandardErrors((), mode.labels, mode.estimate, *own, nothing, 0, refused, np.nan, np.nan)
+    peak = _peak(problem, mode)
+    covariances: dict[str, NDArray[np.float64]] = {}
+    refused = {}
+    informations = np.zeros((0, 0, 0))
+    data: list[dict[str, NDArray]] = []
+    scores, misfit, p_value = np.zeros((0, 0)), np.nan, np.nan
+    try:
+        informations, data = _simulated(peak, seed)
+        covariances["expected"] = np.linalg.inv(informations.mean(axis=0))
+    except (WorkbenchError, np.linalg.LinAlgError) as error:
+        refused["expected"] = getattr(error, "what", "the average information is singular")
+    try:
+        scores, misfit, p_value = _from_scores(peak, data)
+        meat = scores.T @ scores
+        covariances["sandwich"] = peak.covariance @ meat @ peak.covariance
+        covariances["outer product"] = _inverse(meat)
+    except WorkbenchError as error:
+        refused |= {form: error.what for form in FORMS[2:] if form not in covariances}
+    matrices = own[1] | {form: peak.natural(covariances[form], mode.at_edge) for form in FORMS if form in covariances}
+    errors = own[0] | {f: np.sqrt(np.maximum(np.diag(m), 0.0)) for f, m in matrices.items() if f != "observed"}
+    mcse = _monte_carlo(peak, informations, errors["expected"], mode) if "expected" in errors else nothing
+    checks = (_agreement(errors, p_value),) if scores.size else ()
+    return StandardErrors(
+        checks, mode.labels, mode.estimate, errors, matrices, mcse, len(data), refused, misfit, p_value
+    )
+
+
+def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of the sum of outer products, refused where the observations do not span all directions."""
+    scale = np.sqrt(np.maximum(np.diag(meat), 1e-300))
+    if np.linalg.eigvalsh(meat / np.outer(scale, scale))[0] < FLAT:
+        raise RefusalError(
+            "the scores of the observations do not span all parameters", "observations", "use more observations"
+        )
+    return np.linalg.inv(meat)
+
+
+def _from_scores(peak: _Peak, data: list[dict[str, NDArray]]) -> tuple[NDArray[np.float64], float, float]:
+    """Scores on the free coordinates, shape ``(n, f)``; the largest misfit of the information; its p-value."""
+    density = peak.problem.density
+    potentials = [name for name, side in density.potentials.items() if side == "likelihood"]
+    if potentials:
+        what = f"the potential {potentials[0]} is one number: it cannot be shared out to observations"
+        raise RefusalError(what, potentials[0], "write the likelihood as a distribution with `observed=`")
+    observations = Observations(density)
+    if observations.count < 2:
+        raise RefusalError("there is one observation, so its score is zero", "observations", "give the rows apart")
+    # Along the columns of C a step of one standard error moves every scalar by about its own.
+    lengths = np.sqrt(np.diag(peak.covariance))
+    directions = np.zeros((peak.free.size, density.space.dimension))
+    directions[:, peak.problem.chart.coordinates[peak.free]] = (peak.covariance / lengths).T
+    z = peak.problem.chart.z(peak.x)[0]
+    scores, curvatures = observations.along(z, directions)
+    # A large data set is compared with the normal limit instead.
+    null = [_imbalance(*observations.along(z, directions, drawn))[0] for drawn in data if len(data) == _REPLICATES]
+    misfit, p_value = _misfit(_imbalance(scores, curvatures), null)
+    # a_i = C e_i / length_i, so the scores on the coordinates are S_a diag(length) I.
+    return (scores * lengths) @ np.linalg.inv(peak.covariance), misfit, p_value
+
+
+def _monte_carlo(peak: _Peak, informations: NDArray[np.float64], errors: Vector, mode: Mode) -> Vector:
+    """Monte Carlo error of the expected standard errors, by the derivative of the inverse: dC = -C dI C."""
+    covariance = np.linalg.inv(informations.mean(axis=0))
+    change = np.array([np.diag(peak.natural(covariance @ one @ covariance, mode.at_edge)) for one in informations])
+    spread = change.std(axis=0, ddof=1) / np.sqrt(len(informations))
+    return np.divide(spread, 2 * errors, out=np.full(errors.size, np.nan), where=errors > 0)
+
+
+def _agreement(errors: dict[str, Vector], p_value: float) -> Check:
+    """Whether sandwich and observed errors differ by more than data from the model would make them."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = errors["sandwich"] / errors["observed"]
+    spread = f"sandwich over observed errors: {np.nanmin(ratio):.3g} to {np.nanmax(ratio):.3g}"
+    message = f"{spread}; data from the model differ as much with p = {p_value:.2g}"
+    if p_value < _SIGNIFICANT:
+        fix = "the model is wrong somewhere: quote the sandwich errors, and look for what it misses"
+        return Check("errors-agree", "caution", message, fix)
+    return Check("errors-agree", "ok", message)
