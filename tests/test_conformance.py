@@ -26,6 +26,7 @@ QUESTIONS = {
     "posterior.draws": lambda s: s.posterior.draws(),
     "posterior.predictive": lambda s: s.posterior.predictive(),
     "evidence.bridge": lambda s: s.evidence.bridge(),
+    "evidence.tempering": lambda s: s.evidence.tempering(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
     "comparison": lambda s: s.compare(),
     "information": lambda s: s.information(),

@@ -22,7 +22,7 @@ VIEWS = {
     "prior": {"draws"},
     "likelihood": {"maximum", "surface"},
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
-    "evidence": {"estimate", "bridge"},
+    "evidence": {"estimate", "bridge", "tempering"},
 }
 
 

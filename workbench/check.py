@@ -52,6 +52,10 @@ CATALOGUE: dict[str, str] = {
     "bridge-ess": "The terms of the bridge at the posterior draws are worth enough independent draws.",
     "bridge-draws": "The draws are from the target: its gradients at them average as they must.",
     "bridge-chains": "Chain-wise estimates of the evidence agree with each other.",
+    "tempering-error": "The standard error of the tempered estimate is small enough to use.",
+    "tempering-islands": "Groups of particles that never meet give the same evidence.",
+    "tempering-moves": "At every temperature the particles forgot where they were.",
+    "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
     "routes-agree": "Independent routes to the same number agree within their errors.",
     # information
     "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",

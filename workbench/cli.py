@@ -253,6 +253,7 @@ _QUESTIONS = {
     "evidence": {
         "estimate": "Log p(y) by every route that applies, compared.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
+        "tempering": "Log p(y) along a path of temperatures from the prior.",
     },
 }
 for _term, _asked in _QUESTIONS.items():

@@ -203,6 +203,7 @@ class Study:
             "comparison": self.compare,
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
+            "evidence.tempering": self.evidence.tempering,
             "information": self.information,
         }
         found: dict[str, Result] = {}

@@ -13,6 +13,8 @@ from workbench.evidence.audit import require_evidence
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
+from workbench.evidence.paths import choose_path
+from workbench.evidence.tempering import Tempering, temper
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
@@ -124,6 +126,18 @@ class EvidenceView(_View):
             return bridge_sampling(objective, z, log_prior + log_likelihood, seed, s.settings.evidence_error)
 
         return s.once("evidence.bridge", compute)
+
+    def tempering(self) -> Tempering:
+        """A path of temperatures from the prior; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Tempering:
+            require_evidence(s.reading, "evidence tempering")
+            z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
+            path = choose_path(s.density, s.reading, z, seed, bool(s.doubts()))
+            return temper(path, seed, z if path.name == "prior" else None)
+
+        return s.once("evidence.tempering", compute)
 
     def estimate(self) -> Evidence:
         """Every route that applies, compared; raises `RefusalError` where the evidence does not exist."""

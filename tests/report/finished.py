@@ -77,9 +77,20 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             (), EVIDENCE, 0.01, 0.01, 0.002, 0.003, 0.0, EVIDENCE - 0.1, EVIDENCE + 0.1, (0.1, 0.2), 3000.0, 4002,
             "warped normal", {"warped normal": 0.01, "normal": 0.02},
         ),
+        "evidence.tempering": tempering(),
         "information": information(names),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
+
+
+def tempering() -> Tempering:
+    """A path of temperatures from the prior whose end and average are known."""
+    t, curve = np.array([1e-3, 1e-2, 0.1, 0.4, 1.0]), np.array([-2900.0, -1750.0, -1620.0, -1600.0, FIT])
+    islands = np.full(16, EVIDENCE)
+    return Tempering(
+        (), EVIDENCE, 0.05, FIT, 0.03, FIT - EVIDENCE, 0.06, "prior", t, curve, 0.01 * np.abs(curve - FIT) + 0.03,
+        islands, 0.0, 512, 20_000,
+    )  # fmt: skip
 
 
 def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.plots.account import plot_account, plot_taught
+from workbench.plots.tempering import plot_tempering
 from workbench.report.content import Section, Table, anchor, answer, picture, plain
 from workbench.report.numbers import amount, nats, nats_error, number, size
 from workbench.report.summary import subject
@@ -16,12 +17,14 @@ from workbench.result import Result
 if TYPE_CHECKING:
     from workbench.evidence.bridge import Bridge
     from workbench.evidence.estimate import Evidence
+    from workbench.evidence.tempering import Tempering
     from workbench.information import Information
 
 BIT = float(np.log(2.0))
 _ROUTES = {
     "grid": "quadrature on a grid: the reference in one and two dimensions",
     "bridge": "bridge sampling: from the posterior draws and a proposal fitted to other chains, with a standard error",
+    "tempering": "a path of temperatures from the prior or a proposal, with a standard error of its own",
     "laplace": "a normal approximation at the mode: states no error, its difference from the main route is its error",
 }
 
@@ -100,6 +103,46 @@ def bridge_section(answers: Mapping[str, Result]) -> Section:
     )
     table = Table(("", "nats", "what it is"), rows, "", frozenset({1}))
     return Section(anchor(question), title, (sentence,), tables=(table,), checks=found.checks)
+
+
+def tempering_section(answers: Mapping[str, Result]) -> Section:
+    """The path of temperatures and what it gives."""
+    question, title = "evidence.tempering", "The evidence along a path of temperatures"
+    found: Tempering | None = answer(answers, question, "Tempering")
+    if found is None:
+        return plain(question, answers[question], title)
+    rows = (
+        ("log evidence", nats(found.log_evidence, found.std_error), size(found.std_error), "the average height"),
+        (
+            "E_post[log likelihood]",
+            nats(found.expected_log_likelihood, found.expected_error),
+            size(found.expected_error),
+            "the fit, averaged over the particles at the end",
+        ),
+        (
+            "KL(posterior || prior)",
+            nats(found.kl_divergence, found.kl_error),
+            size(found.kl_error),
+            "the fit minus the log evidence",
+        ),
+    )
+    sentence = (
+        f"{found.particles} particles went from the {found.start} to the posterior over {len(found.temperatures)} "
+        "temperatures. "
+    )
+    sentence += (
+        "No posterior draw enters, so that this route sees modes that the chains missed."
+        if found.start == "prior"
+        else "The path starts from a normal distribution fitted to the draws: it checks the number, not the chains."
+    )
+    drawn = picture(
+        lambda: plot_tempering(found),
+        "Average fit over the temperature.",
+        "The average fit rises as the likelihood is let in. Its average over t is the log evidence; how far the end "
+        "lies above the average is a divergence: the price of learning.",
+    )
+    table = Table(("", "nats", "std_error", "what it is"), rows, "", frozenset({1, 2}))
+    return Section(anchor(question), title, (sentence,), pictures=(drawn,), tables=(table,), checks=found.checks)
 
 
 def information_section(answers: Mapping[str, Result]) -> Section:

@@ -19,7 +19,7 @@ import xarray as xr
 from workbench.check import CATALOGUE
 from workbench.errors import InputError
 from workbench.plots.scalars import scalars_of
-from workbench.report.account import bridge_section, evidence_section, information_section
+from workbench.report.account import bridge_section, evidence_section, information_section, tempering_section
 from workbench.report.content import Part, Section, plain
 from workbench.report.draws import diagnosis_section, draws_section, predictive_section
 from workbench.report.estimates import (
@@ -120,6 +120,7 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
         "Evidence and information": {
             "evidence.estimate": lambda: evidence_section(answers),
             "evidence.bridge": lambda: bridge_section(answers),
+            "evidence.tempering": lambda: tempering_section(answers),
             "information": lambda: information_section(answers),
         },
     }
