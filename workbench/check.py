@@ -30,6 +30,8 @@ CATALOGUE: dict[str, str] = {
     "curvature-positive": "The observed information is positive definite: the maximum is a peak, not a ridge.",
     "starts-agree": "Optimisations from different starting points end at the same maximum.",
     "interior": "The maximum lies inside the parameter space, not at its edge or at infinity.",
+    "errors-agree": "Sandwich errors differ from the observed ones no more than data from the model would make them.",
+    "replicates-complete": "Every bootstrap replicate has a maximum.",
     # posterior draws
     "draws-finite": "Every draw of every free variable is finite.",
     "draws-move": "No chain is stuck at one value.",

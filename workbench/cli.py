@@ -241,6 +241,8 @@ _QUESTIONS = {
     "prior": {"draws": "Draws from the prior, summarised."},
     "likelihood": {
         "maximum": "The maximum likelihood estimate with standard errors and a certificate.",
+        "errors": "Standard errors in four forms, and whether they agree.",
+        "bootstrap": "The maximum of 1,000 replicates of the data, and intervals from them.",
         "surface": "Profile likelihood curves around the maximum.",
     },
     "posterior": {

@@ -15,6 +15,8 @@ from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
 from workbench.evidence.tempering import Tempering, temper
+from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
+from workbench.likelihood.errors import StandardErrors, standard_errors
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
@@ -59,6 +61,29 @@ class LikelihoodView(_View):
         return s.once(
             "likelihood.maximum", lambda: maximise_likelihood(s.density, s.reading, s.starts, s.settings.level)
         )
+
+    def errors(self) -> StandardErrors:
+        """Standard errors in four forms, side by side; raises as `maximum`."""
+        s, seed = self._study, self._study.seed_of("likelihood.errors")
+        return s.once("likelihood.errors", lambda: standard_errors(s.problem, self.maximum(), seed))
+
+    def bootstrap(self, replicates: int = 1000, kind: Kind = "parametric", level: float | None = None) -> Bootstrap:
+        """The MLE of replicated data; raises as `maximum`, `InputError` for an unknown kind, `RefusalError`.
+
+        Parameters
+        ----------
+        replicates : int
+        kind : {"parametric", "nonparametric", "bayesian"}
+        level : float, optional
+            Probability of the intervals in the table; by default that of the settings.
+        """
+        s, seed = self._study, self._study.seed_of("likelihood.bootstrap")
+        level = s.settings.level if level is None else level
+
+        def compute() -> Bootstrap:
+            return bootstrap_maximum(s.problem, self.maximum(), replicates, kind, level, seed, s.progress)
+
+        return s.once(f"likelihood.bootstrap:{replicates}:{kind}:{level}", compute)
 
     def surface(self, *names: str) -> Surface:
         """Profile curves, and the surface of two parameters; raises as `maximum`, `InputError` for unknown names."""
