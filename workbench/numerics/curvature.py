@@ -103,7 +103,10 @@ def hessian(objective: Objective, z: Vector, scale: Vector | None = None) -> NDA
 def _is_parabola(slopes: _Slopes, steps: Vector) -> bool:
     """Whether the inner pair of the stencil alone gives the same change of the gradient, to 1e-9 of it."""
     step = np.where(np.arange(steps.size) % 2, -0.7, 1.0) * steps
-    inner, outer = slopes.pair(step), slopes.pair(2 * step)
+    try:
+        inner, outer = slopes.pair(step), slopes.pair(2 * step)
+    except NumericalError:
+        return False
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.max(np.abs(outer - 2 * inner)) < _PARABOLA * np.max(np.abs(outer)))
 
