@@ -5,16 +5,34 @@ Exit codes: 0 good; 1 error; 2 usage; 3 finished, but the diagnosis failed; 4 re
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.errors import InputError, UsageError, WorkbenchError
+from workbench.options import (
+    NAMED,
+    AcceptOption,
+    ChainsOption,
+    DataOption,
+    DrawsOption,
+    JsonOption,
+    LatentOption,
+    LevelOption,
+    ModelArgument,
+    NamesArgument,
+    OutOption,
+    ParameterOption,
+    PotentialOption,
+    SeedOption,
+    SetOption,
+    TuneOption,
+    progress_display,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -28,47 +46,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file with a `build` function.")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; by default the model's own DATA.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="A hyperparameter: --set prior_sd=10.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; drawn and shown if absent.")]
-ChainsOption = Annotated[int, typer.Option("--chains", help="Markov chains.")]
-DrawsOption = Annotated[int, typer.Option("--draws", help="Draws a chain.")]
-TuneOption = Annotated[int, typer.Option("--tune", help="Warm-up draws a chain.")]
-AcceptOption = Annotated[float, typer.Option("--target-accept", help="Mean acceptance probability of NUTS.")]
-LevelOption = Annotated[float, typer.Option("--level", help="Probability of every interval.")]
-PotentialOption = Annotated[
-    list[str] | None,
-    typer.Option("--potential", help="Side of a pm.Potential: --potential name=likelihood (or prior)."),
-]
-ParameterOption = Annotated[
-    list[str] | None, typer.Option("--parameter", help="A free variable to treat as a parameter, not as latent.")
-]
-LatentOption = Annotated[list[str] | None, typer.Option("--latent", help="A free variable to treat as latent.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder in which run folders are made.")]
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Any]:
-    """A progress display on a terminal; nothing where output is piped."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
-        tasks = {title: display.add_task(title, total=None)}
-
-        def report(task: str, done: int, total: int) -> None:
-            if task not in tasks:
-                tasks[task] = display.add_task(task, total=total)
-            display.update(tasks[task], completed=done, total=total)
-
-        yield report
 
 
 def _study(
@@ -167,7 +144,7 @@ def fit(
     """Run everything on MODEL, print it, and leave a run folder with draws, results and a report."""
     numbers = _numbers(chains, draws, tune, target_accept, level)
     roles = {"potentials": potential, "parameters": parameter, "latents": latent}
-    with _progress("fitting") as progress:
+    with progress_display("fitting") as progress:
         study = _study(model, data, set_, seed, progress, numbers, roles)
         answers = study.answers()
         path = study.save(_need_new_folder(out, study.name), report=report)
@@ -195,7 +172,7 @@ def check(
     json_: JsonOption = False,
 ) -> None:
     """Look at MODEL and its data without fitting: roles, what can be asked, what is wrong."""
-    with _progress("checking") as progress:
+    with progress_display("checking") as progress:
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
         study = _study(model, data, set_, 0, progress, {}, roles)
     _print({"anatomy": study.anatomy}, json_)
@@ -221,7 +198,7 @@ def _register_question(group: typer.Typer, term: str, question: str, summary: st
     ) -> None:
         numbers = _numbers(chains, draws, tune, target_accept, level)
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
-        with _progress(f"{term} {question}".strip()) as progress:
+        with progress_display(f"{term} {question}".strip()) as progress:
             study = _study(model, data, set_, seed, progress, numbers, roles)
             owner = getattr(study, term) if term else study
             answer = getattr(owner, question)()
@@ -232,6 +209,34 @@ def _register_question(group: typer.Typer, term: str, question: str, summary: st
         _print({f"{term}.{question}".strip("."): answer}, json_)
         if term == "" and question == "diagnosis":
             _finish(study.verdict())
+
+    command.__doc__ = summary
+    group.command(question)(command)
+
+
+def _register_named(group: typer.Typer, question: str, summary: str) -> None:
+    """One command for a question to the likelihood about scalars: ``workbench likelihood QUESTION MODEL NAME...``."""
+
+    def command(
+        model: ModelArgument,
+        names: NamesArgument = None,
+        data: DataOption = None,
+        set_: SetOption = None,
+        seed: SeedOption = None,
+        level: LevelOption = 0.95,
+        potential: PotentialOption = None,
+        parameter: ParameterOption = None,
+        latent: LatentOption = None,
+        json_: JsonOption = False,
+    ) -> None:
+        roles = {"potentials": potential, "parameters": parameter, "latents": latent}
+        given = split_names(question, names or [])
+        with progress_display(f"likelihood {question}") as progress:
+            study = _study(model, data, set_, seed, progress, {"level": level}, roles)
+            if question == "nested":
+                given = (_study(Path(given[0]), data, set_, seed, progress, {"level": level}, roles),)
+            answer = getattr(study.likelihood, question)(*given)
+        _print({f"likelihood.{question}": answer}, json_)
 
     command.__doc__ = summary
     group.command(question)(command)
@@ -262,6 +267,8 @@ for _term, _asked in _QUESTIONS.items():
     _group = typer.Typer(help=f"Questions to the {_term}.", no_args_is_help=True, rich_markup_mode=None)
     for _question, _summary in _asked.items():
         _register_question(_group, _term, _question, _summary)
+    for _question, _summary in NAMED.items() if _term == "likelihood" else ():
+        _register_named(_group, _question, _summary)
     app.add_typer(_group, name=_term)
 _register_question(app, "", "compare", "MLE | MAP | posterior, one row a scalar, and why they differ.")
 _register_question(app, "", "information", "The account of information in nats and bits.")
@@ -280,7 +287,7 @@ def at(
     from workbench.model.load import parse_setting
 
     theta = dict(parse_setting(text) for text in values)
-    with _progress("evaluating") as progress:
+    with progress_display("evaluating") as progress:
         roles: dict[str, list[str] | None] = {"potentials": None, "parameters": None, "latents": None}
         study = _study(model, data, set_, 0, progress, {}, roles)
         point = study.at(**theta)

@@ -195,6 +195,7 @@ class Study:
             "anatomy": lambda: self.anatomy,
             "likelihood.maximum": self.likelihood.maximum,
             "likelihood.surface": self.likelihood.surface,
+            "likelihood.profile": self.likelihood.profile,
             "posterior.mode": self.posterior.mode,
             "posterior.laplace": self.posterior.laplace,
             "posterior.grid": self.posterior.grid,
@@ -305,6 +306,13 @@ class Study:
             return question()
         except WorkbenchError:
             return None
+
+    def start_again(self, z: NDArray[np.float64]) -> None:
+        """Join a higher place to the starting points, and drop the answers that hang on the old maximum."""
+        self.starts = np.vstack([z, self.starts])
+        self.__dict__.pop("starts_with_maximum", None)
+        stale = ("likelihood", "comparison", "information", "posterior.mode", "posterior.laplace", "posterior.grid")
+        self._kept = {key: kept for key, kept in self._kept.items() if not key.startswith(stale)}
 
     def once(self, key: str, compute: Callable[[], Any]) -> Any:
         """An answer, computed at the first call and kept; a refusal is kept as well.

@@ -15,9 +15,13 @@ from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
 from workbench.evidence.tempering import Tempering, temper
+from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
+from workbench.likelihood.contour import Contour
 from workbench.likelihood.errors import StandardErrors, standard_errors
+from workbench.likelihood.hypothesis import Test
 from workbench.likelihood.maximum import maximise_likelihood
+from workbench.likelihood.profile import Name, Profile
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
 from workbench.model.density import TARGET
@@ -95,6 +99,26 @@ class LikelihoodView(_View):
             return explore_surface(s.density, s.reading, self.maximum(), names)
 
         return s.once(key, compute)
+
+    def profile(self, *names: Name, level: float | None = None) -> Profile:
+        """Profile likelihood intervals of labels or linear combinations; by default of the free variables.
+
+        Raises `InputError` for an unknown name, a vector without an index or a level outside (0, 1), `RefusalError`
+        where the likelihood has no upper bound.
+        """
+        return ask_profile(self._study, names, level)
+
+    def contour(self, first: Name, second: Name, level: float | None = None) -> Contour:
+        """The joint likelihood region of two scalars; raises as `profile`, and where the maximum is at an edge."""
+        return ask_contour(self._study, (first, second), level)
+
+    def test(self, name: Name, value: float) -> Test:
+        """Likelihood-ratio, Wald and score tests of a fixed value; raises as `profile`, and outside the support."""
+        return ask_test(self._study, name, value)
+
+    def nested(self, smaller: Study) -> Test:
+        """The likelihood-ratio test of a smaller model; raises `InputError` or `RefusalError` if it is not inside."""
+        return ask_nested(self._study, smaller)
 
 
 class PosteriorView(_View):

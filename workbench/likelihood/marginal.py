@@ -248,7 +248,12 @@ class MarginalLikelihood:
         if not np.isfinite(self._joint.value(start)):
             start[u] = self.density.space.start[u]
         with np.errstate(all="ignore"):
-            z, value, blocks = self._climb(start)
+            try:
+                z, value, blocks = self._climb(start)
+            except NumericalError:  # the last place, or its scales, may be those of a theta far away
+                self._scale = np.zeros(u.size)
+                start[u] = self.density.space.start[u]
+                z, value, blocks = self._climb(start)
         try:
             roots = tuple(np.linalg.cholesky(block) for block in blocks)
         except np.linalg.LinAlgError as error:

@@ -1,0 +1,114 @@
+"""Profiles, contours and tests of a study, each measured from its maximum; where a better one shows, that is taken.
+
+A profile looks at far more of the likelihood than a handful of climbs does. Where it comes upon a higher maximum, that
+place joins the starting points of the study, every answer that hangs on the old maximum is dropped, and the question
+starts afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from workbench.check import Check
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.contour import Contour, find_contour
+from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
+from workbench.likelihood.profile import Name, Profile, profile_likelihood
+from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
+from workbench.model.anatomy import require
+from workbench.model.mode import Mode
+
+if TYPE_CHECKING:
+    from workbench.study import Study
+
+_RESTARTS = 5
+
+
+def _mode(study: Study) -> Mode | None:
+    """The MLE, or None where it was refused because there is none."""
+    try:
+        return study.likelihood.maximum()
+    except RefusalError:
+        return None
+
+
+def _summit(study: Study) -> Summit:
+    """The place from which everything is measured, found once."""
+    kept: Summit = study.once("likelihood.summit", lambda: find_summit(study.problem, _mode(study), study.starts))
+    return kept
+
+
+def _measured[Answer: (Profile, Contour, Test)](
+    study: Study, question: str, measure: Callable[[Summit, Mode | None], Answer]
+) -> Answer:
+    """An answer measured from the maximum, from the better one where that turns up on the way.
+
+    Raises
+    ------
+    RefusalError
+        If the model cannot be asked, or its likelihood rises without bound.
+    NumericalError
+        If every maximum leads to a better one.
+    """
+    require(study.reading, question)
+    gains: list[str] = []
+    for _ in range(_RESTARTS):
+        try:
+            answer: Answer = measure(_summit(study), _mode(study))
+        except BetterMaximum as found:
+            gains.append(found.what)
+            study.start_again(study.problem.chart.z(found.x))
+            continue
+        if not gains:
+            return answer
+        message = f"{'; '.join(gains)}: the whole fit was started again from it"
+        check = Check("starts-agree", "caution", message, "raise `starts` in the settings")
+        return replace(answer, checks=(*answer.checks, check))
+    raise NumericalError("every maximum leads to a better one", question, "start elsewhere: set `initval`")
+
+
+def ask_profile(study: Study, names: tuple[Name, ...], level: float | None) -> Profile:
+    """Profile likelihood intervals; see `workbench.likelihood.profile.profile_likelihood`."""
+    chosen = study.settings.level if level is None else level
+    return study.once(
+        f"likelihood.profile:{names!r}:{chosen!r}",
+        lambda: _measured(
+            study,
+            "likelihood profile",
+            lambda summit, mode: profile_likelihood(study.problem, summit, mode, names, chosen),
+        ),
+    )
+
+
+def ask_contour(study: Study, names: tuple[Name, ...], level: float | None) -> Contour:
+    """The joint region of two scalars; see `workbench.likelihood.contour.find_contour`."""
+    chosen = study.settings.level if level is None else level
+    return study.once(
+        f"likelihood.contour:{names!r}:{chosen!r}",
+        lambda: _measured(
+            study, "likelihood contour", lambda summit, _: find_contour(study.problem, summit, names, chosen)
+        ),
+    )
+
+
+def ask_test(study: Study, name: Name, value: float) -> Test:
+    """Tests of a fixed value; see `workbench.likelihood.hypothesis.fix_value`."""
+    return study.once(
+        f"likelihood.test:{name!r}:{value!r}",
+        lambda: _measured(
+            study, "likelihood test", lambda summit, mode: fix_value(study.problem, summit, mode, name, value)
+        ),
+    )
+
+
+def ask_nested(study: Study, smaller: Study) -> Test:
+    """The test of a model inside another; see `workbench.likelihood.hypothesis.compare_nested`."""
+    require(smaller.reading, "likelihood nested")
+    same = same_observations(study.density.symbolic.observed, smaller.density.symbolic.observed)
+    inner = (smaller.problem, _summit(smaller))
+    names = (study.name, smaller.name)
+    return _measured(
+        study, "likelihood nested", lambda summit, _: compare_nested((study.problem, summit), inner, same, names)
+    )

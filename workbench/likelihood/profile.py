@@ -1,0 +1,301 @@
+"""Profile likelihood intervals of any scalar, and the signed root that shows whether a Wald interval would do.
+
+    zeta(c) = sign(c - g-hat) sqrt(2 [L-hat - P(c)]),   P(c) = max of L subject to g = c
+
+The interval of level 1 - alpha holds every c that a likelihood-ratio test at alpha does not reject: zeta^2 at most the
+quantile of chi-square with one degree of freedom (Wilks 1938). Each bound is root-solved on exact refits
+(`workbench.likelihood.section`), so its deviance equals the quantile to 1e-8; nothing is interpolated. Where zeta is a
+straight line the likelihood is a parabola and the Wald interval says the same.
+
+The walk starts at the maximum and goes outwards in steps of zeta. Where zeta levels off below the quantile the interval
+is open on that side: it ends at the edge of the support (a variance of 0) or at infinity (a ridge, separated data).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from workbench.errors import InputError, NumericalError
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
+from workbench.likelihood.section import Sections
+from workbench.likelihood.summit import Summit
+from workbench.model.mode import Mode
+from workbench.numerics.objective import Vector
+from workbench.result import Result
+
+Name = str | Mapping[str, float]
+
+MAX_DEFAULT = 12  # scalars that are profiled where none is named
+_STEPS = 6.0  # of zeta, from the maximum to the bound
+_BEYOND = 1.15  # of the bound: how far the curve goes
+_SOLVED = 1e-10  # of zeta at a bound
+_RANGE = 1e7  # standard deviations on the real line: what has not fallen there never will
+_ROUND = 1e-9  # a simplex or a correlation that comes this close to a whole number ends there
+_MOVED = 1e-4  # of zeta: less than this is still the floor from which it starts
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Profile(Result):
+    """Profile likelihood intervals with their signed-root curves.
+
+    Attributes
+    ----------
+    level : float
+        Probability of the intervals.
+    names : tuple of str
+    estimate, lower, upper : ndarray, shape (k,)
+        In the units of each scalar; a bound is infinite where the data set none.
+    std_error : ndarray, shape (k,)
+        Of the Wald interval beside it; NaN where there is none.
+    lower_deviance, upper_deviance : ndarray, shape (k,)
+        Twice the drop of the log likelihood at each bound, nats; below the quantile where the side is open.
+    points : dict of str to ndarray, shape (m,)
+        Values of the scalar along its curve, ascending.
+    zeta : dict of str to ndarray, shape (m,)
+        Signed root of the deviance there.
+    log_likelihood : float
+        At the maximum, nats.
+    """
+
+    level: float
+    names: tuple[str, ...]
+    estimate: Vector
+    lower: Vector
+    upper: Vector
+    std_error: Vector
+    lower_deviance: Vector
+    upper_deviance: Vector
+    points: dict[str, Vector]
+    zeta: dict[str, Vector]
+    log_likelihood: float
+    title: ClassVar[str] = "profile likelihood intervals"
+
+    @property
+    def cut(self) -> float:
+        """The deviance at a bound: the quantile of chi-square with one degree of freedom."""
+        return float(stats.chi2.ppf(self.level, 1))
+
+    @property
+    def wald(self) -> tuple[Vector, Vector]:
+        """Wald bounds at the same level, each of shape ``(k,)``."""
+        half = np.sqrt(self.cut) * self.std_error
+        return self.estimate - half, self.estimate + half
+
+    def table(self) -> pd.DataFrame:
+        """One row a scalar: maximum, profile bounds, Wald bounds, all at `level`."""
+        percent, (low, high) = f"{100 * self.level:g}%", self.wald
+        columns = {
+            "maximum": self.estimate,
+            f"profile {percent} lower": self.lower,
+            f"profile {percent} upper": self.upper,
+            f"Wald {percent} lower": low,
+            f"Wald {percent} upper": high,
+        }
+        return pd.DataFrame(columns, index=list(self.names))
+
+    def notes(self) -> list[str]:
+        """Which sides are open, and every check that is not ok."""
+        lines = []
+        for i, name in enumerate(self.names):
+            ends = (("lower", self.lower[i], self.lower_deviance[i]), ("upper", self.upper[i], self.upper_deviance[i]))
+            for side, bound, deviance in ends:
+                if deviance < self.cut - 1e-6:
+                    where = "infinity" if np.isinf(bound) else "the edge of the support"
+                    lines.append(f"{name}: no {side} bound short of {where}, where the deviance is {deviance:.3g}")
+        return [*lines, *super().notes()]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One half of a profile: the walk outwards and its end."""
+
+    points: list[float]
+    zeta: list[float]
+    bound: float
+    deviance: float
+
+
+def profile_likelihood(
+    problem: Problem,
+    summit: Summit,
+    mode: Mode | None,
+    names: Sequence[Name] = (),
+    level: float = 0.95,
+) -> Profile:
+    """Profile likelihood intervals of scalars.
+
+    Parameters
+    ----------
+    problem : Problem
+    summit : Summit
+        The maximum of its objective, or the supremum where there is none.
+    mode : Mode or None
+        The maximum likelihood estimate: the Wald interval beside the profile, and what lies at its edge.
+    names : sequence of str or mapping of str to float
+        Labels, or linear combinations of labels with their weights; by default the scalars of the free variables,
+        at most twelve.
+    level : float
+        Probability of the intervals, in (0, 1).
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or means a vector, or the level is outside (0, 1).
+    BetterMaximum
+        If a refit is higher than the summit; the whole fit has to start again from there.
+
+    References
+    ----------
+    Venzon, D. J. and Moolgavkar, S. H. (1988). A method for computing profile-likelihood-based confidence intervals.
+    doi:10.2307/2347496
+    Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its Applications, chapter 6.
+    """
+    if not is_number(level) or not 0.0 < level < 1.0:
+        raise InputError(f"the level is {level!r}", "level", "give a number between 0 and 1")
+    chart = problem.chart
+    if not names:
+        names = [label for name in chart.names for label in chart.space.labels(name)][:MAX_DEFAULT]
+    edges = edges_of(chart, summit.x, scalar_parameters(problem))
+    quantities = [resolve(chart, name, summit.x, summit.scale) for name in names]
+    rows, points, zeta = [], {}, {}
+    for quantity in quantities:
+        sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
+        down, up = (_walk(sections, quantity, summit, side, level) for side in (-1.0, 1.0))
+        if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
+            down, up = up, down
+        centre, error = wald_of(mode, summit, quantity)
+        rows.append((centre, down.bound, up.bound, error, down.deviance, up.deviance))
+        points[quantity.name] = np.array([*down.points[:0:-1], centre, *up.points[1:]])
+        zeta[quantity.name] = np.array([*(-z for z in down.zeta[:0:-1]), 0.0, *up.zeta[1:]])
+    estimate, lower, upper, error, below, above = np.array(rows, dtype=np.float64).T
+    return Profile(
+        summit.checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
+        points, zeta, summit.value,
+    )  # fmt: skip
+
+
+def wald_of(mode: Mode | None, summit: Summit, quantity: Quantity) -> tuple[float, float]:
+    """Estimate and standard error of a scalar; at the edge and without a maximum there is no error (NaN)."""
+    if mode is None:
+        return float(quantity(summit.x)[0]), float("nan")
+    estimate = float(mode.estimate[quantity.columns] @ quantity.weights)
+    if not mode.covariance_matrix.size:
+        return estimate, float("nan")
+    block = mode.covariance_matrix[np.ix_(quantity.columns, quantity.columns)]
+    variance = float(quantity.weights @ block @ quantity.weights)
+    return estimate, float(np.sqrt(variance)) if variance > 0 else float("nan")
+
+
+def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, level: float) -> _Side:
+    """From the maximum outwards to the bound, in even steps of zeta."""
+    target = float(np.sqrt(stats.chi2.ppf(level, 1)))
+    stride, first = target / _STEPS, quantity.path(summit.x)
+    path, zeta, x = [first], [0.0], [summit.x]
+    if quantity.coordinate in summit.places:
+        near, far, here = quantity.edge(summit.x, side), quantity.edge(summit.x, -side), float(quantity(summit.x)[0])
+        if abs(near - here) < abs(far - here):  # it is at this edge already
+            return _open(quantity, x, zeta, near)
+    step, jumps = stride * summit.deviation(quantity), []
+    for _ in range(400):
+        # The first guess follows the straight line through the last two points.
+        here = path[-1] + side * step
+        guess = x[-1] if len(x) < 2 else x[-1] + (x[-1] - x[-2]) * (here - path[-1]) / (path[-1] - path[-2])
+        found, height = _refit(sections, summit, here, (guess, x[-1]))
+        jump = height - zeta[-1]
+        tiny = step < 1e-9 * max(abs(path[-1]), summit.deviation(quantity))
+        if not np.isfinite(height) or (jump > 3.0 * stride and not tiny):
+            if tiny:  # the scalar cannot go further than this
+                if zeta[-1] > target:
+                    break
+                return _open(quantity, x, zeta, _end(quantity, x[-1], side))
+            step *= 0.25 if not np.isfinite(height) else max(0.1, 1.5 * stride / jump)
+            continue
+        path, zeta, x = [*path, here], [*zeta, height], [*x, found]
+        if height >= _BEYOND * target:
+            break
+        jumps.append((step, jump))
+        if _levelled(jumps, height, target) or _far(quantity, summit, here):
+            return _open(quantity, x, zeta, quantity.edge(found, side))
+        step *= min(2.0, max(0.2, stride / max(jump, 1e-300)))
+    else:
+        raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
+    after = int(np.argmax(np.array(zeta) >= target))
+    bound, deviance = _solve(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
+    values = quantity(np.array(x))
+    return _Side(values.tolist(), zeta, float(quantity(bound[None])[0]), deviance)
+
+
+def _end(quantity: Quantity, x: Vector, side: float) -> float:
+    """The end of the range of a scalar that can go no further."""
+    edge, last = quantity.edge(x, side), float(quantity(x)[0])
+    if np.isfinite(edge):
+        return edge
+    return float(np.round(last)) if abs(last - np.round(last)) < _ROUND else last
+
+
+def _open(quantity: Quantity, x: list[Vector], zeta: list[float], edge: float) -> _Side:
+    """A side on which the deviance stays below the quantile."""
+    values, heights = quantity(np.array(x)), np.array(zeta)
+    shown = np.isfinite(values)
+    return _Side(values[shown].tolist(), heights[shown].tolist(), edge, zeta[-1] ** 2)
+
+
+def _levelled(jumps: list[tuple[float, float]], height: float, target: float) -> bool:
+    """Whether zeta has left the floor and levels off: over steps that double, its gains shrink geometrically."""
+    if height < _MOVED or len(jumps) < 4:
+        return False
+    steps, gains = np.array(jumps[-4:]).T
+    doubled = np.all(steps[1:] > 1.9 * steps[:-1])
+    shrunk = np.all(gains[1:] <= 0.75 * np.maximum(gains[:-1], 1e-10))
+    return bool(doubled and shrunk and 4.0 * gains[-1] < target - height)
+
+
+def _far(quantity: Quantity, summit: Summit, here: float) -> bool:
+    """Whether the walk has come so far that nothing can change any more."""
+    if quantity.coordinate >= 0 and not quantity.real:
+        return abs(here) > FAR
+    return abs(here - quantity.path(summit.x)) > _RANGE * summit.reach(quantity)
+
+
+def _refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vector]) -> tuple[Vector, float]:
+    """The maximum on a section and zeta there, from the first start that leads to one.
+
+    Raises
+    ------
+    BetterMaximum
+        If it is higher than the summit.
+    """
+    found, value = sections.peak(np.array([here]), starts[0])
+    for start in starts[1:]:
+        if np.isfinite(value):
+            break
+        found, value = sections.peak(np.array([here]), start)
+    summit.compare(found, value)
+    return found, float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
+
+
+def _solve(
+    sections: Sections, summit: Summit, target: float, bracket: tuple[float, float], ends: tuple[Vector, Vector]
+) -> tuple[Vector, float]:
+    """The point in a bracket at which zeta reaches its target, and the deviance there."""
+    known = dict(zip(bracket, ends, strict=True))
+
+    def gap(here: float) -> float:
+        near = min(known, key=lambda place: abs(place - here))
+        known[here], height = _refit(sections, summit, here, (known[near], *ends))
+        return 0.0 if abs(height - target) < _SOLVED else height - target
+
+    root = optimize.brentq(gap, *bracket, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=100, disp=False)
+    found, height = _refit(sections, summit, root, (known[root], *ends))
+    return found, height**2

@@ -1,0 +1,203 @@
+"""Where a likelihood is highest, as the base from which profiles are measured.
+
+Usually the maximum itself. Where the maximum lies at infinity (separated data), or fills a ridge, the likelihood still
+has a least upper bound, and intervals can be measured from that; where it rises without bound they cannot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from workbench.check import Check
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.boundary import held
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.quantity import Quantity
+from workbench.likelihood.section import newton_step
+from workbench.model.chart import jacobian
+from workbench.model.mode import Mode, climb_all
+from workbench.numerics.curvature import FLAT, hessian
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import climb
+
+_HIGHER = 1e-8  # nats, relative to the log likelihood where that is large: more than this is another maximum
+_SETTLED = 1e-11  # nats: a climb with less than this to gain has arrived, also at infinity
+_SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone because it is flat
+_ROUNDS = 8
+_REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
+_NEWTON_STEPS = 60
+
+
+class BetterMaximum(NumericalError):
+    """A refit that is higher than the maximum from which it was measured.
+
+    Parameters
+    ----------
+    x : ndarray, shape (p,)
+    gain : float
+        Nats.
+    """
+
+    def __init__(self, x: Vector, gain: float) -> None:
+        super().__init__(f"there is a maximum {gain:.3g} nats higher", "likelihood", "start the fit there")
+        self.x = x
+
+
+@dataclass(frozen=True)
+class Summit:
+    """The highest point of a likelihood.
+
+    Attributes
+    ----------
+    x : ndarray, shape (p,)
+    value : float
+        Log likelihood, nats.
+    information : ndarray, shape (p, p)
+    scale : ndarray, shape (p,)
+        Standard deviation of each coordinate; where there is none, with the others held, or 1.
+    places : dict of int to float
+        Coordinates at their edge, where the likelihood no longer changes with them; no information is theirs.
+    checks : tuple of Check
+    """
+
+    x: Vector
+    value: float
+    information: NDArray[np.float64]
+    scale: Vector
+    places: dict[int, float]
+    checks: tuple[Check, ...]
+
+    def compare(self, x: Vector, value: float) -> None:
+        """Raise `BetterMaximum` where another point is higher.
+
+        Raises
+        ------
+        BetterMaximum
+            With that point.
+        """
+        if value > self.value + _HIGHER * max(1.0, abs(self.value)):
+            raise BetterMaximum(x, value - self.value)
+
+    def deviation(self, quantity: Quantity) -> float:
+        """The standard deviation of the path value of a scalar, by the delta method."""
+        slope = quantity.slope
+        if slope is None:
+            slope = jacobian(lambda points: quantity(points)[:, None], self.x, self.scale)[0]
+        values, vectors = np.linalg.eigh(self.information * np.outer(self.scale, self.scale))
+        along = vectors.T @ (slope * self.scale)
+        steep = values > FLAT
+        deviation = float(np.sqrt(np.sum(along[steep] ** 2 / values[steep])))
+        largest = float(np.max(np.abs(slope * self.scale)))
+        return deviation if deviation > 1e-3 * largest else largest
+
+    def reach(self, quantity: Quantity) -> float:
+        """How far the path value of a scalar moves by some standard deviations, or to the model's own start."""
+        points = [self.x + step for size in _REACH for step in size * np.diag(self.scale)]
+        points.append(quantity.chart.space.start[quantity.chart.coordinates])
+        moves = np.array([quantity.path(point) for point in points]) - quantity.path(self.x)
+        return float(np.max(np.abs(moves), initial=self.deviation(quantity), where=np.isfinite(moves)))
+
+
+def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]) -> Summit:
+    """The highest point of a likelihood, from the maximum or from climbs.
+
+    Parameters
+    ----------
+    problem : Problem
+    mode : Mode or None
+        The maximum likelihood estimate; None where it was refused.
+    starts : ndarray, shape (m, d)
+        Points on z to climb from where there is none.
+
+    Returns
+    -------
+    Summit
+
+    Raises
+    ------
+    RefusalError
+        If the likelihood rises without bound.
+    NumericalError
+        If it is finite at none of the starts.
+    """
+    objective, at = problem.objective, problem.chart.coordinates
+    checks: tuple[Check, ...] = ()
+    fixed = np.zeros(0, dtype=np.int64)
+    if mode is None:
+        x = climb_all(objective, starts[:, at], "likelihood profile")[0].z
+        x, value = _climb_on(objective, x)
+        message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
+        checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
+    else:
+        x, of = mode.z[at], scalar_parameters(problem)
+        fixed = np.array([of[label] for label in mode.at_edge], dtype=np.int64)
+        free = np.setdiff1d(np.arange(x.size), fixed)
+        if free.size:
+            x[free] = climb(held(objective, x, fixed), x[free]).z
+        value = objective.value(x)
+    information = -hessian(objective, x)
+    information[fixed], information[:, fixed] = 0.0, 0.0
+    scale = _scale(information, mode is not None and not fixed.size)
+    return Summit(x, value, information, scale, {int(k): float(x[k]) for k in fixed}, checks)
+
+
+def _scale(information: NDArray[np.float64], peak: bool) -> Vector:
+    """Standard deviations of the coordinates, or what stands for them."""
+    diagonal = np.diag(information)
+    alone = 1.0 / np.sqrt(np.where(diagonal > FLAT, diagonal, 1.0))
+    if not peak:
+        return np.where(diagonal > FLAT, alone, 1.0)
+    return np.sqrt(np.diag(np.linalg.inv(information)))
+
+
+def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
+    """Climb until nothing is left to gain, however far away that is.
+
+    Raises
+    ------
+    RefusalError
+        If there always is.
+    """
+    first, gradient = objective.value_and_gradient(x)
+    for _ in range(_ROUNDS):
+        # Far out slopes are tiny: in units of the first one the same tolerance reaches further with every round.
+        unit = 1.0 / max(float(np.max(np.abs(gradient))), 1e-300)
+
+        def minus(z: Vector, unit: float = unit) -> tuple[float, Vector]:
+            try:
+                value, slope = objective.value_and_gradient(z)
+            except NumericalError:
+                value, slope = -np.inf, np.zeros_like(z)
+            return ((first - value) * unit, -slope * unit) if np.isfinite(value) else (1e300, np.zeros_like(z))
+
+        with np.errstate(all="ignore"):
+            x = optimize.minimize(minus, x, jac=True, method="BFGS", options={"gtol": 1e-5, "maxiter": 500}).x
+        x, value, gradient, distance = _newton(objective, x)
+        if distance < _SETTLED:
+            return x, value
+    raise RefusalError("the likelihood rises without bound", "likelihood profile", "give the data some spread")
+
+
+def _newton(objective: Objective, x: Vector) -> tuple[Vector, float, Vector, float]:
+    """Newton steps as long as they lead up: the point, its height, its slope and the distance that is left, nats."""
+    value, gradient = objective.value_and_gradient(x)
+    distance = np.inf
+    for _ in range(_NEWTON_STEPS):
+        try:
+            information = -hessian(objective, x)
+            step, distance, left = newton_step(information, gradient, _scale(information, False))
+            moved_value, moved_gradient = objective.value_and_gradient(x + step)
+        except NumericalError:
+            distance = np.inf
+            break
+        if left > _SLOPE:
+            distance = np.inf
+            break
+        if distance < _SETTLED or not moved_value >= value - 1e-13 * max(1.0, abs(value)):
+            break
+        x, value, gradient = x + step, moved_value, moved_gradient
+    return x, value, gradient, distance
