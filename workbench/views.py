@@ -10,6 +10,7 @@ import xarray as xr
 
 from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import require_evidence
+from workbench.evidence.basins import look_for_basins
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
@@ -36,6 +37,10 @@ from workbench.result import Result
 
 if TYPE_CHECKING:
     from workbench.study import Study
+
+
+# Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
+_ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
 
 
 class _View:
@@ -183,7 +188,10 @@ class EvidenceView(_View):
         def compute() -> Tempering:
             require_evidence(s.reading, "evidence tempering")
             z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
-            path = choose_path(s.density, s.reading, z, seed, bool(s.doubts()))
+            doubtful = any(check.code in _ONE_MODE_OF_SEVERAL for check in s.doubts())
+            with contextlib.suppress(WorkbenchError):
+                doubtful |= s.posterior.laplace().checks[0].status != "ok"
+            path = choose_path(s.density, s.reading, z, seed, doubtful)
             return temper(path, seed, z if path.name == "prior" else None)
 
         return s.once("evidence.tempering", compute)
@@ -197,7 +205,8 @@ class EvidenceView(_View):
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {
-                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge
+                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
+                "tempering": self.tempering,
             }  # fmt: skip
             for name, question in routes_taken.items():
                 try:
@@ -205,10 +214,11 @@ class EvidenceView(_View):
                 except WorkbenchError as error:
                     refused[name] = error.what
                     failure = error
-            if not {"grid", "bridge"} & set(routes):
+            if not {"grid", "bridge", "tempering"} & set(routes):
                 raise failure
             with contextlib.suppress(RefusalError):
                 routes["prior average"] = average_over_prior(s.prior_log_likelihood)
-            return combine(routes, refused, s.density.n_observations, s.doubts())
+            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes)
+            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen))
 
         return s.once("evidence.estimate", compute)

@@ -11,6 +11,7 @@ from tests import studies
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import combine
+from workbench.evidence.tempering import Tempering
 
 
 def test_grid_evidence_of_the_coin_equals_the_closed_form_to_1e_8():
@@ -148,3 +149,79 @@ def test_draws_from_another_density_than_the_model_are_refused():
     drawn = run_nuts(without_jacobian, study.density.space.start, draws=50, tune=100, chains=2, seed=1)
     with pytest.raises(wb.NumericalError, match="differs from the model's"):
         describe_draws(study.density, drawn.z, drawn.statistics)
+
+
+def _two_modes(share=0.3, away=6.0):
+    """Two modes in ten dimensions, 38 standard deviations apart: a chain stays where it is."""
+    d = 10
+    with pm.Model() as model:
+        x = pm.Normal("x", 0.0, 10.0, shape=d)
+        first, second = (-0.5 * ((x - side * away) ** 2).sum() for side in (1.0, -1.0))
+        both = pm.math.logaddexp(np.log(1 - share) + first, np.log(share) + second)
+        pm.Potential("two", both - 0.5 * d * np.log(2 * np.pi))
+    return model, d * stats.norm(0.0, np.sqrt(101.0)).logpdf(away)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_separated_modes_in_ten_dimensions_are_right_or_failed(seed):
+    model, truth = _two_modes()
+    found = wb.Study(model, seed=seed, potentials={"two": "likelihood"}).evidence.estimate()
+    right = abs(found.log_evidence - truth) < max(0.05, 3 * found.std_error)
+    assert right or worst_status(found.checks) == "failed"
+    assert worst_status(found.checks) != "ok"
+
+
+@pytest.mark.slow
+def test_draws_from_one_of_two_modes_are_noticed_by_what_came_from_the_prior():
+    from workbench.evidence.basins import look_for_basins
+    from workbench.evidence.paths import choose_path
+    from workbench.evidence.tempering import temper
+    from workbench.model.density import TARGET
+
+    model, truth = _two_modes()
+    study = wb.Study(model, seed=1, potentials={"two": "likelihood"})
+    main = 6.0 + np.random.default_rng(1).normal(size=(4, 500, 10))
+    found = temper(choose_path(study.density, study.reading, main, 1, False), 1, main)
+    assert abs(found.log_evidence - truth) < 4 * found.std_error
+    assert 0.1 < found.unvisited < 0.6
+    seen = look_for_basins(study.density.objective(TARGET), main, {"tempering": found})
+    assert (seen.code, seen.status) == ("basins-visited", "failed")
+
+
+def _tempered(study, **changes):
+    return Tempering(**{**study.evidence.tempering().__dict__, **changes})
+
+
+def test_tempering_that_disagrees_leaves_no_final_number():
+    study = studies.eight_schools()
+    bridge = study.evidence.bridge()
+    away = _tempered(study, log_evidence=bridge.log_evidence - 1.0, std_error=0.05)
+    found = combine({"bridge": bridge, "tempering": away}, {}, 8, ())
+    assert found.agrees is False
+    assert worst_status(found.checks) == "failed"
+    assert "no" in found.notes()[0]
+    assert "conflict" in repr(found)
+
+
+def test_tempering_is_quoted_where_the_draws_failed_and_confirms_where_they_did_not():
+    study = studies.eight_schools()
+    bridge, tempered = study.evidence.bridge(), study.evidence.tempering()
+    both = {"bridge": bridge, "tempering": tempered}
+    assert combine(both, {}, 8, ()).method == "bridge"
+    assert combine(both, {}, 8, ()).agrees
+    doubt = Check("r-hat", "failed", "R-hat 1.7", "draw more")
+    found = combine(both, {}, 8, (doubt,))
+    assert found.method == "tempering"
+    assert worst_status(found.checks) == "caution"
+    from_draws = _tempered(study, start="proposal")
+    assert worst_status(combine({"bridge": bridge, "tempering": from_draws}, {}, 8, (doubt,)).checks) == "failed"
+    assert combine({"tempering": tempered}, {"bridge": "one chain"}, 8, ()).method == "tempering"
+
+
+def test_tempering_whose_islands_disagree_is_left_out_with_the_reason():
+    study = studies.eight_schools()
+    torn = _tempered(study, checks=(Check("tempering-islands", "failed", "islands differ", "look"),))
+    found = combine({"bridge": study.evidence.bridge(), "tempering": torn}, {}, 8, ())
+    assert "tempering" not in found.cross_checks
+    assert found.refused["tempering"] == "islands differ"

@@ -6,6 +6,9 @@ does not start from them can say what they missed: particles that came from the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -14,6 +17,7 @@ from workbench.check import Check
 from workbench.errors import NumericalError
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import climb
 
 SHARE_LIMIT = 0.01  # of the posterior mass
 _KEPT = 4000  # draws that are looked at
@@ -97,14 +101,46 @@ def missed_modes(
         if not bend.is_peak:
             continue
         # Draws of a normal mode lie at a squared distance of d on average, with variance 2 d.
-        far = d + 8.0 * np.sqrt(2.0 * d) + 10.0
         away = np.concatenate([flat, *[known[None] for known, _ in missed]]) - z
-        if np.min(np.einsum("ij,jk,ik->i", away, bend.information, away)) < far:
+        distance = np.einsum("ij,jk,ik->i", away, bend.information, away)
+        nearest = int(np.argmin(distance))
+        if distance[nearest] < d + 8.0 * np.sqrt(2.0 * d) + 10.0:
+            continue
+        # A narrow peak may stand on a wide base where all the draws are: then a climb from one of them ends on it.
+        try:
+            end = climb(objective, z + away[nearest]).z - z
+        except NumericalError:
+            continue
+        if end @ bend.information @ end < 1.0:
             continue
         mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant
         missed.append((z, float(mass - log_integral)))
     share = float(np.sum(np.exp(np.minimum([mass for _, mass in missed], 700.0)))) if missed else 0.0
     return share / (1.0 + share)
+
+
+def look_for_basins(objective: Objective, draws: NDArray[np.float64], routes: Mapping[str, Any]) -> Check:
+    """Whether the chains left out a part of the posterior, by every route to the evidence that can say so.
+
+    Parameters
+    ----------
+    objective : Objective
+        Log f.
+    draws : ndarray, shape (chains, draws, d)
+    routes : mapping of str to result
+        Of the routes ``tempering``, ``laplace`` and ``bridge`` those that were taken.
+
+    Returns
+    -------
+    Check
+    """
+    tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
+    share = float("nan") if tempered is None else float(tempered.unvisited)
+    missed = float("nan")
+    if laplace is not None and bridge is not None:
+        modes = np.vstack([laplace.mode, laplace.other_modes])
+        missed = missed_modes(objective, modes, draws, bridge.log_evidence)
+    return basin_check(share, missed)
 
 
 def basin_check(tempered: float, optimised: float) -> Check:

@@ -1,8 +1,10 @@
 """The evidence p(y), by every route that applies, and whether the routes agree.
 
 For one or two dimensions quadrature gives it near machine precision; in general a bridge over the posterior draws
-does, with a standard error. The Laplace approximation stands beside them as the crude version: its difference from
-the best route is the error that nobody could know from Laplace alone.
+does, with a standard error. A path of temperatures from the prior is the second opinion: it shares neither draws nor
+proposal with the bridge and finds modes that no chain visited. Where routes disagree there is no final number. The
+Laplace approximation stands beside them as the crude version: its difference from the best route is the error that
+nobody could know from Laplace alone.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from workbench.check import Check
+from workbench.check import Check, worst_status
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.importance import PriorAverage
+from workbench.evidence.tempering import Tempering
 from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
 
-_OF_THE_GRID = ("grid-converged", "routes-agree")
+# What may fail the number of a route that does not hang on the draws; all else is then a finding about the draws.
+_OWN = {
+    "grid": ("grid-converged", "routes-agree"),
+    "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
+}
 _SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 
 
@@ -33,7 +40,7 @@ class Evidence(Result):
     log_evidence, std_error : float
         Nats, by `method`.
     method : str
-        ``grid`` or ``bridge``.
+        ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
     agrees : bool or None
@@ -60,8 +67,9 @@ class Evidence(Result):
         return pd.DataFrame.from_dict(rows, orient="index", columns=["log_evidence", "std_error", "difference"])
 
     def notes(self) -> list[str]:
-        """Units, refused routes and checks."""
-        lines = [f"in nats; {self.log_evidence / np.log(2):.6g} bits; {self.log_evidence / np.log(10):.6g} in log10"]
+        """A conflict, units, refused routes and checks."""
+        lines = ["conflict: the routes disagree, so none of these numbers is final"] if self.agrees is False else []
+        lines += [f"in nats; {self.log_evidence / np.log(2):.6g} bits; {self.log_evidence / np.log(10):.6g} in log10"]
         if "laplace" in self.cross_checks:
             lines.append("laplace states no error of its own: its difference from the main route is its error")
         lines += [f"{route} was not available: {reason}" for route, reason in self.refused.items()]
@@ -69,7 +77,7 @@ class Evidence(Result):
 
 
 def combine(
-    routes: dict[str, Grid | Bridge | Laplace | PriorAverage],
+    routes: dict[str, Grid | Bridge | Tempering | Laplace | PriorAverage],
     refused: dict[str, str],
     n_observations: int,
     extra: tuple[Check, ...],
@@ -79,8 +87,8 @@ def combine(
     Parameters
     ----------
     routes : dict of str to result
-        ``grid``, ``bridge``, ``laplace``, ``prior average``: those that could be taken; at least one of the first
-        two.
+        ``grid``, ``bridge``, ``tempering``, ``laplace``, ``prior average``: those that could be taken; at least one
+        of the first three. Tempering whose islands disagree is left out, with the reason.
     refused : dict of str to str
         Routes that could not, and why.
     n_observations : int
@@ -100,11 +108,23 @@ def combine(
     if isinstance(found, Bridge):
         stated["bridge"] = (found.log_evidence, found.std_error)
         checks += found.checks
+    tempered = routes.get("tempering")
+    if isinstance(tempered, Tempering):
+        torn = next((c.message for c in tempered.checks if c.code == "tempering-islands" and c.status == "failed"), "")
+        if torn and stated:
+            refused = refused | {"tempering": torn}
+        else:
+            stated["tempering"] = (tempered.log_evidence, tempered.std_error)
     average = routes.get("prior average")
     if isinstance(average, PriorAverage):
         stated["prior average"] = (average.log_evidence, average.std_error)
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
-    main = main if main in stated else "bridge" if "bridge" in stated else "grid"
+    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
+    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered):
+        # The draws cannot carry a number; particles that came from the prior can.
+        main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
+    if isinstance(tempered, Tempering) and main == "tempering":
+        checks += tempered.checks
     value, error = stated.pop(main)
     gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
     agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
@@ -114,14 +134,19 @@ def combine(
         checks += [check for check in laplace.checks if check.code == "starts-agree"]
     if gaps:
         found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
-        message = f"distance from {main} in combined standard errors: {found_gaps}"
+        message = f"{'' if agrees else 'conflict: '}distance from {main} in combined standard errors: {found_gaps}"
         remedy = "" if agrees else "do not quote one of them: draw more, and look for modes that the chains missed"
         checks.append(Check("routes-agree", "ok" if agrees else "failed", message, remedy))
     elif main == "bridge" and isinstance(laplace, Laplace):
         message = f"only one route with an error; laplace differs by {laplace.log_integral - value:+.3g} nats"
-        checks.append(Check("routes-agree", "unknown", message, "a second route is available for up to 2 dimensions"))
+        checks.append(Check("routes-agree", "unknown", message, "see why tempering was not available"))
     checks += extra
-    if main == "grid":  # what failed beside a converged grid is a finding about the draws, not about the number
-        checks = [c if c.status != "failed" or c.code in _OF_THE_GRID else Check(c.code, "caution", c.message, c.fix)
+    if main in _OWN:
+        checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
                   for c in checks]  # fmt: skip
     return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations)
+
+
+def _stands_alone(tempered: Tempering) -> bool:
+    """Whether a tempered estimate hangs on no posterior draw and passes its own checks."""
+    return tempered.start == "prior" and worst_status(tempered.checks) != "failed"
