@@ -5,8 +5,8 @@ The Hessian comes from differences of the exact gradient with a five-point stenc
     H e_i ~ [8 (g(z + h e_i) - g(z - h e_i)) - (g(z + 2h e_i) - g(z - 2h e_i))] / (12 h),
 
 with steps of a thousandth of the local scale 1 / sqrt(-H_ii): truncation and rounding are then both near 1e-11.
-Where the outer pair of points would change nothing, because there are so many data that the density is a parabola to
-1e-9 on this scale, it is left out.
+Where there are so many data that the density is a parabola on this scale, fewer points give the same: the inner pair,
+or one point and the place itself.
 Minus the Hessian is the information; it is judged after scaling to unit diagonal, so that the verdict does not
 depend on units.
 """
@@ -14,6 +14,7 @@ depend on units.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ FLAT = 1e-8
 _STEP = 1e-3  # of the local scale
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
 _PARABOLA = 1e-9  # of a change of the gradient: an error of a standard error that nobody sees
+_STRAIGHT = 2e-7  # of a change of the gradient: a quarter of it at most is the error of a standard error
+_NEAR = 1e-2  # of the step, where one point stands for a pair
 _FEW = 4  # up to this dimension looking costs as much as it saves
 
 
@@ -40,23 +43,30 @@ class _Slopes:
     def __call__(self, step: Vector) -> Vector:
         return self.objective.value_and_gradient(self.z + step)[1]
 
+    @cached_property
+    def here(self) -> Vector:
+        """The gradient at the point itself."""
+        return self(np.zeros_like(self.z))
+
     def pair(self, step: Vector) -> Vector:
         """Change of the gradient from -step to +step."""
         return self(step) - self(-step)
 
-    def along(self, step: Vector, parabola: bool) -> Vector:
-        """Hessian times a step, by the five-point stencil; by its inner pair where the density is a parabola."""
+    def along(self, step: Vector, points: int) -> Vector:
+        """Hessian times a step, by the five-point stencil, its inner pair, or one point much nearer."""
         with np.errstate(invalid="ignore", over="ignore"):  # an infinite gradient is found by the caller
-            return self.pair(step) / 2 if parabola else (8 * self.pair(step) - self.pair(2 * step)) / 12
+            if points == 1:
+                return (self(_NEAR * step) - self.here) / _NEAR
+            return self.pair(step) / 2 if points == 2 else (8 * self.pair(step) - self.pair(2 * step)) / 12
 
 
 def _scale(slopes: _Slopes) -> Vector:
     """Local scale 1 / sqrt(-H_ii) of every coordinate, roughly; zero where the density does not bend down."""
-    scale, here = np.zeros(slopes.z.size), slopes(np.zeros_like(slopes.z))
+    scale = np.zeros(slopes.z.size)
     for i, unit in enumerate(np.eye(scale.size)):
         h = _FIRST_STEP * max(1.0, abs(slopes.z[i]))
         with np.errstate(invalid="ignore", over="ignore"):
-            bend = (slopes(h * unit)[i] - here[i]) / h
+            bend = (slopes(h * unit)[i] - slopes.here[i]) / h
         if np.isfinite(bend) and bend < 0:
             scale[i] = 1.0 / np.sqrt(-bend)
     return scale
@@ -85,30 +95,50 @@ def hessian(objective: Objective, z: Vector, scale: Vector | None = None) -> NDA
     d, slopes = z.size, _Slopes(objective, z)
     scale = _scale(slopes) if scale is None else scale
     steps = np.where(scale > 0, _STEP * scale, _FIRST_STEP * np.maximum(1.0, np.abs(z)))
-    # One look along a direction in which all coordinates move says whether two points are as good as four.
-    parabola = d > _FEW and _is_parabola(slopes, steps)
+    points = _points(slopes, steps) if d > _FEW else 4
     matrix = np.empty((d, d))
     for i, unit in enumerate(np.eye(d)):
         h = steps[i]
-        matrix[i] = slopes.along(h * unit, parabola) / h
+        matrix[i] = _row(slopes, h, unit, points)
+        if not np.all(np.isfinite(matrix[i])):  # along a flat direction the local scale can lead out of the support
+            h = _FIRST_STEP * max(1.0, abs(z[i]))
+            matrix[i] = _row(slopes, h, unit, points)
         if np.isfinite(matrix[i, i]) and matrix[i, i] < 0:
             right = _STEP / np.sqrt(-matrix[i, i])
-            if not 0.2 < h / right < (5.0 if parabola else 2.0):
-                matrix[i] = slopes.along(right * unit, parabola) / right
+            if not 0.2 < h / right < (2.0 if points == 4 else 5.0):
+                better = _row(slopes, right, unit, points)
+                matrix[i] = better if np.all(np.isfinite(better)) else matrix[i]
     if not np.all(np.isfinite(matrix)):
         raise NumericalError("the gradient is not finite next to the point", "curvature", "look at the model there")
     return (matrix + matrix.T) / 2
 
 
-def _is_parabola(slopes: _Slopes, steps: Vector) -> bool:
-    """Whether the inner pair of the stencil alone gives the same change of the gradient, to 1e-9 of it."""
-    step = np.where(np.arange(steps.size) % 2, -0.7, 1.0) * steps
+def _row(slopes: _Slopes, h: float, unit: Vector, points: int) -> Vector:
+    """One row of the Hessian with a step h; NaN where the gradient does not exist that far away."""
     try:
-        inner, outer = slopes.pair(step), slopes.pair(2 * step)
+        return slopes.along(h * unit, points) / h
     except NumericalError:
-        return False
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.max(np.abs(outer - 2 * inner)) < _PARABOLA * np.max(np.abs(outer)))
+        return np.full_like(unit, np.nan)
+
+
+def _points(slopes: _Slopes, steps: Vector) -> int:
+    """How few points give the same change of the gradient, by a look along a direction in which all coordinates move.
+
+    One near point is as good as a pair if the change is the same forwards and backwards; a pair is as good as four if
+    the change is in proportion to the step.
+    """
+    step = np.where(np.arange(steps.size) % 2, -0.7, 1.0) * steps
+
+    def same(first: Vector, second: Vector, tolerance: float) -> bool:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return bool(np.max(np.abs(first - second) * steps) < tolerance * np.max(np.abs(first) * steps))
+
+    try:
+        if same(slopes.along(step, 1), -slopes.along(-step, 1), _STRAIGHT):
+            return 1
+        return 2 if same(slopes.pair(2 * step), 2 * slopes.pair(step), _PARABOLA) else 4
+    except NumericalError:
+        return 4
 
 
 @dataclass(frozen=True)
