@@ -62,6 +62,40 @@ def test_a_thousand_dimensions_cost_no_accuracy_where_the_target_is_gaussian():
     assert found.proposal == "normal by gradients"
 
 
+def _regression(groups=390, covariates=10, n=1000):
+    """A varying-intercept regression with known scales: precision, its product with the mean, constant, log p(y).
+
+    Coefficients ~ Normal(0, 2), intercept_j ~ Normal(first coefficient, 0.3), y ~ Normal(x'b + intercept_j, 0.8).
+    """
+    generator = np.random.default_rng(0)
+    d, tau, sigma = groups + covariates, 0.3, 0.8
+    whiten = np.diag(np.repeat([0.5, 1 / tau], [covariates, groups]))
+    whiten[covariates:, 0] = -1 / tau
+    x = np.zeros((n, d))
+    x[:, 1:covariates] = generator.normal(size=(n, covariates - 1))
+    x[np.arange(n), covariates + generator.integers(0, groups, n)] = 1.0
+    y = x @ np.linalg.solve(whiten, generator.normal(size=d)) + sigma * generator.normal(size=n)
+    precision, slope = whiten.T @ whiten + x.T @ x / sigma**2, x.T @ y / sigma**2
+    constant = -0.5 * (d + n) * np.log(2 * np.pi) + np.log(np.diag(whiten)).sum() - n * np.log(sigma)
+    constant -= 0.5 * float(y @ y) / sigma**2
+    half = 0.5 * d * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(precision)[1]
+    return precision, slope, constant, constant + half + 0.5 * slope @ np.linalg.solve(precision, slope)
+
+
+def test_a_regression_with_four_hundred_coefficients_is_right_to_a_tenth():
+    precision, slope, constant, truth = _regression()
+    objective = FunctionObjective(
+        400, lambda z: (constant - 0.5 * float(z @ precision @ z) + float(z @ slope), slope - precision @ z)
+    )
+    noise = np.random.default_rng(5).normal(size=(400, 4000))
+    mean, factor = np.linalg.solve(precision, slope), np.linalg.cholesky(precision)
+    z = (mean + np.linalg.solve(factor.T, noise).T).reshape(4, 1000, 400)
+    log_f = values(objective, z.reshape(-1, 400)).reshape(4, 1000)
+    found = bridge_sampling(objective, z, log_f, seed=1)
+    assert abs(found.log_evidence - truth) < 0.1
+    assert found.std_error < 0.1
+
+
 def test_a_hundred_skewed_dimensions_are_warped():
     target = log_gamma("skewed", np.linspace(0.5, 1.0, 100), np.ones(100))
     errors = []

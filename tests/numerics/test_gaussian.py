@@ -7,7 +7,7 @@ from scipy import stats
 from tests.targets import GAUSSIANS, by_name
 from tests.tolerance import STANDARD_ERRORS
 from workbench.errors import NumericalError
-from workbench.numerics.gaussian import fitted, from_covariance
+from workbench.numerics.gaussian import fitted, fitted_to_gradients, from_covariance
 from workbench.numerics.objective import values
 
 
@@ -79,3 +79,30 @@ THREE_POINTS = np.random.default_rng(4).normal(size=(3, 3))
 def test_too_few_distinct_points_are_an_error(points):
     with pytest.raises(NumericalError):
         fitted(points)
+
+
+@pytest.mark.parametrize("target", GAUSSIANS, ids=str)
+def test_fit_to_gradients_of_a_gaussian_is_exact_from_a_few_points_more_than_dimensions(target):
+    points = target.draw(target.dimension + 3, np.random.default_rng(4))
+    gradients = np.array([target.objective.value_and_gradient(z)[1] for z in points])
+    normal, scale = fitted_to_gradients(points, gradients), np.sqrt(np.diag(target.covariance))
+    assert (normal.mean - target.mean) / scale == pytest.approx(0.0, abs=1e-4)
+    found = normal.factor @ normal.factor.T / np.outer(scale, scale)
+    assert found == pytest.approx(target.covariance / np.outer(scale, scale), abs=1e-4)
+
+
+@pytest.mark.statistical
+def test_fit_to_gradients_agrees_with_the_covariance_of_a_skewed_target():
+    target = by_name("log gamma of shape 3")
+    points = target.draw(100_000, np.random.default_rng(5))
+    gradients = np.array([target.objective.value_and_gradient(z)[1] for z in points])
+    normal = fitted_to_gradients(points, gradients)
+    assert normal.factor[0, 0] ** 2 == pytest.approx(target.covariance[0, 0], rel=0.05)
+
+
+def test_gradients_that_are_not_finite_or_describe_no_peak_are_an_error():
+    points = np.random.default_rng(6).normal(size=(50, 2))
+    with pytest.raises(NumericalError, match="not finite"):
+        fitted_to_gradients(points, np.full((50, 2), np.nan))
+    with pytest.raises(NumericalError, match="peak"):
+        fitted_to_gradients(points, points * np.array([-1.0, 1.0]))

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status
 from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
-from workbench.evidence.proposal import FAMILY, Material, Proposal
+from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
 from workbench.numerics.objective import Objective, values
 from workbench.result import Result
 
@@ -185,7 +185,7 @@ def _pilot(crossfit: _Crossfit, generator: np.random.Generator) -> dict[str, flo
         try:
             found = [fit(material) for material in materials]
             ratios = crossfit.together(pair, found, _PILOT, generator)
-            errors[name] = error_budget(ratios, crossfit.blocks).delta
+            errors[name] = error_budget(ratios, crossfit.blocks, SYMMETRY[name]).delta
         except NumericalError:
             continue
     if not errors:
@@ -238,11 +238,11 @@ def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, t
     name, proposals = _fitted(crossfit, list(pilots))
     count = -(-max(_LEAST, log_f.size) // len(proposals))
     ratios = crossfit.together(crossfit.splits(), proposals, count, generator)
-    budget, total = error_budget(ratios, crossfit.blocks), count * len(ratios)
+    budget, total = error_budget(ratios, crossfit.blocks, SYMMETRY[name]), count * len(ratios)
     while budget.delta > target_error and budget.proposal_share > _WORTH and 2 * total <= _MOST * log_f.size:
         more = [crossfit.at_proposal(q, len(r.proposal), generator) for q, r in zip(proposals, ratios, strict=True)]
         ratios = [replace(r, proposal=np.concatenate([r.proposal, x])) for r, x in zip(ratios, more, strict=True)]
-        budget, total = error_budget(ratios, crossfit.blocks), 2 * total
+        budget, total = error_budget(ratios, crossfit.blocks, SYMMETRY[name]), 2 * total
     lower = float(np.mean([r.proposal.mean() for r in ratios]))
     upper = float(np.mean([r.posterior.mean() for r in ratios]))
     return Bridge(

@@ -214,12 +214,12 @@ def _centred(terms: NDArray[np.float64], levels: Vector) -> NDArray[np.float64]:
 def _noise_of_fit(terms: NDArray[np.float64]) -> float:
     """Variance, per draw, that the noise of the fits adds to the sum of the terms over fits; NaN if it cannot be seen.
 
-    The estimate is symmetric between fitting and judging: what a chain's noise does through the proposal that was
-    fitted to it equals, to second order, what it does when a proposal fitted to others is judged at it. The delta
-    method sees the latter only. Its size shows in how terms at one draw differ between fits. With four blocks a
-    draw is judged by the three pairs of the others, with terms phi + (psi_a + psi_b) / 2: the variance of psi in
-    their sum, 3 |psi|^2, is 12 times the sample variance between the pairs, |psi|^2 / 4; with three blocks a draw is
-    judged by two single blocks, and it is 2 times.
+    With a proposal that is fitted to moments the estimate is symmetric between fitting and judging: what a chain's
+    noise does through the proposal that was fitted to it equals, to second order, what it does when a proposal fitted
+    to others is judged at it. The delta method sees the latter only. Its size shows in how terms at one draw differ
+    between fits. With four blocks a draw is judged by the three pairs of the others, with terms phi + (psi_a +
+    psi_b) / 2: the variance of psi in their sum, 3 |psi|^2, is 12 times the sample variance between the pairs,
+    |psi|^2 / 4; with three blocks a draw is judged by two single blocks, and it is 2 times.
     """
     judges = int(np.sum(np.isfinite(terms[:, 0, 0])))
     if judges not in (2, 3):
@@ -246,7 +246,7 @@ def _jackknife(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], pro
     return float(np.sqrt(max(variance - excess * proposal_variance, 0.0)))
 
 
-def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]]) -> Budget:
+def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], symmetry: float = 1.0) -> Budget:
     """The root of the bridge equation and every part of its error.
 
     Parameters
@@ -255,6 +255,8 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]]) -
         One for each fit; every chain is judged by as many fits as any other.
     blocks : sequence of ndarray of int
         The chains of each block; a fit takes whole blocks.
+    symmetry : float
+        How far the noise of a fit counts twice, in [0, 1]: wholly where proposals are fitted to moments of the draws.
 
     Returns
     -------
@@ -280,7 +282,7 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]]) -
     proposal_variance = sum(len(x) * float(x.var()) for x in at_proposal) / slope**2
     effective, noise = effective_size(total), _noise_of_fit(terms)
     # Where the noise of the fits cannot be seen it may be as large as half of the variance.
-    per_draw = total.var() * 1.5 if np.isnan(noise) else total.var() + noise
+    per_draw = total.var() + symmetry * (0.5 * total.var() if np.isnan(noise) else noise)
     variance = proposal_variance + total.size**2 * per_draw / effective / slope**2
     singles = np.array([solve_bridge([fit]) for fit in ratios])
     k_posterior, of_posterior = _smoothed(np.nansum(terms, axis=0))
