@@ -19,6 +19,7 @@ QUESTIONS = {
     "anatomy": lambda s: s.anatomy,
     "prior.draws": lambda s: s.prior.draws(),
     "likelihood.maximum": lambda s: s.likelihood.maximum(),
+    "likelihood.latents": lambda s: s.likelihood.latents(),
     "likelihood.errors": lambda s: s.likelihood.errors(),
     "likelihood.bootstrap": lambda s: s.likelihood.bootstrap(50),
     "likelihood.surface": lambda s: s.likelihood.surface(),
@@ -35,7 +36,7 @@ QUESTIONS = {
     "diagnosis": lambda s: s.diagnosis(),
 }
 TREES = ("prior.draws", "posterior.draws")
-ON_REQUEST = ("likelihood.errors", "likelihood.bootstrap")  # they climb or simulate a thousand times: not in a report
+ON_REQUEST = ("likelihood.latents", "likelihood.errors", "likelihood.bootstrap")  # not in a report
 
 
 def _discrete():
@@ -123,20 +124,22 @@ def test_every_question_is_answered_whole_or_refused_with_a_remedy(name, questio
 
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("name", FILES)
-def test_model_files_refuse_nothing(name, question):
+def test_model_files_refuse_nothing_but_latent_variables_that_they_do_not_have(name, question):
+    if question == "likelihood.latents":
+        with pytest.raises(wb.RefusalError):
+            QUESTIONS[question](_study(name))
+        return
     assert QUESTIONS[question](_study(name)) is not None
 
 
 @pytest.mark.parametrize(
     ("name", "question", "reason"),
     [
-        ("eight schools", "likelihood.maximum", "latent"),
-        ("eight schools", "posterior.mode", "latent"),
+        ("height_as_normal", "likelihood.latents", "no latent"),
         ("eight schools", "posterior.grid", "dimensions"),
         ("discrete", "likelihood.maximum", "discrete"),
         ("discrete", "evidence.estimate", "discrete"),
         ("discrete", "posterior.laplace", "discrete"),
-        ("imputed", "likelihood.maximum", "latent"),
         ("no data", "likelihood.maximum", "no data"),
         ("no data", "evidence.estimate", "no data"),
         ("no data", "posterior.predictive", "no data"),

@@ -19,15 +19,12 @@ LAYERS = (
     ("prior", "likelihood"),
     ("posterior",),
     ("evidence",),
-    ("comparison", "models_compared", "information", "diagnosis", "refits", "calibration", "point", "terms_at_draws"),
+    ("causes", "comparison", "models_compared", "information", "diagnosis", "refits", "calibration", "point", "terms_at_draws"),
     ("study", "views"),
     ("runs", "plots", "report"),
     ("terminal", "cli", "__main__"),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
-
-# `study.save()` and `study.report()` hand the finished study to the layer above; nothing there imports the study.
-HANDED_UP = {("workbench.study", "workbench.runs"), ("workbench.study", "workbench.report.page")}
 
 # `study.save()` and `study.report()` hand the finished study to the layer above; nothing there imports the study.
 HANDED_UP = {("workbench.study", "workbench.runs"), ("workbench.study", "workbench.report.page")}

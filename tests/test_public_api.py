@@ -20,7 +20,7 @@ STUDY = {
 }  # fmt: skip
 VIEWS = {
     "prior": {"draws"},
-    "likelihood": {"bootstrap", "errors", "maximum", "surface"},
+    "likelihood": {"bootstrap", "errors", "latents", "maximum", "surface"},
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
     "evidence": {"estimate", "bridge", "tempering"},
 }

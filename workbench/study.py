@@ -21,19 +21,18 @@ from workbench import comparison, diagnosis, information
 from workbench.check import Check, Status, worst_status
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.evidence.estimate import Evidence
+from workbench.likelihood.problem import Problem, pose
 from workbench.model.anatomy import Anatomy, examine
 from workbench.model.density import LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
-from workbench.model.mode import Mode
 from workbench.model.nuts import Progress
 from workbench.model.preflight import check_before_fit, narrow_constants
 from workbench.point import Point, walk_through
-from workbench.posterior.mode import PosteriorMode
 from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
 from workbench.terms_at_draws import likelihood_at_prior, prior_entropy, taught_about
-from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView
+from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, three_answers
 
 
 class Study:
@@ -89,12 +88,10 @@ class Study:
         if seed is not None and int(seed) < 0:
             raise InputError(f"the seed is {seed}", "seed", "give a whole number of at least 0")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
-        self.density = LogDensity(model, potentials)
+        self.density = LogDensity(model, potentials, parameters, latents)
         self._checks = check_before_fit(self.density)
         self._data = self.density.fingerprint()
-        self._roles = (tuple(parameters), tuple(latents))
         self._kept: dict[str, Any] = {}
-        _ = self.reading  # unknown names in `parameters` and `latents` are refused here
         self.prior, self.likelihood = PriorView(self), LikelihoodView(self)
         self.posterior, self.evidence = PosteriorView(self), EvidenceView(self)
 
@@ -106,7 +103,12 @@ class Study:
     @cached_property
     def reading(self) -> Anatomy:
         """The anatomy without the look at narrow constants, which no answer needs."""
-        return replace(examine(self.density, *self._roles), checks=self._checks)
+        return replace(examine(self.density), checks=self._checks)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The likelihood of the parameters, with latent variables integrated out."""
+        return pose(self.density)
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -134,27 +136,7 @@ class Study:
 
     def compare(self) -> comparison.Comparison:
         """MLE, MAP and posterior side by side, one row a scalar, and why they differ."""
-
-        def compute() -> comparison.Comparison:
-            refused: dict[str, str] = {}
-            mle: Mode | None = None
-            map_: PosteriorMode | None = None
-            try:
-                mle = self.likelihood.maximum()
-            except WorkbenchError as error:
-                refused["MLE"] = error.what
-            try:
-                map_ = self.posterior.mode()
-            except WorkbenchError as error:
-                refused["MAP"] = error.what
-            space, posterior = self.density.space, self.posterior.draws()["posterior"]
-            names = (*space.names, *space.deterministics)
-            columns = [posterior[n].transpose("chain", "draw", ...).values for n in names]
-            draws = np.concatenate([c.reshape(*c.shape[:2], -1).astype(np.float64) for c in columns], axis=-1)
-            labels = tuple(label for n in names for label in space.labels(n))
-            return comparison.compare(labels, draws, mle, map_, refused, self.settings.level)
-
-        return self.once("comparison", compute)
+        return self.once("comparison", lambda: three_answers(self))
 
     def diagnosis(self) -> diagnosis.Diagnosis:
         """The verdict on the posterior draws, with coded findings and fixes."""

@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
+from workbench.comparison import Comparison, Context, compare
 from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import require_evidence
 from workbench.evidence.basins import look_for_basins
@@ -18,9 +20,11 @@ from workbench.evidence.paths import choose_path
 from workbench.evidence.tempering import Tempering, temper
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
+from workbench.likelihood.boundary import support_edges
 from workbench.likelihood.contour import Contour
 from workbench.likelihood.errors import StandardErrors, standard_errors
 from workbench.likelihood.hypothesis import Test
+from workbench.likelihood.latents import Latents, estimate_latents
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.profile import Name, Profile
 from workbench.likelihood.surface import Surface, explore_surface
@@ -68,8 +72,18 @@ class LikelihoodView(_View):
         """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
         s = self._study
         return s.once(
-            "likelihood.maximum", lambda: maximise_likelihood(s.density, s.reading, s.starts, s.settings.level)
+            "likelihood.maximum", lambda: maximise_likelihood(s.problem, s.reading, s.starts, s.settings.level)
         )
+
+    def latents(self) -> Latents:
+        """Latent variables at the maximum, with errors; raises as `maximum`, `RefusalError` where there are none."""
+        s = self._study
+
+        def compute() -> Latents:
+            require(s.reading, "likelihood latents")
+            return estimate_latents(s.problem, self.maximum())
+
+        return s.once("likelihood.latents", compute)
 
     def errors(self) -> StandardErrors:
         """Standard errors in four forms, side by side; raises as `maximum`."""
@@ -101,7 +115,7 @@ class LikelihoodView(_View):
 
         def compute() -> Surface:
             require(s.reading, "likelihood surface")
-            return explore_surface(s.density, s.reading, self.maximum(), names)
+            return explore_surface(s.problem, s.reading, self.maximum(), names)
 
         return s.once(key, compute)
 
@@ -133,7 +147,7 @@ class PosteriorView(_View):
         """The MAP in theta and the mode on z; raises `RefusalError` where the joint mode is no estimate."""
         s = self._study
         return s.once(
-            "posterior.mode", lambda: maximise_posterior(s.density, s.reading, s.starts_with_maximum, s.settings.level)
+            "posterior.mode", lambda: maximise_posterior(s.problem, s.reading, s.starts_with_maximum, s.settings.level)
         )
 
     def laplace(self) -> Laplace:
@@ -222,3 +236,35 @@ class EvidenceView(_View):
             return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen))
 
         return s.once("evidence.estimate", compute)
+
+
+def three_answers(study: Study) -> Comparison:
+    """MLE, MAP and posterior draws of a study side by side, with what their differences are judged by."""
+    refused: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    for name, question in {"MLE": study.likelihood.maximum, "MAP": study.posterior.mode}.items():
+        try:
+            found[name] = question()
+        except WorkbenchError as error:
+            refused[name] = error.what
+    mle, map_ = found.get("MLE"), found.get("MAP")
+    space, posterior = study.density.space, study.posterior.draws()["posterior"]
+    names = (*space.names, *space.deterministics)
+    columns = [posterior[n].transpose("chain", "draw", ...).values for n in names]
+    draws = np.concatenate([c.reshape(*c.shape[:2], -1).astype(np.float64) for c in columns], axis=-1)
+    labels = tuple(label for n in names for label in space.labels(n))
+    prior = study._if_any(study.prior.draws)
+    spread: dict[str, float] = {}
+    if prior is not None:
+        columns = [prior["prior"][n].values[0] for n in names]
+        flat = np.concatenate([c.reshape(len(c), -1).astype(np.float64) for c in columns], axis=-1)
+        spread = dict(zip(labels, flat.std(axis=0, ddof=1), strict=True))
+    context = Context(
+        n_observations=study.density.n_observations,
+        n_parameters=space.dimension if mle is None else mle.n_parameters,
+        modes=max((mode.certificate.optima for mode in (mle, map_ and map_.map) if mode is not None), default=1),
+        support={} if mle is None else support_edges(study.problem, mle.z[study.problem.chart.coordinates]),
+        prior_sd=spread,
+        latents=None if mle is None else study._if_any(study.likelihood.latents),
+    )
+    return compare(labels, draws, mle, map_, refused, study.settings.level, context)

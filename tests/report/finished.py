@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.check import Check
-from workbench.comparison import compare
+from workbench.comparison import Context, compare
 from workbench.diagnosis import diagnose_draws
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
@@ -69,7 +69,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         ),
         "diagnosis": diagnose_draws(tree, list(names)),
         "posterior.predictive": predictive(data),
-        "comparison": compare(names, stacked, mle, map_, {}, LEVEL),
+        "comparison": compare(names, stacked, mle, map_, {}, LEVEL, context()),
         "evidence.estimate": Evidence(
             (), EVIDENCE, 1e-12, "grid", {"bridge": (EVIDENCE, 0.01), "laplace": (EVIDENCE, np.nan)}, True, {}, 481
         ),
@@ -81,6 +81,11 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         "information": information(names),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
+
+
+def context() -> Context:
+    """What causes are judged by: much data, one mode, no edges, no prior draws, no latent variables."""
+    return Context(481, 2, 1, {}, {}, None)
 
 
 def tempering() -> Tempering:
@@ -101,7 +106,7 @@ def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:
     reason = "eta is latent and has to be integrated out"
     questions = ("likelihood.maximum", "likelihood.surface", "posterior.mode", "posterior.grid")
     refusals = {q: Refusal((), q, f"{q} is refused: {reason}", "eta", "use the draws") for q in questions}
-    comparison = compare(names, stacked, None, None, {"MLE": reason, "MAP": reason}, LEVEL)
+    comparison = compare(names, stacked, None, None, {"MLE": reason, "MAP": reason}, LEVEL, context())
     found = made.answers["information"]
     assert isinstance(found, Information)
     kept = {k: v for k, v in found.entries.items() if k not in ("maximised log likelihood", "log Occam factor")}
@@ -149,6 +154,8 @@ def mode(kind: str, names: tuple[str, str]) -> Mode:
         estimate=CENTRE,
         covariance_matrix=np.diag(SPREAD**2),
         no_error="",
+        at_edge=(),
+        integrated=(),
         log_likelihood=BEST,
         log_prior=-6.7,
         n_parameters=2,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
-from workbench.likelihood.problem import Problem
+from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.curvature import Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import Climb, climb, falls_away
@@ -119,6 +119,31 @@ def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | N
         if still == 2:
             return at
     return None
+
+
+def support_edges(problem: Problem, x: Vector) -> dict[str, tuple[float, float]]:
+    """Finite edges of the support of every scalar parameter.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+        Any point; the edges do not depend on it.
+
+    Returns
+    -------
+    dict of str to (lower, upper)
+        Infinite where there is no edge.
+    """
+    labels, found = problem.chart.labels, {}
+    for label, i in scalar_parameters(problem).items():
+        ends = [_edge_value(problem, x, i, side, labels.index(label)) for side in (-1.0, 1.0)]
+        finite = [end for end in ends if end is not None]
+        here = float(problem.chart.scalars(x[None])[0, labels.index(label)])
+        lower = [end for end in finite if end <= here]
+        upper = [end for end in finite if end > here]
+        found[label] = (lower[0] if lower else -np.inf, upper[0] if upper else np.inf)
+    return found
 
 
 def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edge | None:

@@ -151,6 +151,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     return {
         "prior draws": no_prior or tilted,
         "likelihood maximum": maximum,
+        "likelihood latents": maximum or ("" if density.latents else "the model has no latent variables"),
         "likelihood surface": maximum,
         "likelihood profile": maximum,
         "likelihood contour": maximum,
@@ -214,6 +215,7 @@ _REMEDIES = {
     "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
     "--parameter NAME",
     "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
+    "no latent": "there is nothing to integrate: see study.likelihood.maximum()",
     "moves": "write it as a variable with a fixed support, scaled and shifted by the parameters",
     "discrete": "sum it out of the model (a mixture instead of a label)",
     "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",

@@ -80,11 +80,12 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int, dat
                 random_seed=seed,
                 compile_kwargs=_INTERPRETED,
             )
-    except NotImplementedError as error:
+    except (NotImplementedError, ArithmeticError, ValueError) as error:
+        # ArithmeticError: a prior so vague that its draws overflow, such as InverseGamma(0.001, 0.001).
         raise RefusalError(
-            f"the prior cannot be drawn from: {error}",
+            f"the prior cannot be drawn from: {str(error).splitlines()[0]}",
             "model",
-            "give the variable a distribution with a `random` method",
+            "give every variable a distribution with a `random` method, and a prior with finite draws",
         ) from error
     # PyMC's order of variables follows a set and changes between processes.
     known = [*density.space.names, *density.space.deterministics, *density.symbolic.observed]
