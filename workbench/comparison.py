@@ -57,7 +57,8 @@ class Comparison(Result):
     overlap : ndarray, shape (k,)
         Area that the posterior and Normal(MLE, std_error) share; 1 where they are the same.
     prior_observations : ndarray, shape (k,)
-        Weight of the prior as a number of observations: n ((se / se of the MAP)^2 - 1), from the two curvatures.
+        Weight of the prior as a number of observations: n ((se without / se with the prior)^2 - 1), from the
+        two curvatures at the MAP.
     contraction : ndarray, shape (k,)
         1 - (posterior sd / prior sd)^2: 0 where the data said nothing, 1 where they said everything.
     distance : ndarray, shape (k,)
@@ -158,6 +159,8 @@ class Context:
         Label -> finite edges of its support; infinite where there is none.
     prior_sd : dict of str to float
         Label -> standard deviation of the prior.
+    error_at_map : dict of str to float
+        Label -> standard error from the curvature of the likelihood alone at the MAP.
     latents : Latents or None
         Estimates of the latent variables at the maximum of the likelihood.
     """
@@ -167,6 +170,7 @@ class Context:
     modes: int
     support: dict[str, tuple[float, float]]
     prior_sd: dict[str, float]
+    error_at_map: dict[str, float]
     latents: Latents | None
 
 
@@ -237,10 +241,11 @@ def compare(
     half = stats.norm.ppf(0.5 + level / 2) * error
     mode = nothing if map_ is None else _at(labels, map_.map.labels, map_.map.estimate)
     mode_error = nothing if map_ is None else _at(labels, map_.map.labels, map_.map.errors)
+    alone = np.array([context.error_at_map.get(label, np.nan) for label in labels])
     prior_sd = np.array([context.prior_sd.get(label, np.nan) for label in labels])
     with np.errstate(divide="ignore", invalid="ignore"):
         shift, pull, asymmetry = (mean - estimate) / error, (mode - estimate) / error, (mean - mode) / error
-        weight = n * np.maximum((error / mode_error) ** 2 - 1.0, 0.0)
+        weight = n * np.maximum((alone / mode_error) ** 2 - 1.0, 0.0)
         contraction = 1.0 - (sd / prior_sd) ** 2
     shared = [_shared(column, e, s) for column, e, s in zip(flat.T, estimate, error, strict=True)]
     skewness, refusal = posterior["skewness"], refused.get("MLE", "")

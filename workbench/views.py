@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from workbench.comparison import Comparison, Context, compare
-from workbench.errors import RefusalError, WorkbenchError
+from workbench.errors import NumericalError, RefusalError, WorkbenchError
 from workbench.evidence.audit import require_evidence
 from workbench.evidence.basins import look_for_basins
 from workbench.evidence.bridge import Bridge, bridge_sampling
@@ -29,8 +29,10 @@ from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.profile import Name, Profile
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
+from workbench.model.chart import delta_method
 from workbench.model.density import TARGET
 from workbench.model.mode import Mode
+from workbench.numerics.curvature import curvature_at
 from workbench.posterior.draws import draw_posterior
 from workbench.posterior.grid import Grid, integrate_posterior
 from workbench.posterior.laplace import Laplace, approximate
@@ -259,12 +261,20 @@ def three_answers(study: Study) -> Comparison:
         columns = [prior["prior"][n].values[0] for n in names]
         flat = np.concatenate([c.reshape(len(c), -1).astype(np.float64) for c in columns], axis=-1)
         spread = dict(zip(labels, flat.std(axis=0, ddof=1), strict=True))
+    at_map: dict[str, float] = {}
+    if map_ is not None:
+        # The prior's weight is a ratio of curvatures at one point: elsewhere the likelihood's own changes too.
+        x, chart = map_.map.z[study.problem.chart.coordinates], study.problem.chart
+        with contextlib.suppress(NumericalError):
+            covariance = curvature_at(study.problem.objective, x).covariance
+            at_map = dict(zip(chart.labels, np.sqrt(np.diag(delta_method(chart, x, covariance))), strict=True))
     context = Context(
         n_observations=study.density.n_observations,
         n_parameters=space.dimension if mle is None else mle.n_parameters,
         modes=max((mode.certificate.optima for mode in (mle, map_ and map_.map) if mode is not None), default=1),
         support={} if mle is None else support_edges(study.problem, mle.z[study.problem.chart.coordinates]),
         prior_sd=spread,
+        error_at_map=at_map,
         latents=None if mle is None else study._if_any(study.likelihood.latents),
     )
     return compare(labels, draws, mle, map_, refused, study.settings.level, context)

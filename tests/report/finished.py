@@ -85,7 +85,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
 
 def context() -> Context:
     """What causes are judged by: much data, one mode, no edges, no prior draws, no latent variables."""
-    return Context(481, 2, 1, {}, {}, None)
+    return Context(481, 2, 1, {}, {}, {}, None)
 
 
 def tempering() -> Tempering:
