@@ -9,7 +9,7 @@ from tests import studies
 
 NAMES = [
     "InputError", "NumericalError", "RefusalError", "Run", "Settings", "Study", "UsageError", "WorkbenchError",
-    "__version__", "load", "open_run",
+    "__version__", "compare_models", "load", "open_run",
 ]  # fmt: skip
 STUDY = {
     "anatomy", "answers", "at", "compare", "density", "diagnosis", "doubts", "draws", "evidence", "information",

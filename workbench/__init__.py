@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.errors import InputError, NumericalError, RefusalError, UsageError, WorkbenchError
+    from workbench.models_compared import compare_models
     from workbench.runs import Run, open_run
     from workbench.settings import Settings
     from workbench.study import Study, load
@@ -28,6 +29,7 @@ _HOMES = {
     "Study": "workbench.study",
     "UsageError": "workbench.errors",
     "WorkbenchError": "workbench.errors",
+    "compare_models": "workbench.models_compared",
     "load": "workbench.study",
     "open_run": "workbench.runs",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "UsageError",
     "WorkbenchError",
     "__version__",
+    "compare_models",
     "load",
     "open_run",
 ]

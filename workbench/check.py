@@ -59,6 +59,7 @@ CATALOGUE: dict[str, str] = {
     "tempering-islands": "Groups of particles that never meet give the same evidence.",
     "tempering-moves": "At every temperature the particles forgot where they were.",
     "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
+    "evidence-reliable": "The evidence of every model that is compared passed its own checks.",
     "routes-agree": "Independent routes to the same number agree within their errors.",
     # information
     "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",

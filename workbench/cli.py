@@ -275,6 +275,23 @@ _register_question(app, "", "information", "The account of information in nats a
 _register_question(app, "", "diagnosis", "The verdict on the draws, with codes and fixes.")
 
 
+@app.command("compare-models")
+def compare_models(
+    models_: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Two or more model files.")],
+    data: DataOption = None,
+    seed: SeedOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Compare models of the same data: Bayes factors, elpd, stacking weights, AIC and BIC."""
+    from workbench.models_compared import compare_models as compared
+
+    with progress_display("comparing") as progress:
+        roles = dict.fromkeys(("potentials", "parameters", "latents"))
+        names = [p.stem if [q.stem for q in models_].count(p.stem) == 1 else str(p) for p in models_]
+        studies = [_study(path, data, None, seed, progress, {}, roles) for path in models_]
+        _print({"models_compared": compared(dict(zip(names, studies, strict=True)))}, json_)
+
+
 @app.command()
 def at(
     model: ModelArgument,
@@ -288,9 +305,8 @@ def at(
 
     theta = dict(parse_setting(text) for text in values)
     with progress_display("evaluating") as progress:
-        roles: dict[str, list[str] | None] = {"potentials": None, "parameters": None, "latents": None}
-        study = _study(model, data, set_, 0, progress, {}, roles)
-        point = study.at(**theta)
+        roles = dict.fromkeys(("potentials", "parameters", "latents"))
+        point = _study(model, data, set_, 0, progress, {}, roles).at(**theta)
     _print({"at": point}, json_)
 
 
@@ -339,29 +355,14 @@ def runs(
 def models(
     folder: Annotated[Path, typer.Argument(help="Folder of model files.")] = Path("models"), json_: JsonOption = False
 ) -> None:
-    """List the model files in a folder, each with the first line of its docstring.
+    """List the model files in a folder, each with the first line of its docstring."""
+    from workbench.terminal import model_files
 
-    Raises
-    ------
-    InputError
-        If there is no such folder.
-    """
-    import ast
-
-    if not folder.is_dir():
-        raise InputError("there is no such folder", str(folder), "give the folder that holds your model files")
-    found = {}
-    for file in sorted(folder.glob("*.py")):
-        try:
-            text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        except SyntaxError as error:
-            text = f"does not parse: line {error.lineno}"
-        found[str(file)] = text.splitlines()[0] if text else ""
+    found = model_files(folder)
     if json_:
         typer.echo(json.dumps(found))
         return
-    for path, line in found.items():
-        typer.echo(f"{path}  {line}")
+    typer.echo("\n".join(f"{path}  {line}" for path, line in found.items()))
 
 
 @app.command(help="Fit the height model on Galton's data and say where the report is.")
@@ -375,7 +376,7 @@ def demo(out: OutOption = Path("runs")) -> None:
     """
     model = Path("models/height_as_normal.py")
     if not model.is_file():
-        raise InputError("the demo model is not here", str(model), "run the demo in a checkout of Workbench")
+        raise InputError("the demo model is not here", str(model), "run it in a checkout of Workbench")
     fit(model, seed=1, out=out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.comparison import Comparison
+from workbench.errors import InputError
 from workbench.information import BIT, Information
 from workbench.result import Refusal, Result, readable
 
@@ -60,6 +62,34 @@ def summary_of_draws(draws: xr.DataTree, group: str, level: float) -> DrawsSumma
     frame = summary(draws[group].to_dataset(), kind="stats", ci_prob=level, ci_kind="eti", round_to="none")
     columns = {str(name): tuple(float(x) for x in frame[name]) for name in frame.columns}
     return DrawsSummary((), tuple(map(str, frame.index)), columns)
+
+
+def model_files(folder: Path) -> dict[str, str]:
+    """Model files in a folder, each with the first line of its docstring; nothing is imported or run.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError("there is no such folder", str(folder), "give the folder that holds your model files")
+    found = {}
+    for file in sorted(folder.glob("*.py")):
+        try:
+            text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        except SyntaxError as error:
+            text = f"does not parse: line {error.lineno}"
+        found[str(file)] = text.splitlines()[0] if text else ""
+    return found
 
 
 def _cell(value: Any) -> Text:
