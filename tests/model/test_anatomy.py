@@ -285,3 +285,11 @@ def test_anatomy_survives_json(anatomy, name):
     back = result_from_json(found.to_json())
     assert repr(back) == repr(found)
     assert back.questions == found.questions
+
+
+def test_the_ledger_puts_every_term_on_one_side(anatomy):
+    assert anatomy("centred").ledger == {
+        "prior": ("mu", "tau"), "latent": ("theta",), "likelihood": ("effect",), "Jacobian": ("tau",),
+    }  # fmt: skip
+    assert anatomy("potential").ledger["potential without a side"] == ("pull",)
+    assert "latent theta" in repr(anatomy("centred"))

@@ -74,8 +74,20 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             (), EVIDENCE, 1e-12, "grid", {"bridge": (EVIDENCE, 0.01), "laplace": (EVIDENCE, np.nan)}, True, {}, 481
         ),
         "evidence.bridge": Bridge(
-            (), EVIDENCE, 0.01, 0.01, 0.002, 0.003, 0.0, EVIDENCE - 0.1, EVIDENCE + 0.1, (0.1, 0.2), 3000.0, 4002,
-            "warped normal", {"warped normal": 0.01, "normal": 0.02},
+            (),
+            EVIDENCE,
+            0.01,
+            0.01,
+            0.002,
+            0.003,
+            0.0,
+            EVIDENCE - 0.1,
+            EVIDENCE + 0.1,
+            (0.1, 0.2),
+            3000.0,
+            4002,
+            "warped normal",
+            {"warped normal": 0.01, "normal": 0.02},
         ),
         "evidence.tempering": tempering(),
         "information": information(names),
@@ -143,7 +155,7 @@ def draws_of(names: tuple[str, str], data: str) -> xr.DataTree:
 def mode(kind: str, names: tuple[str, str]) -> Mode:
     """A mode at the centre with a certificate."""
     checks = (Check("gradient-zero", "ok", "EDM 1e-20 nats"),)
-    certificate = Certificate(checks, 1e-20, 1e-10, 1.0, 4, 4, 1)
+    certificate = Certificate(checks, 1e-20, 1e-10, 1.0, 4, 4, 1, (BEST,) * 4, (2, 0, 0))
     theta = xr.Dataset({name: ((), value) for name, value in zip(names, CENTRE, strict=True)})
     return Mode(
         checks=checks,
@@ -175,6 +187,9 @@ def surface(names: tuple[str, str]) -> Surface:
     return Surface((), points, {name: -0.5 * steps**2 for name in names}, names, axes, heights)
 
 
+LEDGER = {"prior": ("mu", "sigma"), "likelihood": ("y",), "Jacobian": ("sigma",)}
+
+
 def anatomy(names: tuple[str, str], data: str) -> Anatomy:
     """Two parameters and one observed variable."""
 
@@ -188,7 +203,7 @@ def anatomy(names: tuple[str, str], data: str) -> Anatomy:
     variables[data] = variable(data, "observed", f"Normal({', '.join(names)})", "data")
     questions = {"likelihood maximum": "", "posterior grid": ""}
     checks = (Check("terms-add-up", "ok", "largest relative gap 0 at 5 points"),)
-    return Anatomy(checks, variables, questions, ("log_prior(mu) by 3e-08 nats",), 2, 481)
+    return Anatomy(checks, variables, questions, ("log_prior(mu) by 3e-08 nats",), LEDGER, 2, 481)
 
 
 def predictive(data: str) -> Predictive:

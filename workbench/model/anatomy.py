@@ -78,6 +78,9 @@ class Anatomy(Result):
         Question -> empty if it can be answered, else the reason why not.
     widened : tuple of str
         Variables whose log density would have been wrong with PyTensor's narrow constants, with the size of the error.
+    ledger : dict of str to tuple of str
+        Side (prior, latent, likelihood, potential without a side, Jacobian) -> the variables whose log density terms
+        it holds. Every term stands on one side, and together they are the log density on z.
     dimension, n_observations : int
         Coordinates of z; log likelihood terms.
     """
@@ -85,6 +88,7 @@ class Anatomy(Result):
     variables: dict[str, dict]
     questions: dict[str, str]
     widened: tuple[str, ...]
+    ledger: dict[str, tuple[str, ...]]
     dimension: int
     n_observations: int
     title: ClassVar[str] = "the model"
@@ -106,6 +110,7 @@ class Anatomy(Result):
         lines = [f"{self.dimension} free dimension{'s' * (self.dimension != 1)}, {self.n_observations} observations"]
         if not self.n_observations:
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
+        lines.append("terms: " + "; ".join(f"{side} {', '.join(names)}" for side, names in self.ledger.items()))
         lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
         lines += [f"not available: {question}: {reason}" for question, reason in self.questions.items() if reason]
         if self.widened:
@@ -169,6 +174,19 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     }
 
 
+def _ledger(density: LogDensity) -> dict[str, tuple[str, ...]]:
+    """Every term of the log density on z, by the side on which it counts."""
+    s, sides = density.symbolic, density.potentials
+    found = {
+        "prior": [n for n in s.log_prior if n not in density.latents] + [n for n in sides if sides[n] == "prior"],
+        "latent": [n for n in s.log_prior if n in density.latents],
+        "likelihood": [*s.log_likelihood, *(n for n in sides if sides[n] == "likelihood")],
+        "potential without a side": list(density.unlabelled),
+        "Jacobian": list(s.log_jacobian),
+    }
+    return {side: tuple(names) for side, names in found.items() if names}
+
+
 def examine(density: LogDensity) -> Anatomy:
     """The anatomy of a model.
 
@@ -206,6 +224,7 @@ def examine(density: LogDensity) -> Anatomy:
         variables={name: {**v.__dict__} for name, v in variables.items()},
         questions=_questions(density, variables),
         widened=(),
+        ledger=_ledger(density),
         dimension=space.dimension,
         n_observations=density.n_observations,
     )

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from workbench.check import Check, Status
+from workbench.check import Check, Status, worst_status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
+from workbench.numerics.curvature import FLAT
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 from workbench.result import Result
@@ -52,7 +53,14 @@ class Certificate(Result):
     starts: int
     agreeing: int
     optima: int
+    heights: tuple[float, ...]
+    inertia: tuple[int, int, int]
     title: ClassVar[str] = "certificate of the maximum"
+
+    @property
+    def grade(self) -> Status:
+        """The worst status of its checks, whose messages are the reasons."""
+        return worst_status(self.checks)
 
     @property
     def valid(self) -> bool:
@@ -201,6 +209,12 @@ def _short(value: NDArray) -> str:
     return np.array2string(np.asarray(value), precision=4, threshold=4, edgeitems=2)
 
 
+def _inertia(eigenvalues: Vector) -> tuple[int, int, int]:
+    """How many eigenvalues are positive, zero and negative."""
+    positive, negative = int(np.sum(eigenvalues > FLAT)), int(np.sum(eigenvalues < -FLAT))
+    return positive, eigenvalues.size - positive - negative, negative
+
+
 def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, str]:
     """The checks on the best of several climbs.
 
@@ -245,5 +259,8 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
     remedy = "" if optima == 1 else "the model has several modes: look at each"
     checks.append(Check("starts-agree", status, message, remedy))
-    certificate = Certificate(tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima)
+    certificate = Certificate(
+        tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,
+        tuple(end.value for end in climbs), _inertia(best.curvature.eigenvalues),
+    )  # fmt: skip
     return certificate, reason

@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.plots.scalars import CONSTANT, Scalar
 from workbench.plots.surface import DROPS, plot_surface
+from workbench.plots.waterfall import plot_waterfall
 from workbench.report.content import Picture, Section, Table, anchor, answer, picture, plain
 from workbench.report.numbers import count, interval, measured, nats, number, size
 from workbench.result import Result
@@ -120,10 +121,28 @@ def maximum_section(answers: Mapping[str, Result]) -> Section:
     ]
     if found.no_error:
         sentences.append(f"There are no standard errors: {found.no_error}.")
+    if found.integrated:
+        sentences.append(
+            f"Integrated out, not maximised over: {', '.join(found.integrated)}. Given the parameters they have a "
+            "distribution of their own; a joint maximum would be no estimate."
+        )
+    if found.at_edge:
+        sentences.append(
+            f"At the edge of the support, without a standard error: {', '.join(found.at_edge)}. The errors of the "
+            "others hold there."
+        )
     return Section(
         anchor(question),
         TITLES[question],
         tuple(sentences),
+        pictures=(
+            picture(
+                lambda: plot_waterfall(found.certificate),
+                "How far below the highest end each climb ended, the highest first.",
+                "Waterfall of the climbs: nats below the highest end, one point a starting point. A plateau at 0 says "
+                "that several starts agree on the maximum; a lone first point would be a reason to doubt it.",
+            ),
+        ),
         tables=(_estimates(found),),
         checks=found.certificate.checks,
         notes=(
