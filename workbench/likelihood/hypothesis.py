@@ -36,7 +36,8 @@ from workbench.result import Result
 _NOTHING = 1e-9  # a likelihood ratio below this is the rounding of 0
 _EQUAL = 1e-6  # nats: two likelihoods that differ by less are the same maximum
 _LEVEL = 1e-10  # nats, relative to the log likelihood: no change any more on the way to the edge
-_STRIDE = 2.0  # of z, on that way
+_HOPELESS = 1e5  # nats below the maximum: that edge is impossible
+_STRIDE, _STRIDES = 2.0, 40  # of z, on that way; beyond exp(-80) of its scale a variance is 0
 _PATHS = 40  # stops on the way from the maximum to the fixed value, at most
 _STRETCH = 3.0  # standard deviations between them
 
@@ -253,16 +254,21 @@ def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float
     x, here = summit.x, quantity.path(summit.x)
     if quantity.coordinate in summit.places and quantity.edge(x, side) == quantity.edge(x, np.sign(here)):
         return summit.x, summit.value
-    height = summit.value
-    while abs(here) < FAR:
-        here, before = here + side * _STRIDE, height
+    best, least, before = -np.inf, _EQUAL, summit.value
+    for _ in range(_STRIDES):
+        here += side * _STRIDE
         found, height = sections.peak(np.array([here]), x)
-        if not np.isfinite(height):
-            return x, before
-        x = found
-        if abs(height - before) < _LEVEL * max(1.0, abs(height)):
-            return x, height
-    return x, -np.inf
+        if height < summit.value - _HOPELESS:
+            break
+        change = abs(height - before)
+        if change > 10.0 * least and least < _EQUAL:  # from here on it is rounding that changes
+            break
+        x, before = found, height
+        if change < least:
+            best, least = height, change
+        if change < _LEVEL * max(1.0, abs(height)):
+            break
+    return x, best
 
 
 def _path_to(quantity: Quantity, summit: Summit, value: float) -> float:

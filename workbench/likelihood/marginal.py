@@ -247,14 +247,24 @@ class MarginalLikelihood:
         start[self.chart.coordinates] = theta
         if not np.isfinite(self._joint.value(start)):
             start[u] = self.density.space.start[u]
-        with np.errstate(all="ignore"):
-            try:
-                z, value, blocks = self._climb(start)
-            except NumericalError:  # the last place, or its scales, may be those of a theta far away
-                self._scale = np.zeros(u.size)
-                start[u] = self.density.space.start[u]
-                z, value, blocks = self._climb(start)
         try:
+            return self._expanded(start)
+        except NumericalError:  # the last place, or its scales, may be those of a theta far away
+            self._scale = np.zeros(u.size)
+            start[u] = self.density.space.start[u]
+            return self._expanded(start)
+
+    def _expanded(self, start: Vector) -> Expansion:
+        """The expansion that a climb from here leads to.
+
+        Raises
+        ------
+        NumericalError
+            If there is no peak.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                z, value, blocks = self._climb(start)
             roots = tuple(np.linalg.cholesky(block) for block in blocks)
         except np.linalg.LinAlgError as error:
             raise NumericalError(

@@ -54,7 +54,7 @@ class Quantity:
 
     def __call__(self, points: NDArray[np.float64]) -> Vector:
         """The scalar at many points x, shape ``(m, p)`` to ``(m,)``, in its own units."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return self.chart.scalars(np.atleast_2d(points))[:, self.columns] @ self.weights
 
     def path(self, x: Vector) -> float:
@@ -116,15 +116,17 @@ def resolve(chart: Chart, name: str | Mapping[str, float], x: Vector, scale: Vec
         raise InputError("a combination of nothing", "likelihood profile", "give labels with weights other than 0")
     text = _text([labels[c] for c in columns], list(weighted.values()))
     rough = Quantity(text, chart, np.array(columns), np.array(list(weighted.values()), float), -1, None, 0.0, False)
-    noise = np.random.default_rng(0).normal(size=(4, x.size))
-    steps = np.array([0.5, 1.0, 1.5, 2.0])[:, None] * scale * noise
-    slopes = np.array([slope_of(rough, point, scale) for point in (x, *(x + steps))])
-    moved = np.flatnonzero(np.any(slopes != 0.0, axis=0))
+    # Around the point, and around the model's own start: at an edge nothing seems to move any more.
+    noise = np.random.default_rng(0).normal(size=(4, x.size)) * np.array([0.5, 1.0, 1.5, 2.0])[:, None] * scale
+    start = chart.space.start[chart.coordinates]
+    points = np.vstack([x, x + noise, start, start + noise])
+    slopes, values = np.array([slope_of(rough, point, scale) for point in points]), rough(points)
+    moved = np.flatnonzero(np.any(np.isfinite(slopes) & (slopes != 0.0), axis=0))
     if not moved.size:
         raise InputError(f"{text} is constant", text, "profile something that depends on the parameters")
-    values = rough(np.vstack([x, x + steps]))
-    off = np.abs(values[1:] - values[0] - steps @ slopes[0])
-    straight = bool(np.all(off <= 1e-9 * np.abs(slopes[0] * scale).max()))
+    with np.errstate(all="ignore"):
+        off = np.abs(values - values[0] - (points - x) @ slopes[0])
+        straight = bool(np.all(off <= 1e-9 * (np.abs(slopes[0] * scale).max() + np.abs(values - values[0]))))
     slope = slopes[0] if straight else None
     if straight and all(weight == round(weight) for weight in weighted.values()):
         slope = np.where(np.abs(slopes[0] - np.round(slopes[0])) < 1e-9, np.round(slopes[0]), slopes[0])
@@ -173,7 +175,8 @@ def slope_of(quantity: Quantity, x: Vector, scale: Vector) -> Vector:
     -------
     ndarray, shape (p,)
     """
-    return jacobian(lambda points: quantity(points)[:, None], x, scale)[0]
+    with np.errstate(all="ignore"):  # a ratio may be infinite there
+        return jacobian(lambda points: quantity(points)[:, None], x, scale)[0]
 
 
 def edges_of(chart: Chart, x: Vector, coordinates: Mapping[str, int]) -> dict[int, tuple[float, ...]]:

@@ -235,16 +235,12 @@ class _Section:
         if x is None:
             return -np.inf, np.zeros(u.size)
         value, gradient = self.sections.objective.value_and_gradient(x)
+        if not np.all(np.isfinite(gradient)):
+            return -np.inf, np.zeros(u.size)
         slopes = self.slopes if self.straight else self.sections._slopes(x)
-        multipliers = np.linalg.solve(slopes[:, self.pivots].T, gradient[self.pivots])
-        return value, gradient[self.free] - slopes[:, self.free].T @ multipliers
-
-
-def _moved(u: Vector, position: int, value: float) -> Vector:
-    """A copy with one element replaced."""
-    moved = u.copy()
-    moved[position] = value
-    return moved
+        with np.errstate(all="ignore"):
+            multipliers = np.linalg.solve(slopes[:, self.pivots].T, gradient[self.pivots])
+            return value, gradient[self.free] - slopes[:, self.free].T @ multipliers
 
 
 def _height(objective: Objective, x: Vector) -> float:

@@ -176,6 +176,8 @@ def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
 
         with np.errstate(all="ignore"):
             x = optimize.minimize(minus, x, jac=True, method="BFGS", options={"gtol": 1e-5, "maxiter": 500}).x
+        if not np.isfinite(objective.value(x)):  # it rose until numbers ended
+            break
         x, value, gradient, distance = _newton(objective, x)
         if distance < _SETTLED:
             return x, value
