@@ -212,7 +212,7 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> l
     climbs = []
     for start in starts:
         try:
-            climbs.append(climb(objective, start))
+            climbs.append(climb(objective, start, climbs))
         except NumericalError:
             continue
     if not climbs:

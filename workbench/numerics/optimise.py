@@ -12,7 +12,8 @@ is small too, but there is no fall.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
 _NEWTON_STEPS = 12
+_ALIKE = 0.01  # nats between two ends of climbs that count as one
 _SEARCHES = 5
 _GRADIENT = 1e-6  # of log f over its size: near enough for Newton steps to end it
 _WORTH = 1e-4  # nats that are worth another search
@@ -130,13 +132,16 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
     return last
 
 
-def climb(objective: Objective, start: Vector) -> Climb:
+def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> Climb:
     """Climb from one starting point to a local maximum of log f.
 
     Parameters
     ----------
     objective : Objective
     start : ndarray, shape (d,)
+    known : sequence of Climb
+        Ends of other climbs of the same objective. A climb that comes within a tenth of a standard deviation of one
+        of them, and within 0.01 nats, ends there: its Hessian is not measured again.
 
     Returns
     -------
@@ -152,6 +157,9 @@ def climb(objective: Objective, start: Vector) -> Climb:
     if not np.isfinite(value):
         raise NumericalError("the log density is -inf at the starting point", "start", "start inside the support")
     here, scale = _quasi_newton(objective, start, value, gradient)
+    for end in known:
+        if end.curvature.is_peak and abs(end.value - here[1]) < _ALIKE and _near(here[0] - end.z, end):
+            return replace(end, start=start)
     z, value, gradient, edm, bend = _newton(objective, here, scale)
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
 
@@ -230,7 +238,12 @@ def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
     return True, np.zeros_like(end.z)
 
 
-def distinct(climbs: list[Climb], tolerance: float = 0.01) -> NDArray[np.int64]:
+def _near(move: Vector, end: Climb) -> bool:
+    """Whether a move from the end of a climb is less than a tenth of a standard deviation."""
+    return bool(move @ end.curvature.information @ move < 0.01)
+
+
+def distinct(climbs: list[Climb], tolerance: float = _ALIKE) -> NDArray[np.int64]:
     """Which optimum each climb reached: 0 for the highest, 1 for the next, and so on.
 
     Two ends are the same optimum if their values agree within `tolerance` nats and each lies within a tenth of a
@@ -250,9 +263,7 @@ def distinct(climbs: list[Climb], tolerance: float = 0.01) -> NDArray[np.int64]:
     labels = np.full(len(climbs), -1, dtype=np.int64)
     for i, end in enumerate(climbs):
         for j in range(i):
-            move = end.z - climbs[j].z
-            near = move @ climbs[j].curvature.information @ move < 0.01
-            if climbs[j].value - end.value < tolerance and near:
+            if climbs[j].value - end.value < tolerance and _near(end.z - climbs[j].z, climbs[j]):
                 labels[i] = labels[j]
                 break
         else:
