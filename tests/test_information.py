@@ -42,8 +42,17 @@ def test_a_dropped_constant_of_the_likelihood_unbalances_the_account():
     assert worst_status(_account_of_coin(0.2).checks) == "failed"
 
 
+def test_tempering_from_the_prior_is_the_independent_route_above_two_dimensions():
+    study = studies.eight_schools()
+    (check,) = [check for check in study.information().checks if check.code == "account-balances"]
+    assert check.status == "ok"
+    assert "tempering" in check.message
+
+
 def test_without_an_independent_route_the_balance_is_called_unknown():
-    found = studies.eight_schools().information()
+    study = studies.eight_schools()
+    _, log_prior, log_likelihood = study.log_terms
+    found = account(study.evidence.estimate(), log_likelihood, log_prior, {}, None, None, None, ({}, ()))
     (check,) = [check for check in found.checks if check.code == "account-balances"]
     assert check.status == "unknown"
 

@@ -29,6 +29,7 @@ from scipy.stats import differential_entropy
 
 from workbench.check import Check
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.tempering import Tempering
 from workbench.model.mode import Mode
 from workbench.posterior.grid import Grid
 from workbench.result import Result
@@ -194,6 +195,7 @@ def account(
     grid: Grid | None,
     prior_entropy: tuple[float, float] | None,
     prediction: tuple[dict, tuple[Check, ...]],
+    tempered: Tempering | None = None,
 ) -> Information:
     """Put the account together and check that it balances.
 
@@ -211,6 +213,8 @@ def account(
         Differential entropy of the prior on z, nats.
     prediction : tuple
         Result of `score_predictions`.
+    tempered : Tempering, optional
+        Another independent route to the divergence, if its path starts from the prior.
 
     Returns
     -------
@@ -241,7 +245,7 @@ def account(
     if prior_entropy is not None:
         entries["entropy of the prior"] = (*prior_entropy, "differential, in the unconstrained coordinates z")
     entries["entropy of the posterior"] = (posterior_entropy, entropy_error, "differential, in the same coordinates z")
-    checks = [_balance(evidence, drawn_fit, drawn_error, grid), *prediction[1]]
+    checks = [_balance(evidence, drawn_fit, drawn_error, _divergences(grid, tempered)), *prediction[1]]
     if divergence < -_SIGMAS * divergence_error - 1e-9:
         message = f"KL(posterior || prior) = {divergence:.3g} nats, but a divergence cannot be negative"
         remedy = "some prior does not integrate to one (a CustomDist?), or the evidence is wrong"
@@ -256,18 +260,28 @@ def _exact(grid: Grid | None) -> TypeGuard[Grid]:
     return grid is not None and grid.checks[0].status == "ok" and not np.isnan(grid.kl_divergence)
 
 
-def _balance(evidence: Evidence, fit: float, fit_error: float, grid: Grid | None) -> Check:
-    """Log evidence = fit - divergence, with the fit from the draws and the divergence from quadrature."""
-    if not _exact(grid):
+def _divergences(grid: Grid | None, tempered: Tempering | None) -> tuple[str, float, float] | None:
+    """KL(posterior || prior) from a route that needs no draws: its name, the value and the error, nats."""
+    if _exact(grid):
+        return "the grid", grid.kl_divergence, 0.0
+    if tempered is not None and tempered.start == "prior" and np.isfinite(tempered.kl_divergence):
+        return "tempering", tempered.kl_divergence, tempered.kl_error
+    return None
+
+
+def _balance(evidence: Evidence, fit: float, fit_error: float, independent: tuple[str, float, float] | None) -> Check:
+    """Log evidence = fit - divergence, with the fit from the draws and the divergence from an independent route."""
+    if independent is None:
         return Check(
             "account-balances",
             "unknown",
-            "KL follows from the identity; quadrature, its independent route, is not available here",
+            "KL follows from the identity; no independent route to it is available here",
             "compare models by differences, in which its error largely cancels",
         )
-    gap = evidence.log_evidence - (fit - grid.kl_divergence)
-    error = float(np.hypot(fit_error, evidence.std_error))
-    message = f"log evidence - (E_post[log likelihood] - KL) = {gap:+.2g} +- {error:.2g} nats: fit by draws, KL by grid"
+    route, divergence, divergence_error = independent
+    gap = evidence.log_evidence - (fit - divergence)
+    error = float(np.hypot(np.hypot(fit_error, evidence.std_error), divergence_error))
+    message = f"log evidence - (E_post[log likelihood] - KL) = {gap:+.2g} +- {error:.2g} nats: KL by {route}"
     if abs(gap) <= _SIGMAS * error + 1e-9:
         return Check("account-balances", "ok", message)
-    return Check("account-balances", "failed", message, "draws and grid disagree: see study.diagnosis()")
+    return Check("account-balances", "failed", message, f"draws and {route} disagree: see study.diagnosis()")

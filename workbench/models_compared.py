@@ -103,7 +103,7 @@ class ModelsCompared(Result):
         return value, error, next(words for limit, words in _WORDS if abs(value) < limit)
 
     def table(self) -> pd.DataFrame:
-        """One row a model; Bayes factors are against the first."""
+        """One column a model; Bayes factors are against the first."""
         rows = {}
         for name, (value, error, status) in self.evidence.items():
             factor, factor_error, words = self.bayes_factor(name, self.names[0])
@@ -116,7 +116,7 @@ class ModelsCompared(Result):
                 "elpd": found[0], "elpd diff": found[2], "diff error": found[3], "stacking": found[4],
                 "AIC": self.criteria.get(name, (_NOT,) * 3)[1], "BIC": self.criteria.get(name, (_NOT,) * 3)[2],
             }  # fmt: skip
-        return pd.DataFrame.from_dict(rows, orient="index")
+        return pd.DataFrame(rows)
 
     def winners(self) -> dict[str, str]:
         """Criterion -> the model that it prefers, for every criterion that compares all the models."""
@@ -133,7 +133,7 @@ class ModelsCompared(Result):
 
     def notes(self) -> list[str]:
         """Where the criteria disagree and why, what has no number and why."""
-        lines = ["Bayes factors are against the first row, in nats; words after Kass and Raftery (1995)"]
+        lines = ["Bayes factors are against the first column, in nats; words after Kass and Raftery (1995)"]
         best = self.winners()
         if len(set(best.values())) > 1:
             lines.append("the criteria disagree: " + ", ".join(f"{c} prefers {n}" for c, n in best.items()))

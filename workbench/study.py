@@ -167,6 +167,7 @@ class Study:
                 information.score_predictions(
                     draws, mle, self.density.n_observations, "likelihood" in self.density.potentials.values()
                 ),
+                self._if_any(self.evidence.tempering),
             )
 
         return self.once("information", compute)
