@@ -158,7 +158,8 @@ class Budget:
     @property
     def error(self) -> float:
         """The stated error: the largest of the three, with the tail term and no less than rounding leaves, nats."""
-        return float(max(np.hypot(max(self.delta, self.jackknife, self.split), self.tail), _ROUNDING))
+        rounding = _ROUNDING + 1e-12 * abs(self.root)  # log f is a sum of terms of the size of the root
+        return float(max(np.hypot(max(self.delta, self.jackknife, self.split), self.tail), rounding))
 
 
 def _smoothed(terms: NDArray[np.float64]) -> tuple[float, float]:
