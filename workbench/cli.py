@@ -104,19 +104,6 @@ def _print(answers: dict[str, Result], as_json: bool) -> None:
         show(answer)
 
 
-def _need_new_folder(out: Path, name: str) -> Path:
-    """A run folder's path that does not exist yet: model name, date and time, a counter if need be."""
-    import datetime
-
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = out / f"{name}-{stamp}"
-    counter = 2
-    while path.exists():
-        path = out / f"{name}-{stamp}-{counter}"
-        counter += 1
-    return path
-
-
 def _finish(verdict: str) -> None:
     """Exit 3 where the numbers must not be used."""
     if verdict == "failed":
@@ -142,12 +129,14 @@ def fit(
     json_: JsonOption = False,
 ) -> None:
     """Run everything on MODEL, print it, and leave a run folder with draws, results and a report."""
+    from workbench.runs import new_run_folder
+
     numbers = _numbers(chains, draws, tune, target_accept, level)
     roles = {"potentials": potential, "parameters": parameter, "latents": latent}
     with progress_display("fitting") as progress:
         study = _study(model, data, set_, seed, progress, numbers, roles)
         answers = study.answers()
-        path = study.save(_need_new_folder(out, study.name), report=report)
+        path = study.save(new_run_folder(out, study.name), report=report)
         verdict = study.verdict()
     if json_:
         from workbench.result import encode
@@ -246,8 +235,9 @@ _QUESTIONS = {
     "prior": {"draws": "Draws from the prior, summarised."},
     "likelihood": {
         "maximum": "The maximum likelihood estimate with standard errors and a certificate.",
-        "errors": "Standard errors in four forms, and whether they agree.",
+        "errors": "Standard errors in four forms.",
         "bootstrap": "The maximum of 1,000 replicates of the data, and intervals from them.",
+        "latents": "Latent variables at the maximum, with their errors.",
         "surface": "Profile likelihood curves around the maximum.",
     },
     "posterior": {

@@ -46,6 +46,29 @@ SCHEMA = 1
 _PACKAGES = ("pymc", "pytensor", "nutpie", "arviz", "numba", "numpy", "scipy", "xarray", "pandas")
 
 
+def new_run_folder(out: Path, name: str) -> Path:
+    """A run folder's path that does not exist yet: model name, date and time, a counter if need be.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of run folders.
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    Path
+    """
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = out / f"{name}-{stamp}"
+    counter = 2
+    while path.exists():
+        path = out / f"{name}-{stamp}-{counter}"
+        counter += 1
+    return path
+
+
 def manifest(study: Study) -> dict[str, Any]:
     """Where the numbers of a study come from: versions, seed, settings, hashes.
 

@@ -56,6 +56,7 @@ def test_criteria_are_two_k_and_k_log_n_minus_twice_the_log_likelihood(height_mo
     log_likelihood = stats.norm.logpdf(HEIGHTS, HEIGHTS.mean(), HEIGHTS.std()).sum()
     assert height_mode.log_likelihood == pytest.approx(log_likelihood, rel=1e-12)
     assert height_mode.aic == pytest.approx(4 - 2 * log_likelihood, rel=1e-12)
+    assert height_mode.aicc == pytest.approx(height_mode.aic + 12 / (40 - 3), rel=1e-12)
     assert height_mode.bic == pytest.approx(2 * np.log(len(HEIGHTS)) - 2 * log_likelihood, rel=1e-12)
 
 

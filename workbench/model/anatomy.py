@@ -112,7 +112,8 @@ class Anatomy(Result):
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines.append("terms: " + "; ".join(f"{side} {', '.join(names)}" for side, names in self.ledger.items()))
         lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
-        lines += [f"not available: {question}: {reason}" for question, reason in self.questions.items() if reason]
+        refused = {q: reason for q, reason in self.questions.items() if reason and "no latent" not in reason}
+        lines += [f"not available: {question}: {reason}" for question, reason in refused.items()]
         if self.widened:
             lines.append(f"constants widened to 64 bits; narrow ones would have changed {'; '.join(self.widened)}")
         return lines + [str(check) for check in self.checks if check.status != "ok"]

@@ -119,6 +119,20 @@ class Mode(Result):
         return 2.0 * self.n_parameters - 2.0 * self.log_likelihood
 
     @property
+    def aicc(self) -> float:
+        """AIC corrected for few observations, AIC + 2 k (k + 1) / (n - k - 1) (Hurvich and Tsai 1989).
+
+        Raises
+        ------
+        RefusalError
+            If there are no more than k + 1 observations.
+        """
+        k, n = self.n_parameters, self.n_observations
+        if n <= k + 1:
+            raise RefusalError(f"AICc needs more than {k + 1} observations, and there are {n}", self.kind, "use AIC")
+        return self.aic + 2.0 * k * (k + 1) / (n - k - 1)
+
+    @property
     def bic(self) -> float:
         """Schwarz's Bayesian information criterion, k log n - 2 log L (Schwarz 1978).
 
@@ -179,7 +193,9 @@ class Mode(Result):
             f"{self.n_observations} observations, EDM {self.certificate.edm:.1e} nats"
         ]
         if self.kind == "MLE":
-            lines.append(f"AIC {self.aic:.6g}" + (f", BIC {self.bic:.6g}" if self.n_observations else ""))
+            corrected = f", AICc {self.aicc:.6g}" if self.n_observations > self.n_parameters + 1 else ""
+            bic = f", BIC {self.bic:.6g}" if self.n_observations else ""
+            lines.append(f"AIC {self.aic:.6g}{corrected}{bic}")
         if self.no_error:
             lines.append(f"no standard errors: {self.no_error}")
         else:
