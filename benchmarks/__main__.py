@@ -10,7 +10,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks import likelihood, refit, sampling, startup, whole
+from benchmarks import likelihood, profile, refit, sampling, startup, whole
 from benchmarks.cases import CASES
 from benchmarks.processes import ROOT
 from benchmarks.timings import Row, table
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "startup": lambda given: startup.measure(given.repetitions),
     "refit": lambda given: refit.measure(given.repetitions, given.models),
     "likelihood": lambda given: likelihood.measure(given.repetitions),
+    "profile": lambda given: profile.measure(given.repetitions),
 }
 DOCUMENT = """# Benchmarks
 

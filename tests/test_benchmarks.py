@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import refit, sampling, startup, whole
+from benchmarks import profile, refit, sampling, startup, whole
 from benchmarks.cases import CASES
 from benchmarks.processes import ROOT, run
 from benchmarks.timings import Row, Side, Target, duration, table
@@ -91,5 +91,9 @@ def test_a_whole_process_is_measured_with_and_without_the_calls_that_mean_nothin
 
 
 @pytest.mark.slow
+def test_the_profile_of_a_regression_is_measured():
+    assert_sane(list(profile.measure(1)), 1)
+
+
 def test_refits_are_measured_where_a_maximum_exists():
     assert_sane(list(refit.measure(1, ["coin_bias"])), 1)

@@ -23,6 +23,7 @@ QUESTIONS = {
     "likelihood.errors": lambda s: s.likelihood.errors(),
     "likelihood.bootstrap": lambda s: s.likelihood.bootstrap(50),
     "likelihood.surface": lambda s: s.likelihood.surface(),
+    "likelihood.profile": lambda s: s.likelihood.profile(),
     "posterior.mode": lambda s: s.posterior.mode(),
     "posterior.laplace": lambda s: s.posterior.laplace(),
     "posterior.grid": lambda s: s.posterior.grid(),

@@ -18,7 +18,7 @@ PAGES = sorted(
 )
 VIEWS = {"prior": PriorView, "likelihood": LikelihoodView, "posterior": PosteriorView, "evidence": EvidenceView}
 # Methods and commands that ask no question of the model: they write, list or repeat.
-NO_QUESTION = {"report", "save", "draws", "answers", "verdict", "doubts", "once", "seed_of"}
+NO_QUESTION = {"report", "save", "draws", "answers", "verdict", "doubts", "once", "seed_of", "start_again"}
 NO_QUESTION_COMMANDS = {"fit", "report", "runs", "models", "demo"}
 OTHER_NAMES = {"compare": "comparison", "check": "anatomy"}  # method or command -> page
 

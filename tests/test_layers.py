@@ -19,10 +19,20 @@ LAYERS = (
     ("prior", "likelihood"),
     ("posterior",),
     ("evidence",),
-    ("causes", "comparison", "models_compared", "information", "diagnosis", "refits", "calibration", "point", "terms_at_draws"),
-    ("study", "views"),
+    (
+        "causes",
+        "comparison",
+        "models_compared",
+        "information",
+        "diagnosis",
+        "refits",
+        "calibration",
+        "point",
+        "terms_at_draws",
+    ),
+    ("study", "views", "intervals"),
     ("runs", "plots", "report"),
-    ("terminal", "cli", "__main__"),
+    ("terminal", "options", "cli", "__main__"),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 

@@ -14,13 +14,23 @@ NAMES = [
 STUDY = {
     "anatomy", "answers", "at", "compare", "density", "diagnosis", "doubts", "draws", "evidence", "information",
     "likelihood", "log_terms", "model", "name", "once", "posterior", "prior", "prior_log_likelihood",
-    "progress", "reading",
+    "problem", "progress", "reading",
     "report", "save", "seed",
-    "seed_of", "settings", "source", "starts", "starts_with_maximum", "verdict",
+    "seed_of", "settings", "source", "start_again", "starts", "starts_with_maximum", "verdict",
 }  # fmt: skip
 VIEWS = {
     "prior": {"draws"},
-    "likelihood": {"bootstrap", "errors", "latents", "maximum", "surface"},
+    "likelihood": {
+        "bootstrap",
+        "contour",
+        "errors",
+        "latents",
+        "maximum",
+        "nested",
+        "profile",
+        "surface",
+        "test",
+    },
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
     "evidence": {"estimate", "bridge", "tempering"},
 }

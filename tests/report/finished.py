@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from workbench.check import Check
 from workbench.comparison import Context, compare
@@ -16,6 +17,7 @@ from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
 from workbench.evidence.tempering import Tempering
 from workbench.information import Information
+from workbench.likelihood.profile import Profile
 from workbench.likelihood.surface import Surface
 from workbench.model.anatomy import Anatomy
 from workbench.model.certificate import Certificate
@@ -60,6 +62,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         "anatomy": anatomy(names, data),
         "likelihood.maximum": mle,
         "likelihood.surface": surface(names),
+        "likelihood.profile": profile(names),
         "posterior.mode": map_,
         "posterior.laplace": Laplace(
             (), CENTRE, np.diag(SPREAD**2), -1601.0, EVIDENCE, names, CENTRE, SPREAD, np.zeros((0, 2))
@@ -116,7 +119,7 @@ def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:
     posterior = made.draws["posterior"].to_dataset()
     stacked = np.stack([posterior[name].values for name in names], axis=-1)
     reason = "eta is latent and has to be integrated out"
-    questions = ("likelihood.maximum", "likelihood.surface", "posterior.mode", "posterior.grid")
+    questions = ("likelihood.maximum", "likelihood.surface", "likelihood.profile", "posterior.mode", "posterior.grid")
     refusals = {q: Refusal((), q, f"{q} is refused: {reason}", "eta", "use the draws") for q in questions}
     comparison = compare(names, stacked, None, None, {"MLE": reason, "MAP": reason}, LEVEL, context())
     found = made.answers["information"]
@@ -175,6 +178,16 @@ def mode(kind: str, names: tuple[str, str]) -> Mode:
         level=LEVEL,
         certificate=certificate,
     )
+
+
+def profile(names: tuple[str, str]) -> Profile:
+    """Intervals of a normal likelihood, whose signed root is a straight line."""
+    root = np.linspace(-2.2, 2.2, 15)
+    cut, bound = stats.chi2.ppf(LEVEL, 1), np.sqrt(stats.chi2.ppf(LEVEL, 1)) * SPREAD
+    points = {name: c + s * root for name, c, s in zip(names, CENTRE, SPREAD, strict=True)}
+    ends = np.full(2, cut)
+    curves = dict.fromkeys(names, root)
+    return Profile((), LEVEL, names, CENTRE, CENTRE - bound, CENTRE + bound, SPREAD, ends, ends, points, curves, BEST)
 
 
 def surface(names: tuple[str, str]) -> Surface:

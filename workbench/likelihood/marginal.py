@@ -169,7 +169,7 @@ class MarginalLikelihood:
         fresh[order] = diagonal
         first = not known.all()
         self._scale = np.where(fresh > 0, 1.0 / np.sqrt(np.maximum(fresh, 1e-300)), self._scale)
-        if first and np.all(fresh > 0):
+        if first and np.all((fresh > 0) & (self._scale > 0)):
             return self._information(z)  # once more, with steps of the right size
         if not all(np.all(np.isfinite(block)) for block in found):
             raise NumericalError("the gradient is not finite", "latents", "look at the model there")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.plots.profile import plot_profile
 from workbench.plots.scalars import CONSTANT, Scalar
 from workbench.plots.surface import DROPS, plot_surface
 from workbench.plots.waterfall import plot_waterfall
@@ -16,6 +17,7 @@ from workbench.result import Result
 
 if TYPE_CHECKING:
     from workbench.comparison import Comparison
+    from workbench.likelihood.profile import Profile
     from workbench.likelihood.surface import Surface
     from workbench.model.mode import Mode
     from workbench.posterior.mode import PosteriorMode
@@ -24,6 +26,7 @@ TITLES = {
     "comparison": "MLE, MAP and posterior side by side",
     "likelihood.maximum": "The maximum of the likelihood (MLE)",
     "likelihood.surface": "The likelihood around its maximum",
+    "likelihood.profile": "Profile likelihood intervals",
     "posterior.mode": "The mode of the posterior (MAP)",
     "posterior.laplace": "The Laplace approximation",
     "posterior.grid": "The posterior by quadrature",
@@ -211,6 +214,43 @@ def surface_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     return Section(
         anchor(question), TITLES[question], (sentence,), pictures=pictures, tables=(table,), checks=found.checks
     )
+
+
+def profile_section(answers: Mapping[str, Result]) -> Section:
+    """Profile likelihood intervals beside Wald's, and the signed root."""
+    question = "likelihood.profile"
+    found: Profile | None = answer(answers, question, "Profile")
+    if found is None:
+        return plain(question, answers[question], TITLES[question])
+    percent, (low, high) = f"{100 * found.level:g}%", found.wald
+    rows = []
+    for i, name in enumerate(found.names):
+        ends = [found.estimate[i], found.lower[i], found.upper[i]]
+        width = float(np.ptp([end for end in ends if np.isfinite(end)]))
+        digits = width / 4 if width else float("nan")
+        wald = interval(float(low[i]), float(high[i]), float(found.std_error[i]), 3)
+        rows.append(
+            (name, number(float(ends[0]), digits, 3), interval(float(ends[1]), float(ends[2]), digits, 3), wald)
+        )
+    caption = f"In the units of the model. At a bound the deviance is {found.cut:.4g} (chi-square, {percent})."
+    sentence = (
+        "Every value that a likelihood-ratio test would keep, the other parameters at their best for each. Where the "
+        "signed root is a straight line, Wald says the same; where it bends, use the profile."
+    )
+    pictures = (
+        picture(
+            lambda: plot_profile(found),
+            f"Signed root and fall of the profile likelihood of {', '.join(found.names)}.",
+            "Left: the signed root of the deviance, shaded where a value is kept. Right: the fall of the log "
+            "likelihood. Dashed: what the Wald interval takes for granted. Dotted: the bounds.",
+        ),
+    )
+    table = Table(("", "MLE", f"{percent} profile", f"{percent} Wald"), tuple(rows), caption, frozenset({1, 2, 3}))
+    notes = tuple(note for note in found.notes() if " bound short of " in note)
+    return Section(
+        anchor(question), TITLES[question], (sentence,), pictures=pictures, tables=(table,), checks=found.checks,
+        notes=notes,
+    )  # fmt: skip
 
 
 def mode_section(answers: Mapping[str, Result]) -> Section:

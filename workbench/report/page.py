@@ -28,6 +28,7 @@ from workbench.report.estimates import (
     laplace_section,
     maximum_section,
     mode_section,
+    profile_section,
     surface_section,
 )
 from workbench.report.model import anatomy_section, scalars_section, theorem_section
@@ -108,6 +109,7 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
             "comparison": lambda: comparison_section(answers),
             "likelihood.maximum": lambda: maximum_section(answers),
             "likelihood.surface": lambda: surface_section(answers, scalars),
+            "likelihood.profile": lambda: profile_section(answers),
             "posterior.mode": lambda: mode_section(answers),
             "posterior.laplace": lambda: laplace_section(answers),
             "posterior.grid": lambda: grid_section(answers),
