@@ -24,9 +24,10 @@ from workbench.numerics.objective import Objective, Vector
 from workbench.prior.draws import draw_prior
 
 _FROM_PRIOR = 20  # dimensions up to which a path from the prior is short enough to be the rule
-_FAR = 100  # dimensions up to which it is tried where there may be several modes
+_FAR = 60  # dimensions up to which it is tried where there may be several modes
 _PARTICLES = 512  # a mode of 1% of the mass then has five
 _PER_DIMENSION = 32  # particles from the prior: the shape of the cloud is learnt from them
+_DOUBTFUL = 4  # times as many where the draws are in doubt: their number may then have to stand alone
 _SPARE = 1.05  # times as many prior draws as particles: some may lie on the edge of their support
 
 
@@ -69,17 +70,15 @@ class PriorPath:
         Log likelihood alone.
     draws : ndarray, shape (n, d)
         Independent draws from the prior, on z.
+    particles : int
+        How many of them make the path.
     """
 
     weighed: Callable[[float], Objective]
     likelihood: Objective
     draws: Matrix
+    particles: int = _PARTICLES
     name: str = "prior"
-
-    @property
-    def particles(self) -> int:
-        """Five hundred, or 32 a dimension if that is more."""
-        return max(_PARTICLES, _PER_DIMENSION * self.draws.shape[1])
 
     def start(self, m: int, generator: np.random.Generator) -> Matrix:
         """The draws in random order.
@@ -221,7 +220,7 @@ def choose_path(
     likelihood = density.objective(LIKELIHOOD)
     d = density.space.dimension
     if d <= _FROM_PRIOR or (doubtful and d <= _FAR):
-        enough = max(_PARTICLES, _PER_DIMENSION * d)
+        enough = max(_PARTICLES, _PER_DIMENSION * d) * (_DOUBTFUL if doubtful else 1)
         try:
             tree = draw_prior(density, anatomy, int(_SPARE * enough), seed, data=False)
         except RefusalError:
@@ -231,5 +230,5 @@ def choose_path(
             z = density.space.z_of_draws({name: group[name].values[0] for name in density.space.names})
             z = z[np.isfinite(z).all(axis=1)]
             if len(z) >= enough:
-                return PriorPath(lambda t: density.objective(Weights(likelihood=t)), likelihood, z)
+                return PriorPath(lambda t: density.objective(Weights(likelihood=t)), likelihood, z, enough)
     return ProposalPath(proposal_from(draws.reshape(-1, d)), density.objective(TARGET), likelihood)

@@ -11,8 +11,10 @@ prior, r is the prior on z and l the log likelihood, so that f_t is the power po
 a mode that no chain visited is found if the prior reaches it. From a proposal, r is a normal distribution with mean
 and covariance of posterior draws; that takes few temperatures in any dimension, but starts where the chains were.
 
-The particles live on islands that never exchange one. Each island's estimate of p(y) is unbiased however badly the
-particles mix, and independent of the others', so the spread between islands is an honest error of their mean.
+The particles live on islands that never exchange one. At given temperatures and shapes of the moves each island's
+estimate of p(y) is unbiased however badly the particles mix, and independent of the others', so the spread between
+islands is the error of their mean. Temperatures and shapes are learnt from all of them: where the moves go nowhere, as
+between separated modes, that couples them, and the check of the moves says so.
 
 References: Neal 2001, doi:10.1023/A:1008923215028; Del Moral, Doucet and Jasra 2006,
 doi:10.1111/j.1467-9868.2006.00553.x; Xie and others 2011, doi:10.1093/sysbio/syq085 (stepping stone); Zhou, Johansen
