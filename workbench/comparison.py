@@ -183,7 +183,10 @@ def _at(labels: tuple[str, ...], found: tuple[str, ...], values: Vector) -> Vect
 def _maximum(labels: tuple[str, ...], mle: Mode | None, latents: Latents | None) -> tuple[Vector, Vector]:
     """Estimates and standard errors of the likelihood's maximum, with the latent variables at theirs."""
     estimate, error = np.full(len(labels), np.nan), np.full(len(labels), np.nan)
-    for part, errors in ((mle, None if mle is None else mle.errors), (latents, latents and latents.std_error)):
+    for part, errors in (
+        (mle, None if mle is None else mle.errors),
+        (latents, None if latents is None else latents.std_error),
+    ):
         if part is not None and errors is not None:
             new = _at(labels, part.labels, part.estimate)
             estimate = np.where(np.isnan(new), estimate, new)

@@ -26,8 +26,8 @@ def test_bridge_matches_the_closed_form_within_its_stated_error(target):
     assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
 
 
-# Shapes of every kind for which no proposal is exact; 25 seeds each are 275 scores, whose standard deviation is known
-# to 4%. The stated error is the largest of three estimates of one number, so it errs upwards by some 15%.
+# Shapes of every kind for which no proposal is exact; 12 seeds each are 132 scores, whose standard deviation is known
+# to 6%. The stated error is the largest of three estimates of one number, so it errs upwards by some 15%.
 @pytest.mark.statistical
 def test_stated_error_is_honest_over_closed_forms_and_repetitions():
     names = ("log gamma of shape 0.5", "log gamma of shape 3", "two log gammas", "five log gammas",
@@ -36,7 +36,7 @@ def test_stated_error_is_honest_over_closed_forms_and_repetitions():
     scores = []
     for name in names:
         target = by_name(name)
-        for seed in range(25):
+        for seed in range(12):
             found = bridge_sampling(target.objective, *_draws(target, seed=1000 + seed), seed=seed)
             scores.append((found.log_evidence - target.log_integral) / found.std_error)
     assert 0.75 < np.sqrt(np.mean(np.square(scores))) < 1.2

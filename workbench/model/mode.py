@@ -225,7 +225,7 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> l
     NumericalError
         If the log density is finite at none of the starts.
     """
-    climbs = []
+    climbs: list[Climb] = []
     for start in starts:
         try:
             climbs.append(climb(objective, start, climbs))
