@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 import workbench as wb
-from workbench.likelihood.profile import Profile, profile_likelihood
+from workbench.likelihood.profile import Profile, _solve, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.result import result_from_json
 
@@ -417,6 +417,35 @@ def test_norris_intervals_match_the_closed_form_of_nist():
     found = wb.Study(model, seed=1).likelihood.profile()
     expected = list(data["derived"]["profile_likelihood_intervals_0.95"].values())
     np.testing.assert_allclose(np.column_stack([found.lower, found.upper]), expected, rtol=PUBLISHED)
+
+
+def test_longley_intervals_match_nist_where_its_collinear_columns_are_scaled():
+    data = case("nist_linear/Longley")
+    x = np.column_stack([data["data"][f"x{i}"] for i in range(1, 7)]).astype(float)
+    y = np.array(data["data"]["y"], dtype=float)
+    centre, scale = x.mean(axis=0), x.std(axis=0)
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 2000.0, shape=6)
+        intercept, sigma = pm.Normal("intercept", y.mean(), 1000.0), pm.HalfNormal("sigma", 500.0)
+        pm.Deterministic("B", b / scale)
+        pm.Deterministic("B0", intercept - (b * (centre / scale)).sum())
+        pm.Normal("y", intercept + pm.math.dot((x - centre) / scale, b), sigma, observed=y)
+    found = wb.Study(model, seed=1).likelihood.profile("B0", *(f"B[{i}]" for i in range(6)), "sigma")
+    expected = list(data["derived"]["profile_likelihood_intervals_0.95"].values())
+    np.testing.assert_allclose(np.column_stack([found.lower, found.upper]), expected, rtol=PUBLISHED)
+    check_deviance(found)
+
+
+def test_a_jump_between_refits_is_an_error_and_no_bound():
+    class Jumping:
+        quantities = (type("Named", (), {"name": "a"}),)
+
+        def peak(self, held, _):
+            return np.append(held, 0.0), -0.5 if held[0] < 1.0 else -8.0
+
+    summit = Summit(np.zeros(2), 0.0, np.eye(2), np.ones(2), {}, ())
+    with pytest.raises(wb.NumericalError, match="jumps"):
+        _solve(Jumping(), summit, 1.96, (0.5, 2.0), (np.zeros(2), np.zeros(2)))
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ MAX_DEFAULT = 12  # scalars that are profiled where none is named
 _STEPS = 6.0  # of zeta, from the maximum to the bound
 _BEYOND = 1.15  # of the bound: how far the curve goes
 _SOLVED = 1e-10  # of zeta at a bound
+_MISSED = 1e-6  # nats of deviance: a bound that is further off than this is none
 _RANGE = 1e7  # standard deviations on the real line: what has not fallen there never will
 _ROUND = 1e-9  # a simplex or a correlation that comes this close to a whole number ends there
 _MOVED = 1e-4  # of zeta: less than this is still the floor from which it starts
@@ -152,6 +153,8 @@ def profile_likelihood(
     ------
     InputError
         If a name is unknown or means a vector, or the level is outside (0, 1).
+    NumericalError
+        If the refits of a scalar fail or jump, as for data that are collinear to the last digits.
     BetterMaximum
         If a refit is higher than the summit; the whole fit has to start again from there.
 
@@ -215,9 +218,9 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         jump = height - zeta[-1]
         tiny = step < 1e-9 * max(abs(path[-1]), summit.deviation(quantity))
         if not np.isfinite(height) or (jump > 3.0 * stride and not tiny):
-            if tiny:  # the scalar cannot go further than this
-                if zeta[-1] > target:
-                    break
+            if tiny and zeta[-1] > target:
+                break
+            if tiny:
                 return _open(quantity, x, zeta, _end(quantity, x[-1], side))
             step *= 0.25 if not np.isfinite(height) else max(0.1, 1.5 * stride / jump)
             continue
@@ -237,10 +240,22 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
 
 
 def _end(quantity: Quantity, x: Vector, side: float) -> float:
-    """The end of the range of a scalar that can go no further."""
+    """The end of the range of a scalar that can go no further.
+
+    Raises
+    ------
+    NumericalError
+        If it has none, so that only the refits fail.
+    """
     edge, last = quantity.edge(x, side), float(quantity(x)[0])
     if np.isfinite(edge):
         return edge
+    if quantity.real or quantity.coordinate >= 0:
+        raise NumericalError(
+            f"the refits of the profile of {quantity.name} fail at {last:.6g}",
+            quantity.name,
+            "centre or rescale the data",
+        )
     return float(np.round(last)) if abs(last - np.round(last)) < _ROUND else last
 
 
@@ -288,7 +303,13 @@ def _refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vec
 def _solve(
     sections: Sections, summit: Summit, target: float, bracket: tuple[float, float], ends: tuple[Vector, Vector]
 ) -> tuple[Vector, float]:
-    """The point in a bracket at which zeta reaches its target, and the deviance there."""
+    """The point in a bracket at which zeta reaches its target, and the deviance there.
+
+    Raises
+    ------
+    NumericalError
+        If zeta jumps over it.
+    """
     known = dict(zip(bracket, ends, strict=True))
 
     def gap(here: float) -> float:
@@ -298,4 +319,8 @@ def _solve(
 
     root = optimize.brentq(gap, *bracket, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=100, disp=False)
     found, height = _refit(sections, summit, root, (known[root], *ends))
+    if abs(height**2 - target**2) > _MISSED:
+        name = sections.quantities[0].name
+        what = f"the profile of {name} jumps: refits next to each other reach different maxima"
+        raise NumericalError(what, name, "centre or rescale the data")
     return found, height**2

@@ -34,6 +34,7 @@ _OUTWARDS = (4.0, 6.0, 8.0, 10.0, 12.0, 14.0)  # of z, towards an edge
 _SAME = 1e-10  # nats, relative to the log likelihood where that is large: no change
 _INWARDS = tuple(np.arange(1.0, 41.0))  # of z, from the edge back inside
 _NEWTON_STEPS = 40
+_LENGTHS = tuple(0.5 ** np.arange(8))  # of a Newton step
 _SOLVES = 60
 
 
@@ -135,14 +136,21 @@ class Sections:
             if edm < _EDM and left < _SLOPE or (edm < _ROUNDING and fresh and edm > 0.1 * before):
                 self._information[key] = known
                 return u
-            moved_value, moved_gradient = target.value_and_gradient(u + step)
-            down = not moved_value >= value - 1e-12 * max(1.0, abs(value))
-            if fresh and (down or left >= _SLOPE):
-                raise NumericalError("Newton steps do not lead up", "section")
-            if not fresh and (down or left >= _SLOPE or edm > 0.1 * before):
+            if not fresh and (left >= _SLOPE or edm > 0.1 * before):
                 known = None
                 continue
-            u, value, gradient, before, fresh = u + step, moved_value, moved_gradient, edm, False
+            for length in _LENGTHS if fresh else _LENGTHS[:1]:
+                moved_value, moved_gradient = target.value_and_gradient(u + length * step)
+                if moved_value >= value - 1e-12 * max(1.0, abs(value)):
+                    break
+            else:
+                if fresh:
+                    raise NumericalError("Newton steps do not lead up", "section")
+                known = None
+                continue
+            if fresh and left >= _SLOPE:
+                raise NumericalError("it rises along a direction without curvature", "section")
+            u, value, gradient, before, fresh = u + length * step, moved_value, moved_gradient, edm, False
         raise NumericalError("Newton steps do not end", "section")
 
     def _release(self, held: Vector, x: Vector, value: float, k: int) -> tuple[Vector, float] | None:

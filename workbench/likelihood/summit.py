@@ -27,6 +27,8 @@ from workbench.numerics.optimise import climb
 _HIGHER = 1e-8  # nats, relative to the log likelihood where that is large: more than this is another maximum
 _SETTLED = 1e-11  # nats: a climb with less than this to gain has arrived, also at infinity
 _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone because it is flat
+_TINY = 1e-30  # of the information: nothing at all
+_RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _NEWTON_STEPS = 60
@@ -146,11 +148,11 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
 
 
 def _scale(information: NDArray[np.float64], peak: bool) -> Vector:
-    """Standard deviations of the coordinates, or what stands for them."""
+    """Standard deviations of the coordinates; along a ridge, those with the other coordinates held; else 1."""
     diagonal = np.diag(information)
-    alone = 1.0 / np.sqrt(np.where(diagonal > FLAT, diagonal, 1.0))
-    if not peak:
-        return np.where(diagonal > FLAT, alone, 1.0)
+    alone = 1.0 / np.sqrt(np.where(diagonal > _TINY, diagonal, 1.0))
+    if not peak and not np.linalg.eigvalsh(information * np.outer(alone, alone))[0] > _RIDGE:
+        return alone
     return np.sqrt(np.diag(np.linalg.inv(information)))
 
 
