@@ -270,7 +270,7 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], s
     Raises
     ------
     NumericalError
-        If f vanishes at every proposal draw.
+        If f vanishes at every proposal draw, or the two kinds of draws do not overlap at all.
     """
     chains = sum(len(block) for block in blocks)
     root = solve_bridge(ratios)
@@ -280,6 +280,8 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], s
     total = _centred(terms, levels)
     slope = sum(float(np.sum(x * (1 - x))) for x in at_proposal)
     slope += sum(float(np.nansum(t * (1 - t / fit.weight))) for t, fit in zip(terms, ratios, strict=True))
+    if not slope > 0:
+        raise NumericalError("proposal and posterior draws have no place in common", "bridge", "draw more")
     proposal_variance = sum(len(x) * float(x.var()) for x in at_proposal) / slope**2
     effective, noise = effective_size(total), _noise_of_fit(terms)
     # Where the noise of the fits cannot be seen it may be as large as half of the variance.

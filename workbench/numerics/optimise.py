@@ -26,6 +26,7 @@ from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
 _NEWTON_STEPS = 12
+_NOTHING_LEFT = 1e-24  # nats: 1e-12 standard errors; further steps would be rounding
 _ALIKE = 0.01  # nats between two ends of climbs that count as one
 _SEARCHES = 5
 _GRADIENT = 1e-6  # of log f over its size: near enough for Newton steps to end it
@@ -35,7 +36,7 @@ _NEAR_STEPS = 30
 _SHRINK = 0.25  # of the distance in nats, by one step with the curvature of a similar objective
 _NEAR = 1e-12  # nats: from here one measurement of the curvature is enough
 _ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
-_SAME = 1e-6  # relative change of the curvature, and so of a standard error, that is none
+_SAME = 1e-8  # relative change of the curvature, and so of a standard error, that is none
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
@@ -120,7 +121,7 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
                 bend, fresh = curvature_at(objective, z, 1.0 / np.sqrt(np.diag(bend.information))), True
                 continue
             edm, last = left, (z, value, gradient, left, bend)
-            if edm < EDM_TOLERANCE * 1e-8:
+            if edm < _NOTHING_LEFT:
                 break
             new_value, new_gradient = objective.value_and_gradient(z + step)
         except NumericalError:
