@@ -135,3 +135,14 @@ def test_without_a_prior_starts_are_jittered_around_the_models_start(density):
     assert np.all(np.abs(starts - d.space.start) < 1.0)
     assert np.array_equal(starts, starting_points(d, None, 5, seed=2))
     assert len(np.unique(starts, axis=0)) == 5
+
+
+@pytest.mark.parametrize("error", [NotImplementedError(), ZeroDivisionError("float division by zero\nHINT: none")])
+def test_a_prior_that_cannot_be_drawn_from_is_refused_in_one_line(monkeypatch, density, anatomy, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("workbench.prior.draws.pm.sample_prior_predictive", fail)
+    with pytest.raises(RefusalError, match="cannot be drawn from") as refusal:
+        draw_prior(density("coin"), anatomy("coin"), 4, 1)
+    assert "\n" not in refusal.value.what

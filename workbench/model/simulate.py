@@ -89,7 +89,7 @@ class Simulator:
         try:
             with np.errstate(all="ignore"):
                 arrays = self._function(*(np.asarray(theta[name]) for name in self.inputs))
-        except (NotImplementedError, ValueError) as error:
+        except (NotImplementedError, ArithmeticError, ValueError) as error:
             raise RefusalError(
                 f"data cannot be simulated: {error}", ", ".join(self.names),
                 "give the distribution a `random` method, or ask for the nonparametric kind",

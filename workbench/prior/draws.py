@@ -83,7 +83,7 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int, dat
     except (NotImplementedError, ArithmeticError, ValueError) as error:
         # ArithmeticError: a prior so vague that its draws overflow, such as InverseGamma(0.001, 0.001).
         raise RefusalError(
-            f"the prior cannot be drawn from: {str(error).splitlines()[0]}",
+            f"the prior cannot be drawn from: {(str(error).splitlines() or [type(error).__name__])[0]}",
             "model",
             "give every variable a distribution with a `random` method, and a prior with finite draws",
         ) from error
