@@ -5,11 +5,12 @@ from functools import cache
 import numpy as np
 import pymc as pm
 import pytest
+import xarray as xr
 from scipy import stats
 from scipy.special import betaln, gammaln
 
 import workbench as wb
-from workbench.models_compared import ModelsCompared, model_probabilities, observations_hash
+from workbench.models_compared import ModelsCompared, _scores, model_probabilities, observations_hash
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +157,21 @@ def test_words_are_those_of_kass_and_raftery(gap, words):
 def test_an_unknown_model_is_an_error():
     with pytest.raises(wb.InputError, match="no model"):
         _by_hand().bayes_factor("narrow", "nonsense")
+
+
+def test_scores_that_arviz_cannot_give_are_a_finding_and_no_traceback(monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("all log likelihoods are the same")
+
+    monkeypatch.setattr("arviz_stats.loo", fail)
+    shape = (2, 20)
+    tree = xr.DataTree.from_dict(
+        {
+            "/posterior": xr.Dataset({"mu": (("chain", "draw"), np.zeros(shape))}),
+            "/log_likelihood": xr.Dataset({"y": (("chain", "draw", "row"), np.zeros((*shape, 3)))}),
+        }
+    )
+    found, checks = _scores({"a": tree, "b": tree})
+    assert found == {}
+    assert [(check.code, check.status) for check in checks] == [("pareto-k", "unknown")]
+    assert "all log likelihoods are the same" in checks[0].message

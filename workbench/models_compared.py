@@ -221,8 +221,12 @@ def _scores(
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)  # it becomes a check
-        scored = {name: loo(_pointwise(tree), pointwise=True) for name, tree in trees.items()}
-        frame = compare(scored, method="stacking", round_to="none")
+        try:
+            scored = {name: loo(_pointwise(tree), pointwise=True) for name, tree in trees.items()}
+            frame = compare(scored, method="stacking", round_to="none")
+        except ValueError as failure:
+            remedy = "nothing to do where an observation depends on no parameter; else look at the diagnosis"
+            return {}, [Check("pareto-k", "unknown", f"no leave-one-out scores: {failure}", remedy)]
     found = {
         str(name): (
             float(row["elpd"]),
