@@ -32,7 +32,8 @@ class Settings:
     prior_draws : int
         Draws from the prior and the prior predictive.
     starts : int
-        Starting points of an optimisation: the model's own, the rest from the prior.
+        Starting points of an optimisation at most: the model's own, the rest from the prior. It stops when four climbs
+        are done and two of them end equally high.
     replicates : int
         Replicated data sets of the posterior predictive check.
     evidence_error : float
@@ -51,7 +52,7 @@ class Settings:
     target_accept: float = 0.8
     level: float = 0.95
     prior_draws: int = 1000
-    starts: int = 4
+    starts: int = 16
     replicates: int = 1000
     evidence_error: float = 0.02
 

@@ -34,6 +34,9 @@ from workbench.settings import Settings
 from workbench.terms_at_draws import likelihood_at_prior, prior_entropy, taught_about
 from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, three_answers
 
+_CANDIDATES = 128  # prior draws among which starting points are chosen
+_VALUES = 10_000_000  # log densities of single observations that the choice may cost
+
 
 class Study:
     """One model under study.
@@ -257,7 +260,8 @@ class Study:
     def starts(self) -> NDArray[np.float64]:
         """Starting points of optimisations, shape ``(starts, d)``, on z."""
         seed = self.seed_of("starts")
-        prior = self._if_any(lambda: draw_prior(self.density, self.reading, 2 * self.settings.starts, seed, data=False))
+        many = max(2 * self.settings.starts, min(_CANDIDATES, _VALUES // max(1, self.density.n_observations)))
+        prior = self._if_any(lambda: draw_prior(self.density, self.reading, many, seed, data=False))
         return starting_points(self.density, prior, self.settings.starts, seed)
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from workbench.comparison import Comparison, Context, compare
 from workbench.errors import NumericalError, RefusalError, WorkbenchError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 
+_HIGHER = 1e-4  # nats by which a draw has to outdo a maximum; more than the rounding of many observations
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
 
@@ -74,7 +76,10 @@ class LikelihoodView(_View):
         """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
         s = self._study
         return s.once(
-            "likelihood.maximum", lambda: maximise_likelihood(s.problem, s.reading, s.starts, s.settings.level)
+            "likelihood.maximum",
+            lambda: maximise_likelihood(
+                s.problem, s.reading, np.vstack([s.starts[:1], _best_draws(s), s.starts[1:]]), s.settings.level
+            ),
         )
 
     def latents(self) -> Latents:
@@ -240,17 +245,40 @@ class EvidenceView(_View):
         return s.once("evidence.estimate", compute)
 
 
+def _best_draws(study: Study) -> NDArray[np.float64]:
+    """The draw of each chain with the highest likelihood, shape ``(chains, d)``; empty before there are draws."""
+    if not isinstance(study._kept.get("posterior.draws"), xr.DataTree):
+        return np.zeros((0, study.density.space.dimension))
+    z, _, log_likelihood = study.log_terms
+    return z[np.arange(len(z)), np.argmax(np.nan_to_num(log_likelihood, nan=-np.inf), axis=1)]
+
+
+def _outdone(study: Study, mle: Mode) -> bool:
+    """Whether a draw has a higher likelihood than the maximum, which is then dropped and sought again from there."""
+    if study.density.latents:
+        return False  # the likelihood of a draw is that of its latent variables, not the integrated one
+    best = _best_draws(study)
+    heights = study.density.sums(best)[1]
+    if not np.max(heights) > mle.log_likelihood + _HIGHER:
+        return False
+    study.start_again(best[np.argmax(heights)])
+    return True
+
+
 def three_answers(study: Study) -> Comparison:
     """MLE, MAP and posterior draws of a study side by side, with what their differences are judged by."""
     refused: dict[str, str] = {}
     found: dict[str, Any] = {}
+    posterior = study.posterior.draws()["posterior"]
     for name, question in {"MLE": study.likelihood.maximum, "MAP": study.posterior.mode}.items():
         try:
             found[name] = question()
         except WorkbenchError as error:
             refused[name] = error.what
+    if "MLE" in found and _outdone(study, found["MLE"]):
+        return three_answers(study)
     mle, map_ = found.get("MLE"), found.get("MAP")
-    space, posterior = study.density.space, study.posterior.draws()["posterior"]
+    space = study.density.space
     names = (*space.names, *space.deterministics)
     columns = [posterior[n].transpose("chain", "draw", ...).values for n in names]
     draws = np.concatenate([c.reshape(*c.shape[:2], -1).astype(np.float64) for c in columns], axis=-1)

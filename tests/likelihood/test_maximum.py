@@ -5,6 +5,7 @@ import pymc as pm
 import pytest
 from scipy import optimize, special, stats
 
+import workbench as wb
 from tests.models_zoo import COVARIATES, HEIGHTS, OUTCOMES, _normals
 from workbench.errors import RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
@@ -262,3 +263,30 @@ def test_a_potential_without_a_side_is_refused():
 
 def test_a_model_without_data_is_refused():
     assert "no data" in refused(lambda: pm.Normal("mu", 0, 1)).what
+
+
+def _two_heights():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 3.0)
+        low = pm.logp(pm.Normal.dist(-2.0, 1.0), mu) - 1.0
+        pm.Potential("peaks", pm.math.logaddexp(low, pm.logp(pm.Normal.dist(2.0, 1.0), mu)))
+    return model
+
+
+def test_a_draw_above_the_maximum_restarts_the_search():
+    small = wb.Settings(starts=1, chains=2, draws=200, tune=200)
+    study = wb.Study(_two_heights(), seed=1, potentials={"peaks": "likelihood"}, settings=small)
+    study.starts = np.array([[-2.5]])  # a single climb, into the lower of two peaks
+    assert study.likelihood.maximum().theta["mu"] == pytest.approx(-2.0, abs=0.01)
+    study.compare()
+    assert study.likelihood.maximum().theta["mu"] == pytest.approx(2.0, abs=0.01)
+
+
+def test_draws_are_starting_points_where_there_are_any():
+    small = wb.Settings(starts=1, chains=2, draws=200, tune=200)
+    study = wb.Study(_two_heights(), seed=1, potentials={"peaks": "likelihood"}, settings=small)
+    study.starts = np.array([[-2.5]])
+    study.posterior.draws()
+    found = study.likelihood.maximum()
+    assert found.theta["mu"] == pytest.approx(2.0, abs=0.01)
+    assert found.certificate.starts == 3

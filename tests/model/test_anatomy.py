@@ -138,6 +138,14 @@ def test_a_product_of_two_coefficients_is_ambiguous():
     assert role_of(plain_product) == {"w": "ambiguous", "z": "ambiguous"}
 
 
+def test_the_height_of_a_curve_is_a_parameter():
+    def growth():
+        height, rate = pm.Normal("height", 0.0, 200.0), pm.Normal("rate", 0.0, 0.1)
+        pm.Normal("y", height * (1.0 - pm.math.exp(-rate * np.arange(6.0))), 1.0, observed=np.arange(6.0))
+
+    assert role_of(growth) == {"height": "parameter", "rate": "parameter"}
+
+
 def test_a_coefficient_of_data_is_a_parameter():
     def regression():
         beta, sigma = pm.Normal("beta", 0, 1, shape=2), pm.HalfNormal("sigma", 1)

@@ -26,6 +26,17 @@ def test_every_good_model_passes(density, name):
     assert {check.status for check in checks} == {"ok"}
 
 
+def test_a_start_where_the_curve_is_not_a_number_moves_near_by():
+    with pm.Model() as model:
+        width = pm.Normal("width", 0.0, 10.0)  # 0 where the model starts: 0 / 0
+        pm.Normal("y", pm.math.exp(-((np.array([0.0, 1.0]) / width) ** 2)), 1.0, observed=np.array([1.0, 0.5]))
+    density = LogDensity(model)
+    checks = {check.code: check for check in check_before_fit(density)}
+    assert "moved" in checks["start-finite"].message
+    assert np.isfinite(density.sums(density.space.start[None])[1]).all()
+    assert 0.0 < abs(density.space.start[0]) <= 1.0
+
+
 def test_infinite_observations_are_refused_with_row_and_value():
     def build():
         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.array([1.0, np.inf, 3.0, -np.inf]))

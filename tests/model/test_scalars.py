@@ -1,10 +1,13 @@
 """Fused expressions written out as one function give what PyTensor's own functions give."""
 
+import re
+
 import numpy as np
 import pytensor
 import pytensor.scalar.basic as ps
 import pytensor.tensor as pt
 import pytest
+from pytensor.link.numba import cache
 from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 
 from workbench.model.scalars import fused_scalars, written_out
@@ -50,6 +53,17 @@ def test_different_constants_have_different_keys():
 
     assert key(2.0) == key(2.0)
     assert len({key(2.0), key(3.0), key(np.nextafter(2.0, 3.0))}) == 3
+
+
+def test_no_name_ends_in_a_digit(monkeypatch):
+    # Numba appends bytecode offsets to names: x2 at 166 and x21 at 66 were one variable to it, which then had no type.
+    compiled, sources = cache.compile_numba_function_src, []
+    monkeypatch.setattr(cache, "compile_numba_function_src", lambda *a: sources.append(a[0]) or compiled(*a))
+    x, y = ps.float64("x"), ps.float64("y")
+    written_out(ps.Composite([x, y], [ps.exp(x) * ps.constant(2.5) + ps.gammaln(y)]))
+    names = set(re.findall(r"\b[xtcf]\d\w*", sources[-1]))
+    assert len(names) >= 6
+    assert not [name for name in names if name[-1].isdigit()]
 
 
 def test_other_users_of_pytensor_keep_their_own_compilation():

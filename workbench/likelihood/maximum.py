@@ -28,6 +28,7 @@ from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct
 
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart
+_MANY = 100_000  # observations above which a Hessian a step takes too long
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _STEPS = 30
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
@@ -68,7 +69,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     points = starts[:, problem.chart.coordinates]
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
-    return _described(problem, climb_all(problem.objective, points, "MLE"), level, ())
+    persistent = problem.density.n_observations <= _MANY
+    return _described(problem, climb_all(problem.objective, points, "MLE", persistent), level, ())
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status, worst_status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
-from workbench.numerics.curvature import FLAT
+from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 from workbench.result import Result
@@ -209,8 +209,11 @@ def _short(value: NDArray) -> str:
     return np.array2string(np.asarray(value), precision=4, threshold=4, edgeitems=2)
 
 
-def _inertia(eigenvalues: Vector) -> tuple[int, int, int]:
+def _inertia(curvature: Curvature) -> tuple[int, int, int]:
     """How many eigenvalues are positive, zero and negative."""
+    eigenvalues = curvature.eigenvalues
+    if curvature.is_peak:  # also where one is small, but was measured along its own axis
+        return eigenvalues.size, 0, 0
     positive, negative = int(np.sum(eigenvalues > FLAT)), int(np.sum(eigenvalues < -FLAT))
     return positive, eigenvalues.size - positive - negative, negative
 
@@ -261,6 +264,6 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     checks.append(Check("starts-agree", status, message, remedy))
     certificate = Certificate(
         tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,
-        tuple(end.value for end in climbs), _inertia(best.curvature.eigenvalues),
+        tuple(end.value for end in climbs), _inertia(best.curvature),
     )  # fmt: skip
     return certificate, reason

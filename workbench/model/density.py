@@ -13,7 +13,7 @@ the term is ``-inf``. `LogDensity.terms` gives every term on its own at many poi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -127,6 +127,10 @@ class LogDensity:
         self.latents = tuple(name for name in self.space.names if self.roles[name][0] == "latent")
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
         self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
+
+    def start_at(self, z: NDArray[np.float64]) -> None:
+        """Start from another point on z; before anything else is asked, as what is built keeps its own start."""
+        self.space = replace(self.space, start=z)
 
     def fingerprint(self) -> int:
         """A number that changes when `pm.set_data` changes the data of the model."""

@@ -21,9 +21,11 @@ from workbench.model.certificate import Certificate, certify
 from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import Climb, climb
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, climb_again
 from workbench.result import Result
 
+_FEWEST = 4  # climbs, even if the first two end equally high
+_AS_HIGH = 0.01  # nats
 _TITLES = {
     "MLE": "maximum of the likelihood (MLE)",
     "MAP": "maximum a posteriori (MAP)",
@@ -206,8 +208,8 @@ class Mode(Result):
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
 
 
-def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> list[Climb]:
-    """Climbs from every start that lies inside the support, the highest end first.
+def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, persistent: bool = False) -> list[Climb]:
+    """Climbs from starts inside the support until two of them end equally high; the highest end first.
 
     Parameters
     ----------
@@ -215,6 +217,8 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> l
     starts : ndarray, shape (m, p)
     kind : str
         What is sought, for the message.
+    persistent : bool
+        Climb once more, at the price of a Hessian a step, where a climb ends at no peak.
 
     Returns
     -------
@@ -228,14 +232,20 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str) -> l
     climbs: list[Climb] = []
     for start in starts:
         try:
-            climbs.append(climb(objective, start, climbs))
+            end = climb(objective, start, climbs)
+            climbs.append(climb_again(objective, end) if persistent else end)
         except NumericalError:
             continue
+        best, second = sorted(climbs, key=lambda end: -end.value)[:2] if len(climbs) > 1 else (end, end)
+        if len(climbs) >= _FEWEST and best.curvature.is_peak and best.value - second.value < _AS_HIGH:
+            break
     if not climbs:
         raise NumericalError(
             "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
         )
-    return sorted(climbs, key=lambda end: -end.value)
+    top = max(end.value for end in climbs)
+    first = next(end for end in climbs if end.value >= top - EDM_TOLERANCE)  # of mirror images the nearest to the start
+    return [first, *sorted((end for end in climbs if end is not first), key=lambda end: -end.value)]
 
 
 def find_mode(

@@ -18,11 +18,12 @@ from workbench.model.density import LogDensity
 
 _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
+_TRIES = 100  # places near the start where the density may be finite
 _WRONG = 1e-12  # relative error of a log density above which narrow constants are called wrong
 
 
 def _probes(density: LogDensity, m: int) -> NDArray[np.float64]:
-    """The start and m - 1 points around it, shape ``(m, d)``."""
+    """The start and m - 1 points around it, as far away as PyMC's own jitter, shape ``(m, d)``."""
     generator = np.random.default_rng(0)
     points = np.tile(density.space.start, (m, 1))
     points[1:] += generator.uniform(-1.0, 1.0, size=points[1:].shape)
@@ -97,9 +98,9 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     terms = density.terms(points).log_likelihood
     for rv in density.model.observed_RVs:
         array = terms[rv.name]
-        if np.any(np.isnan(array)):
+        if np.any(np.all(np.isnan(array), axis=0)):
             raise RefusalError(
-                f"the log likelihood of {rv.name} is not a number at the starting point",
+                f"the log likelihood of {rv.name} is not a number at the starting point, nor at any near it",
                 rv.name,
                 "look for NaN in a covariate, a division by zero or a log of a negative number",
             )
@@ -116,8 +117,28 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
             )
 
 
+def _totals(density: LogDensity, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of every term at each point, shape ``(m,)``."""
+    terms = density.terms(points)
+    groups = (terms.log_prior, terms.log_jacobian, terms.potential, terms.log_likelihood)
+    arrays = [array.reshape(len(points), -1).sum(axis=1) for group in groups for array in group.values()]
+    return np.sum(arrays, axis=0)
+
+
+def _move_start(density: LogDensity) -> str:
+    """Let the model start where its density is finite, near the start that it asks for; says so if it had to move."""
+    points = _probes(density, _TRIES)
+    if np.isfinite(_totals(density, points[:1])[0]):
+        return ""
+    finite = np.flatnonzero(np.isfinite(_totals(density, points)))
+    if not len(finite):
+        return ""
+    density.start_at(points[finite[0]])
+    return "; moved from the model's own start, where it is not finite"
+
+
 def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
-    """Everything that can be known to be wrong before a fit.
+    """Everything that can be known to be wrong before a fit; moves the start to where the density is finite.
 
     Parameters
     ----------
@@ -136,23 +157,22 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     _check_names(density)
     _check_observations(density)
     _check_counts(density)
+    moved = _move_start(density)
     points = _probes(density, 5)
     _check_support(density, points)
-    terms, target = density.terms(points), density.pymc_target(points)
-    total = np.zeros(len(points))
-    for group in (terms.log_prior, terms.log_jacobian, terms.potential, terms.log_likelihood):
-        for array in group.values():
-            total = total + array.reshape(len(points), -1).sum(axis=1)
+    total, target = _totals(density, points), density.pymc_target(points)
     if not np.isfinite(total[0]):
+        terms = density.terms(points[:1])
         guilty = [n for g in (terms.log_prior, terms.potential, terms.log_likelihood) for n, a in g.items()
                   if not np.all(np.isfinite(a[0]))]  # fmt: skip
         raise RefusalError(
-            f"the log density is {total[0]} at the starting point, because of {', '.join(guilty) or 'a Jacobian'}",
+            f"the log density is {total[0]} at the starting point and near it, because of "
+            f"{', '.join(guilty) or 'a Jacobian'}",
             guilty[0] if guilty else "model",
             "give the free variables an `initval` at which the data are possible",
         )
     finite = np.isfinite(total) & np.isfinite(target)
-    gap = np.max(np.abs(total - target)[finite] / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
+    gap = np.max(np.abs(total[finite] - target[finite]) / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
     if gap > _ADDS_UP or np.any(np.isfinite(total) != np.isfinite(target)):
         raise RefusalError(
             f"prior, likelihood and Jacobian do not add up to PyMC's log density (relative gap {gap:.1e})",
@@ -161,7 +181,7 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
         )
     return (
         Check("terms-add-up", "ok", f"largest relative gap {gap:.1e} at {len(points)} points"),
-        Check("start-finite", "ok", f"log density {total[0]:.6g} nats at the start"),
+        Check("start-finite", "ok", f"log density {total[0]:.6g} nats at the start{moved}"),
     )
 
 

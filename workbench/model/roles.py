@@ -4,7 +4,7 @@ A variable whose distribution depends on other free variables is latent. So is t
 effect, which looks like a coefficient: eta ~ Normal(0, 1), and tau * eta enters the model. What gives it away is that
 an affine function of a variable centred on 0 (indexed, summed, shifted, multiplied by fixed numbers) is multiplied or
 divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
-otherwise, as in w * z, it stays open and the user is asked.
+otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from workbench.errors import InputError
 
 _POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
 IMPROPER = ("FlatRV", "HalfFlatRV", "ICARRV")
-# Distributions on the whole line that can be centred on 0, and which of their parameters is the centre.
+# Distributions on the whole line that can be centred on 0, and which of their parameters is the centre; the next one is
+# the scale.
 _CENTRE = {
     "NormalRV": 0, "LaplaceRV": 0, "LogisticRV": 0, "CauchyRV": 0, "MvNormalRV": 0, "StudentTRV": 1, "MvStudentTRV": 1,
 }  # fmt: skip
@@ -87,11 +88,21 @@ def _centred_on_zero(rv: Variable) -> bool:
         return True
     if name not in _CENTRE:
         return False
-    centre = rv.owner.op.dist_params(rv.owner)[_CENTRE[name]]
-    while centre.owner is not None and _op_name(centre) in _LINEAR_OPS:
-        centre = centre.owner.inputs[0]
-    data = getattr(centre, "data", None)
-    return data is not None and bool(np.all(np.asarray(data) == 0))
+    return _always(rv, _CENTRE[name], 0.0)
+
+
+def _standard(rv: Variable) -> bool:
+    """Whether the scale of its prior is 1: a scalar with any other is the coefficient of a curve, not an effect."""
+    return _always(rv, _CENTRE[type(rv.owner.op).__name__] + 1, 1.0)
+
+
+def _always(rv: Variable, place: int, value: float) -> bool:
+    """Whether a parameter of a distribution is fixed at this value everywhere."""
+    parameter = rv.owner.op.dist_params(rv.owner)[place]
+    while parameter.owner is not None and _op_name(parameter) in _LINEAR_OPS:
+        parameter = parameter.owner.inputs[0]
+    data = getattr(parameter, "data", None)
+    return data is not None and bool(np.all(np.asarray(data) == value))
 
 
 def parents_of(model: pm.Model) -> dict[str, list[str]]:
@@ -136,7 +147,7 @@ def read_roles(model: pm.Model) -> dict[str, tuple[str, str]]:
             positive = [type(model.rvs_to_transforms.get(s)).__name__ in _POSITIVE for s in scales]
             if any(positive) and rv.type.ndim > 0:
                 found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
-            elif found[rv.name][0] == "parameter":
+            elif found[rv.name][0] == "parameter" and (rv.type.ndim > 0 or _standard(rv)):
                 found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
     return found
 

@@ -32,7 +32,7 @@ _FLOAT_ONLY = (ps.Neg, ps.Abs, ps.Sqr, Sigmoid, ps.Exp, ps.Log, ps.Log1p, ps.Exp
 _JOINED: dict[type, str] = {ps.Add: " + ", ps.Mul: " * "}
 _LOGICAL: dict[type, str] = {ps.AND: " and ", ps.OR: " or "}
 _LOCK = threading.Lock()
-_VERSION = 1
+_VERSION = 2
 
 
 def _expression(node: Any, names: list[str]) -> str | None:
@@ -60,13 +60,14 @@ def written_out(op: ps.Composite, **given: Any) -> tuple[Any, str | None]:
     for name in ("node", "storage_map"):
         given.pop(name, None)
     graph = op.fgraph
-    names: dict[Variable, str] = {v: f"x{i}" for i, v in enumerate(graph.inputs)}
+    # No name ends in a digit: Numba appends the offset in the bytecode to it, and x2 at 166 would meet x21 at 66.
+    names: dict[Variable, str] = {v: f"x{i}_" for i, v in enumerate(graph.inputs)}
     scope: dict[str, Any] = {"np": np}
     keys: list[str | None] = []
 
     def name_of(variable: Variable) -> str:
         if variable not in names and isinstance(variable, Constant):
-            names[variable] = f"c{len(scope)}"
+            names[variable] = f"c{len(scope)}_"
             scope[names[variable]] = np.asarray(variable.data)[()]
             keys.append(str(cache_key_for_constant(scope[names[variable]])))
         return names[variable]
@@ -78,10 +79,10 @@ def written_out(op: ps.Composite, **given: Any) -> tuple[Any, str | None]:
         if expression is None:
             function, key = numba_funcify_and_cache_key(inner.op, node=inner, **given)
             keys.append(key)
-            scope[f"f{step}"] = function
-            expression = f"f{step}({', '.join(inputs)})"
+            scope[f"f{step}_"] = function
+            expression = f"f{step}_({', '.join(inputs)})"
         for i, output in enumerate(inner.outputs):
-            names[output] = f"t{step}_{i}"
+            names[output] = f"t{step}_{i}_"
         lines.append(f"    {', '.join(names[v] for v in inner.outputs)} = {expression}")
     lines.append(f"    return {', '.join(name_of(v) for v in graph.outputs)}")
     source = "\n".join(lines)

@@ -26,6 +26,10 @@ from workbench.numerics.objective import Objective, Vector
 # Below this smallest eigenvalue of the unit-diagonal information a direction counts as flat: the differences above
 # leave noise near 1e-11, so an error bar along it would be made of noise.
 FLAT = 1e-8
+_ALIGNED = 1e-6  # below it the information is measured again along its axes
+_FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
+_GUESS = 1e-9
+_LOOKS = 6
 _STEP = 1e-3  # of the local scale
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
 _PARABOLA = 1e-9  # of a change of the gradient: an error of a standard error that nobody sees
@@ -190,9 +194,55 @@ def curvature_at(objective: Objective, z: Vector, scale: Vector | None = None) -
         If the gradient is not finite near z.
     """
     information = -hessian(objective, z, scale)
+    found, axes = _judged(information, FLAT)
+    if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _ALIGNED:
+        try:
+            refined = _along_axes(objective, z, axes, found.eigenvalues)
+        except NumericalError:
+            refined = None
+        if refined is not None:
+            better, _ = _judged(refined, _FLAT_ALONG_AXES)
+            return better if better.is_peak else found
+    return found
+
+
+def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, NDArray[np.float64]]:
+    """The information with its verdict, and its axes as columns in units in which its diagonal is one."""
     diagonal = np.diag(information)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     eigenvalues, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-    weakest = vectors[:, 0] / scale
-    is_peak = bool(np.all(diagonal > 0) and eigenvalues[0] > FLAT)
-    return Curvature(information, eigenvalues, weakest / np.linalg.norm(weakest), is_peak)
+    axes = vectors / scale[:, None]
+    weakest = axes[:, 0] / np.linalg.norm(axes[:, 0])
+    is_peak = bool(np.all(diagonal > 0) and eigenvalues[0] > flat)
+    return Curvature(information, eigenvalues, weakest, is_peak), axes
+
+
+def _along_axes(
+    objective: Objective, z: Vector, axes: NDArray[np.float64], eigenvalues: Vector
+) -> NDArray[np.float64] | None:
+    """The information again, by steps along its axes, each in proportion to the width there; None if one is flat.
+
+    Coordinates that nearly share a direction (columns of Longley's table) leave an axis so wide that steps along the
+    coordinates do not reach where it bends: their differences are rounding. Steps along the axis do.
+    """
+    slopes = _Slopes(objective, z)
+    bends = np.array(eigenvalues)
+    for k in np.flatnonzero(bends < _ALIGNED):
+        bends[k], guess = np.nan, max(bends[k], _GUESS)
+        for _ in range(_LOOKS):
+            step = _STEP / np.sqrt(guess) * axes[:, k]
+            bend = -float(slopes.pair(step) @ step) / 2 / (_STEP**2 / guess)
+            if not _FLAT_ALONG_AXES < bend < 1.0:  # flat, or no axis of what is there
+                return None
+            if 0.5 < bend / guess < 2.0:
+                bends[k] = bend
+                break
+            guess = bend
+    if np.any(np.isnan(bends)):
+        return None
+    widths = axes / np.sqrt(bends)
+    rows = np.stack([slopes.along(_STEP * width, 4) / _STEP for width in widths.T])
+    bent = -(rows @ widths)
+    back = np.linalg.inv(widths)
+    information = back.T @ ((bent + bent.T) / 2) @ back
+    return (information + information.T) / 2

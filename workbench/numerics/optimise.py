@@ -37,6 +37,10 @@ _SHRINK = 0.25  # of the distance in nats, by one step with the curvature of a s
 _NEAR = 1e-12  # nats: from here one measurement of the curvature is enough
 _ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
 _SAME = 1e-8  # relative change of the curvature, and so of a standard error, that is none
+_SMALL = 50  # dimensions up to which a Hessian a step is cheap
+_CAREFUL = 0.1  # first radius of the trust region, in units of the curvature
+_TRUSTED = 100  # its steps
+_SCALED = 1e-5  # gradient in units of the curvature at which the trust region leaves the rest to Newton steps
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
@@ -133,6 +137,38 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
     return last
 
 
+def _trust_region(objective: Objective, here: _Here) -> _Here:
+    """Newton steps as long as the quadratic can be trusted: out of a saddle and along bends, where others crawl.
+
+    In units of the curvature where it begins, the size of a step means the same along every axis.
+    """
+    z, value, _ = here
+    diagonal = np.abs(np.diag(curvature_at(objective, z).information))
+    unit = 1.0 / np.sqrt(np.maximum(diagonal, np.max(diagonal, initial=0.0) * 1e-16 + 1e-300))
+
+    def minus(u: Vector) -> tuple[float, Vector]:
+        try:
+            value, gradient = objective.value_and_gradient(z + unit * u)
+        except NumericalError:
+            value, gradient = -np.inf, np.zeros_like(u)
+        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
+            return 1e300, np.zeros_like(u)
+        return -value, -gradient * unit
+
+    def hessian(u: Vector) -> NDArray[np.float64]:
+        return curvature_at(objective, z + unit * u, unit).information * np.outer(unit, unit)
+
+    options: Any = {"initial_trust_radius": _CAREFUL, "max_trust_radius": 1e6, "gtol": _SCALED, "maxiter": _TRUSTED}
+    try:
+        with np.errstate(all="ignore"):
+            found: Any = optimize.minimize(minus, np.zeros_like(z), jac=True, hess=hessian, method="trust-exact",
+                                           options=options)  # fmt: skip
+    except (NumericalError, np.linalg.LinAlgError, ValueError, UnboundLocalError):  # the last: a Hessian that is NaN
+        return here
+    end = z + unit * found.x
+    return (end, *objective.value_and_gradient(end)) if -found.fun > value else here
+
+
 def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> Climb:
     """Climb from one starting point to a local maximum of log f.
 
@@ -163,6 +199,35 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
             return replace(end, start=start)
     z, value, gradient, edm, bend = _newton(objective, here, scale)
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
+
+
+def climb_again(objective: Objective, stuck: Climb) -> Climb:
+    """A climb that ended at no peak, once more: by trust region from where it started, then from where it ended.
+
+    Quasi-Newton steps rush past bends to a plateau, where a curve meets no observation and nothing is left to climb.
+
+    Parameters
+    ----------
+    objective : Objective
+    stuck : Climb
+
+    Returns
+    -------
+    Climb
+        With the start of the other one; that one itself if no higher peak was found.
+    """
+    if stuck.edm < EDM_TOLERANCE or stuck.start.size > _SMALL:
+        return stuck
+    for origin in (stuck.start, stuck.z):
+        try:
+            value, gradient = objective.value_and_gradient(origin)
+            here, scale = _quasi_newton(objective, *_trust_region(objective, (origin, value, gradient)))
+            z, value, gradient, edm, bend = _newton(objective, here, scale)
+        except NumericalError:
+            continue
+        if edm < EDM_TOLERANCE and value > stuck.value:
+            return Climb(stuck.start, z, value, float(np.max(np.abs(gradient))), edm, bend)
+    return stuck
 
 
 def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Climb:

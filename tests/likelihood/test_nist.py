@@ -1,0 +1,165 @@
+"""Nonlinear regressions of NIST from both official starts and from the prior, and published regressions with profiles.
+
+The Misra1a table is written down here; the others are read from the folder of published cases beside the checkout, and
+the tests say so where it is absent.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pymc as pm
+import pytest
+
+import workbench as wb
+
+pytestmark = pytest.mark.slow  # every model is compiled
+
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "mle"
+EIGHT_DIGITS, NINE_DIGITS = 1e-8, 1e-9
+ERRORS = 1e-6  # relative
+CURVES = {
+    "Eckerle4": lambda b, x: (b[0] / b[1]) * pm.math.exp(-(((x - b[2]) / b[1]) ** 2) / 2),
+    "MGH09": lambda b, x: b[0] * (x**2 + x * b[1]) / (x**2 + x * b[2] + b[3]),
+    "Misra1a": lambda b, x: b[0] * (1 - pm.math.exp(-b[1] * x)),
+    "Thurber": lambda b, x: (b[0] + b[1] * x + b[2] * x**2 + b[3] * x**3) / (1 + b[4] * x + b[5] * x**2 + b[6] * x**3),
+}
+# NIST StRD, Misra1a (monomolecular adsorption); certified to 11 digits, the errors from the observed information at it.
+MISRA1A = {
+    "parameters": ["b1", "b2", "sigma"],
+    "starts": {"start1": [500.0, 0.0001], "start2": [250.0, 0.0005]},
+    "data": {
+        "y": [10.07, 14.73, 17.94, 23.93, 29.61, 35.18, 40.02, 44.82, 50.76, 55.05, 61.01, 66.4, 75.47, 81.78],
+        "x": [77.6, 114.9, 141.1, 190.8, 239.9, 289.0, 332.8, 378.4, 434.8, 477.3, 536.8, 593.1, 689.1, 760.0],
+    },
+    "certified": {"estimates": {"b1": 238.94212918, "b2": 0.00055015643181}},
+    "derived": {
+        "sigma_mle": 0.0943214068053655,
+        "loglik_at_mle": 13.1895200418847,
+        "se_ml_observed_information": {
+            "b1": 2.5097730478787037,
+            "b2": 6.737423147826683e-06,
+            "sigma": 0.017825070408339458,
+        },
+    },
+}
+
+
+def published(name):
+    """A published case; Misra1a from this file."""
+    if name == "nist_nonlinear/Misra1a":
+        return MISRA1A
+    path = CASES / f"{name}.json"
+    if not path.is_file():
+        pytest.skip(f"the published case {name} is not here")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _curve(name, case, start):
+    """The regression with priors ten times as wide as the start; without one, as the answer, and around 0."""
+    x, y = (np.array(case["data"][axis]) for axis in "xy")
+    certified = case["certified"]["estimates"]
+    with pm.Model() as model:
+        b = []
+        for k, label in enumerate(certified):
+            if start == "prior":
+                b.append(pm.Normal(label, 0.0, 10.0 * abs(certified[label])))
+            else:
+                first = case["starts"][start][k]
+                b.append(pm.Normal(label, first, 10.0 * abs(first), initval=first))
+        sigma = pm.HalfNormal("sigma", 10.0 * np.std(y))
+        pm.Normal("y", CURVES[name](b, x), sigma, observed=y)
+    return model
+
+
+@pytest.mark.parametrize("start", ["start1", "start2", "prior"])
+@pytest.mark.parametrize("name", CURVES)
+def test_nist_nonlinear_regressions_are_solved_from_every_start(name, start):
+    case = published(f"nist_nonlinear/{name}")
+    found = wb.Study(_curve(name, case, start), seed=1).likelihood.maximum()
+    expected = {**case["certified"]["estimates"], "sigma": case["derived"]["sigma_mle"]}
+    for label, value in expected.items():
+        assert float(found.theta[label]) == pytest.approx(value, rel=NINE_DIGITS), label
+    for label, error in case["derived"]["se_ml_observed_information"].items():
+        assert float(found.std_error[label]) == pytest.approx(error, rel=ERRORS), label
+    assert found.log_likelihood == pytest.approx(case["derived"]["loglik_at_mle"], abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_start_on_the_plateau_of_a_curve_finds_the_peak_whatever_the_seed(seed):
+    case = published("nist_nonlinear/Eckerle4")
+    found = wb.Study(_curve("Eckerle4", case, "prior"), seed=seed).likelihood.maximum()
+    # (b1, b2) and (-b1, -b2) are the same curve
+    assert abs(float(found.theta["b1"])) == pytest.approx(case["certified"]["estimates"]["b1"], rel=NINE_DIGITS)
+    assert float(found.theta["b3"]) == pytest.approx(case["certified"]["estimates"]["b3"], rel=NINE_DIGITS)
+
+
+@pytest.mark.parametrize("name", ["Norris", "Longley"])
+def test_nist_linear_regressions_in_their_raw_columns(name):
+    case = published(f"nist_linear/{name}")
+    certified, derived = case["certified"]["estimates"], case["derived"]
+    y = np.array(case["data"]["y"])
+    columns = [np.ones(len(y)), *(np.array(case["data"][key]) for key in case["data"] if key != "y")]
+    with pm.Model() as model:
+        b = [pm.Normal(label, 0.0, 100.0 * abs(value)) for label, value in certified.items()]
+        sigma = pm.HalfNormal("sigma", 10.0 * np.std(y))
+        pm.Normal("y", sum(c * one for c, one in zip(b, columns, strict=True)), sigma, observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    for label, value in certified.items():
+        assert float(found.theta[label]) == pytest.approx(value, rel=EIGHT_DIGITS), label
+    for label, error in derived["se_ml_(observed=expected)"].items():
+        assert float(found.std_error[label]) == pytest.approx(error, rel=ERRORS), label
+
+
+def _gehan(case):
+    data = case["data"]
+    time, observed = np.array(data["time"], float), np.array(data["cens"]) == 1
+    control = np.array([kind == "control" for kind in data["treat"]], float)
+    with pm.Model() as model:
+        intercept = pm.Normal("intercept", 0.0, 10.0)
+        effect = pm.Normal("treatcontrol", 0.0, 10.0)
+        log_scale = pm.Normal("log_scale", 0.0, 10.0)
+        weibull = pm.Weibull.dist(pm.math.exp(-log_scale), pm.math.exp(intercept + effect * control))
+        pm.Censored("time", weibull, lower=None, upper=np.where(observed, np.inf, time), observed=time)
+    return model, ["intercept", "treatcontrol", "log_scale"]
+
+
+def _quine(case):
+    data = {key: np.array(value) for key, value in case["data"].items()}
+    columns = [np.ones(len(data["Days"])), data["Eth"] == "N", data["Sex"] == "M"]
+    columns += [data["Age"] == f"F{k}" for k in (1, 2, 3)] + [data["Lrn"] == "SL"]
+    names = case["parameters"][:-1]
+    with pm.Model(coords={"column": names}) as model:
+        b = pm.Normal("b", 0.0, 10.0, dims="column")
+        log_theta = pm.Normal("log_theta", 0.0, 10.0)
+        mean = pm.math.exp(np.stack(columns, axis=1).astype(float) @ b)
+        pm.NegativeBinomial("days", mu=mean, alpha=pm.math.exp(log_theta), observed=data["Days"])
+    return model, [*(f"b[{name}]" for name in names), "log_theta"]
+
+
+def _marietta(case):
+    x, y = np.array(case["data"]["CRSP"]), np.array(case["data"]["m_marietta"])
+    with pm.Model() as model:
+        intercept, slope = pm.Normal("intercept", 0.0, 1.0), pm.Normal("CRSP", 0.0, 10.0)
+        log_scale, log_df = pm.Normal("log_scale", 0.0, 10.0), pm.Normal("log_df", 0.0, 10.0)
+        pm.StudentT("y", nu=pm.math.exp(log_df), mu=intercept + slope * x, sigma=pm.math.exp(log_scale), observed=y)
+    return model, ["intercept", "CRSP", "log_scale", "log_df"]
+
+
+@pytest.mark.parametrize("build", [_gehan, _quine, _marietta])
+def test_published_regressions_with_their_profiles(build):
+    name = {"_gehan": "gehan_weibull", "_quine": "quine_negbin", "_marietta": "marietta_student_t"}[build.__name__]
+    case = published(f"glm/{name}")
+    derived, (model, labels) = case["derived"], build(case)
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.maximum()
+    table = found.table()
+    for label, key in zip(labels, derived["mle"], strict=True):
+        assert table.loc[label, "MLE"] == pytest.approx(derived["mle"][key], rel=NINE_DIGITS), label
+        error = derived["se_observed_information"][key]
+        assert table.loc[label, "std_error"] == pytest.approx(error, rel=ERRORS), label
+        lower, upper = derived["profile_likelihood_95"][key]
+        profile = study.likelihood.profile(label)
+        assert float(profile.lower[0]) == pytest.approx(lower, rel=ERRORS, abs=1e-7), label
+        assert float(profile.upper[0]) == pytest.approx(upper, rel=ERRORS, abs=1e-7), label
+    assert found.log_likelihood == pytest.approx(derived["loglik"], abs=1e-8)
