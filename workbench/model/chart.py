@@ -139,7 +139,8 @@ def jacobian(
     steps = np.diag(1e-3 * scale)
     points = np.concatenate([z + steps, z - steps, z + 2 * steps, z - 2 * steps])
     plus, minus, plus2, minus2 = np.split(scalars(points), 4)
-    return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
+    with np.errstate(invalid="ignore"):  # a scalar that is infinite there has no slope, and becomes NaN
+        return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
 
 
 def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArray[np.float64]:

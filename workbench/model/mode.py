@@ -218,7 +218,8 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
     kind : str
         What is sought, for the message.
     persistent : bool
-        Climb once more, at the price of a Hessian a step, where a climb ends at no peak.
+        Climb once more, at the price of a Hessian a step, where a climb ends at no peak; and go on to the next start
+        where two end equally high at none.
 
     Returns
     -------
@@ -237,7 +238,8 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
         except NumericalError:
             continue
         best, second = sorted(climbs, key=lambda end: -end.value)[:2] if len(climbs) > 1 else (end, end)
-        if len(climbs) >= _FEWEST and best.curvature.is_peak and best.value - second.value < _AS_HIGH:
+        settled = best.curvature.is_peak or not persistent
+        if len(climbs) >= _FEWEST and settled and best.value - second.value < _AS_HIGH:
             break
     if not climbs:
         raise NumericalError(

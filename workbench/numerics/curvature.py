@@ -217,6 +217,11 @@ def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, N
     return Curvature(information, eigenvalues, weakest, is_peak), axes
 
 
+def _fall(objective: Objective, z: Vector, width: Vector) -> float:
+    """How far log f falls one width away, added up over both sides: 1 nat for a parabola."""
+    return 2.0 * objective.value(z) - objective.value(z + width) - objective.value(z - width)
+
+
 def _along_axes(
     objective: Objective, z: Vector, axes: NDArray[np.float64], eigenvalues: Vector
 ) -> NDArray[np.float64] | None:
@@ -238,9 +243,10 @@ def _along_axes(
                 bends[k] = bend
                 break
             guess = bend
-    if np.any(np.isnan(bends)):
-        return None
     widths = axes / np.sqrt(bends)
+    for k in np.flatnonzero(eigenvalues < _ALIGNED):  # towards an edge or infinity it bends, but is no parabola
+        if np.isnan(bends[k]) or not 0.5 < _fall(objective, z, widths[:, k]) < 2.0:
+            return None
     rows = np.stack([slopes.along(_STEP * width, 4) / _STEP for width in widths.T])
     bent = -(rows @ widths)
     back = np.linalg.inv(widths)
