@@ -297,8 +297,8 @@ def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
             step = sign * np.sqrt(variance) * axis
             try:
                 fall = end.value - objective.value(end.z + step)
-            except NumericalError:
-                fall = np.inf
+            except NumericalError:  # what cannot be computed has not been seen to fall
+                fall = 0.0
             if not fall > 0.02:
                 return False, step / np.linalg.norm(step)
     return True, np.zeros_like(end.z)
