@@ -105,6 +105,8 @@ class MarginalLikelihood:
         self.elements = Elements(density)
         self._joint = density.objective(INTEGRAND)
         self.structure: Structure = find_structure(density, self.elements, self._joint)
+        self._weight = np.zeros(self.elements.count)  # what `_weighted` reads; written anew before every use
+        self._weighted = density.objective(self.elements.weights(self._weight))
         self._last = density.space.start.copy()
         self._scale = np.zeros(self.structure.coordinates.size)
 
@@ -320,8 +322,8 @@ class MarginalLikelihood:
         """Gradient over the parameters of the weighted sum of terms."""
         if not weight.any():
             return np.zeros(self.chart.coordinates.size)
-        objective = self.density.objective(self.elements.weights(weight))
-        return objective.value_and_gradient(z)[1][self.chart.coordinates]
+        self._weight[:] = weight
+        return self._weighted.value_and_gradient(z)[1][self.chart.coordinates]
 
     def _quadrature(
         self, at: Expansion, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
