@@ -265,7 +265,7 @@ def _outdone(study: Study, mle: Mode) -> bool:
     return True
 
 
-def three_answers(study: Study) -> Comparison:
+def three_answers(study: Study, restarted: bool = False) -> Comparison:
     """MLE, MAP and posterior draws of a study side by side, with what their differences are judged by."""
     refused: dict[str, str] = {}
     found: dict[str, Any] = {}
@@ -276,7 +276,10 @@ def three_answers(study: Study) -> Comparison:
         except WorkbenchError as error:
             refused[name] = error.what
     if "MLE" in found and _outdone(study, found["MLE"]):
-        return three_answers(study)
+        if not restarted:
+            return three_answers(study, restarted=True)
+        del found["MLE"]
+        refused["MLE"] = "a posterior draw has a higher likelihood than the maximum that was found, also from there"
     mle, map_ = found.get("MLE"), found.get("MAP")
     space = study.density.space
     names = (*space.names, *space.deterministics)

@@ -282,6 +282,14 @@ def test_a_draw_above_the_maximum_restarts_the_search():
     assert study.likelihood.maximum().theta["mu"] == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_maximum_that_stays_below_a_draw_is_refused(monkeypatch):
+    monkeypatch.setattr("workbench.views._outdone", lambda *_: True)
+    small = wb.Settings(starts=1, chains=2, draws=200, tune=200)
+    study = wb.Study(_two_heights(), seed=1, potentials={"peaks": "likelihood"}, settings=small)
+    found = study.compare()
+    assert "higher likelihood" in found.refused["MLE"]
+
+
 def test_draws_are_starting_points_where_there_are_any():
     small = wb.Settings(starts=1, chains=2, draws=200, tune=200)
     study = wb.Study(_two_heights(), seed=1, potentials={"peaks": "likelihood"}, settings=small)

@@ -37,6 +37,13 @@ def test_a_start_where_the_curve_is_not_a_number_moves_near_by():
     assert 0.0 < abs(density.space.start[0]) <= 1.0
 
 
+def test_a_likelihood_that_is_not_a_number_on_one_side_of_the_start_is_refused():
+    def build():
+        pm.Normal("y", pm.math.log(pm.Normal("mu", 0.0, 1.0)), 1.0, observed=np.array([0.5, 1.0]))
+
+    assert "not a number" in refused(build).what
+
+
 def test_infinite_observations_are_refused_with_row_and_value():
     def build():
         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.array([1.0, np.inf, 3.0, -np.inf]))

@@ -98,9 +98,9 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     terms = density.terms(points).log_likelihood
     for rv in density.model.observed_RVs:
         array = terms[rv.name]
-        if np.any(np.all(np.isnan(array), axis=0)):
+        if np.any(np.isnan(array)):
             raise RefusalError(
-                f"the log likelihood of {rv.name} is not a number at the starting point, nor at any near it",
+                f"the log likelihood of {rv.name} is not a number at the starting point or near it",
                 rv.name,
                 "look for NaN in a covariate, a division by zero or a log of a negative number",
             )
