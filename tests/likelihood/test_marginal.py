@@ -80,6 +80,15 @@ def test_dyestuff2_has_a_variance_of_exactly_zero(centred):
     assert np.isnan(found.errors[1])
 
 
+@pytest.mark.parametrize("first", [1e-6, 1e-8, 1e-12])
+def test_a_start_at_a_tiny_variance_is_not_taken_for_the_maximum(first):
+    with batches(DYESTUFF2, True) as model:
+        model.rvs_to_initial_values[model["tau"]] = first
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert float(found.theta["tau"]) == 0.0
+    assert found.at_edge == ("tau",)
+
+
 def test_herds_match_published_laplace_and_exact_fits():
     # Laplace: MixedModels.jl and glmmTMB; exact: 101-point adaptive Gauss-Hermite.
     marginal = MarginalLikelihood(LogDensity(herds()))

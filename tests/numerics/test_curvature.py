@@ -104,3 +104,27 @@ def test_a_gradient_that_is_not_finite_is_an_error(slope):
     objective = FunctionObjective(1, lambda z: (0.0, np.array([slope]) if abs(z[0]) > 0 else -z))
     with pytest.raises(NumericalError):
         hessian(objective, np.zeros(1))
+
+
+@pytest.mark.parametrize("apart", [1e-6, 3e-9, 1e-11])
+def test_coordinates_that_nearly_share_a_direction_have_their_covariance(apart):
+    # Two columns with the correlation 1 - apart: the smaller eigenvalue is `apart` itself.
+    shared, difference = np.array([1.0, 1.0]) / np.sqrt(2.0), np.array([1.0, -1.0]) / np.sqrt(2.0)
+
+    def collinear(z):
+        a, b = shared @ z, difference @ z
+        return -0.5 * ((2.0 - apart) * a**2 + apart * b**2), -((2.0 - apart) * a * shared + apart * b * difference)
+
+    bend = curvature_at(FunctionObjective(2, collinear), np.array([0.3, -0.2]))
+    assert bend.is_peak
+    variance = (1.0 / (2.0 - apart) + 1.0 / apart) / 2.0
+    # Inverting an information whose smallest eigenvalue is 1e-11 leaves five digits of it.
+    assert np.diag(bend.covariance) == pytest.approx([variance, variance], rel=max(1e-6, 1e-15 / apart))
+
+
+def test_a_wide_axis_that_leads_to_an_edge_is_no_peak():
+    def edge(z):
+        rising = 1e-9 * np.exp(np.minimum(z[0] - z[1], 700.0))
+        return -0.5 * z.sum() ** 2 - rising, -z.sum() - rising * np.array([1.0, -1.0])
+
+    assert not curvature_at(FunctionObjective(2, edge), np.zeros(2)).is_peak

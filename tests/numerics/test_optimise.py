@@ -7,7 +7,7 @@ from tests.targets import ALL, PEAKED, by_name
 from workbench.errors import NumericalError
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import FunctionObjective
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, climb_again, distinct, falls_away
 
 
 def height_left(target, z):
@@ -167,3 +167,36 @@ def test_an_objective_that_is_nan_at_the_start_is_an_error():
 @pytest.mark.parametrize("target", ALL, ids=str)
 def test_climbing_from_the_mode_stays_there(target):
     assert height_left(target, climb(target.objective, target.mode).z) < EDM_TOLERANCE
+
+
+def bump(z):
+    height = 5.0 * np.exp(-0.5 * (z[0] - 3.0) ** 2)
+    return height - 0.5 * z[1] ** 2, np.array([-(z[0] - 3.0) * height, -z[1]])
+
+
+def test_a_climb_that_ended_on_a_plateau_finds_the_peak_from_its_start():
+    objective, start, plateau = FunctionObjective(2, bump), np.array([0.5, 1.0]), np.array([60.0, 0.0])
+    stuck = Climb(start, plateau, 0.0, 0.0, np.inf, curvature_at(objective, plateau))
+    found = climb_again(objective, stuck)
+    assert found.z == pytest.approx([3.0, 0.0], abs=1e-6)
+    assert found.edm < EDM_TOLERANCE
+    assert found.start is start
+    assert climb_again(objective, found) is found
+
+
+def test_a_climb_to_infinity_is_not_mended():
+    objective = FunctionObjective(1, to_infinity)
+    stuck = climb(objective, np.zeros(1))
+    again = climb_again(objective, stuck)
+    assert again is stuck or not falls_away(objective, again)[0]
+
+
+def test_what_cannot_be_computed_has_not_been_seen_to_fall():
+    def known_on_one_side(z):
+        if z[0] < -0.5:
+            raise NumericalError("not computable", "z")
+        return -0.5 * z[0] ** 2, -z
+
+    objective = FunctionObjective(1, known_on_one_side)
+    at_top = Climb(np.ones(1), np.zeros(1), 0.0, 0.0, 0.0, curvature_at(objective, np.zeros(1)))
+    assert not falls_away(objective, at_top)[0]

@@ -237,10 +237,10 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
             climbs.append(climb_again(objective, end) if persistent else end)
         except NumericalError:
             continue
-        best, second = sorted(climbs, key=lambda end: -end.value)[:2] if len(climbs) > 1 else (end, end)
-        settled = best.curvature.is_peak or not persistent
-        if len(climbs) >= _FEWEST and settled and best.value - second.value < _AS_HIGH:
-            break
+        if len(climbs) >= _FEWEST:
+            best, second = sorted(climbs, key=lambda end: -end.value)[:2]
+            if best.value - second.value < _AS_HIGH and (best.curvature.is_peak or not persistent):
+                break
     if not climbs:
         raise NumericalError(
             "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"

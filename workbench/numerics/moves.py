@@ -13,6 +13,7 @@ changes; for draws from one density there is NUTS.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -120,10 +121,8 @@ def shape_of(points: Matrix) -> Matrix:
     spread = np.maximum(points.std(axis=0), 1e-300)
     if m >= 10 * d:
         correlation = np.atleast_2d(np.cov((points / spread).T))
-        try:
+        with contextlib.suppress(np.linalg.LinAlgError):  # then the axes have to do
             return spread[:, None] * np.linalg.cholesky(correlation + 1e-10 * np.eye(d))
-        except np.linalg.LinAlgError:
-            pass
     return np.diag(spread)
 
 

@@ -12,6 +12,7 @@ is small too, but there is no fall.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from workbench.errors import NumericalError
-from workbench.numerics.curvature import Curvature, curvature_at
+from workbench.numerics.curvature import Curvature, curvature_at, hessian
 from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
@@ -68,6 +69,17 @@ class Climb:
     curvature: Curvature
 
 
+def _downhill(objective: Objective, z: Vector, size: float, unit: Vector | float) -> tuple[float, Vector]:
+    """What SciPy minimises: minus log f over a size, and its gradient in coordinates of these units."""
+    try:
+        value, gradient = objective.value_and_gradient(z)
+    except NumericalError:
+        value, gradient = -np.inf, np.zeros_like(z)
+    if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
+        return 1e300, np.zeros_like(z)  # a wall: finite, so that the search can step back from it
+    return -value / size, -gradient * unit / size
+
+
 def _quasi_newton(objective: Objective, start: Vector, value: float, gradient: Vector) -> tuple[_Here, Vector | None]:
     """A first, coarse maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
 
@@ -77,13 +89,7 @@ def _quasi_newton(objective: Objective, start: Vector, value: float, gradient: V
     size = 1.0
 
     def minus(z: Vector) -> tuple[float, Vector]:
-        try:
-            value, gradient = objective.value_and_gradient(z)
-        except NumericalError:
-            value, gradient = -np.inf, np.zeros_like(z)
-        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
-            return 1e300, np.zeros_like(z)  # a wall: finite, so that the line search can step back from it
-        return -value / size, -gradient / size
+        return _downhill(objective, z, size, 1.0)
 
     z, scale, dense = start, None, start.size <= _DENSE
     options: Any = {"maxiter": 2000, "gtol": _GRADIENT} if dense else {"maxiter": 2000}
@@ -143,27 +149,24 @@ def _trust_region(objective: Objective, here: _Here) -> _Here:
     In units of the curvature where it begins, the size of a step means the same along every axis.
     """
     z, value, _ = here
-    diagonal = np.abs(np.diag(curvature_at(objective, z).information))
+    diagonal = np.abs(np.diag(hessian(objective, z)))
     unit = 1.0 / np.sqrt(np.maximum(diagonal, np.max(diagonal, initial=0.0) * 1e-16 + 1e-300))
 
     def minus(u: Vector) -> tuple[float, Vector]:
-        try:
-            value, gradient = objective.value_and_gradient(z + unit * u)
-        except NumericalError:
-            value, gradient = -np.inf, np.zeros_like(u)
-        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
-            return 1e300, np.zeros_like(u)
-        return -value, -gradient * unit
+        return _downhill(objective, z + unit * u, 1.0, unit)
 
-    def hessian(u: Vector) -> NDArray[np.float64]:
-        return curvature_at(objective, z + unit * u, unit).information * np.outer(unit, unit)
+    def bend(u: Vector) -> NDArray[np.float64]:
+        matrix = -hessian(objective, z + unit * u, unit) * np.outer(unit, unit)
+        if not np.all(np.isfinite(matrix)):
+            raise NumericalError("the curvature overflows", "trust region")
+        return matrix
 
     options: Any = {"initial_trust_radius": _CAREFUL, "max_trust_radius": 1e6, "gtol": _SCALED, "maxiter": _TRUSTED}
     try:
         with np.errstate(all="ignore"):
-            found: Any = optimize.minimize(minus, np.zeros_like(z), jac=True, hess=hessian, method="trust-exact",
+            found: Any = optimize.minimize(minus, np.zeros_like(z), jac=True, hess=bend, method="trust-exact",
                                            options=options)  # fmt: skip
-    except (NumericalError, np.linalg.LinAlgError, ValueError, UnboundLocalError):  # the last: a Hessian that is NaN
+    except (NumericalError, np.linalg.LinAlgError, ValueError, UnboundLocalError):  # the last: SciPy found no step
         return here
     end = z + unit * found.x
     return (end, *objective.value_and_gradient(end)) if -found.fun > value else here
@@ -254,7 +257,7 @@ def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Cli
     """
     covariance, z, edm = curvature.covariance, start, np.inf
     scale = 1.0 / np.sqrt(np.diag(curvature.information))
-    try:
+    with contextlib.suppress(NumericalError):  # then it is no similar objective
         value, gradient = objective.value_and_gradient(z)
         for _ in range(_NEAR_STEPS):
             step = covariance @ gradient
@@ -267,8 +270,6 @@ def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Cli
             z, value, gradient, edm, bend = _newton(objective, (z, value, gradient), scale)
             if edm < EDM_TOLERANCE:
                 return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
-    except NumericalError:
-        pass
     return climb(objective, start)
 
 

@@ -128,12 +128,9 @@ def starting_points(density: LogDensity, prior: xr.DataTree | None, count: int, 
     if drawn:
         candidates = np.stack(drawn)
         heights = np.nan_to_num(density.sums(candidates)[1], nan=-np.inf, posinf=-np.inf)
-        others, best = iter(range(len(drawn))), iter(np.argsort(-heights, kind="stable"))
-        taken: list[int] = []
-        while len(taken) < min(count - 1, len(drawn)):
-            ranked = best if len(taken) % 2 == 0 else others
-            taken.append(next(int(i) for i in ranked if i not in taken))
-        points += [drawn[i] for i in taken]
+        best = np.argsort(-heights, kind="stable")
+        alternately = dict.fromkeys(np.column_stack([best, np.arange(len(drawn))]).ravel())
+        points += [drawn[i] for i in alternately][: count - 1]
     while len(points) < count:
         points.append(space.start + generator.uniform(-1.0, 1.0, size=space.dimension))
     return np.stack(points)
