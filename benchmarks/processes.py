@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+# Libraries come compiled to byte code, a checkout does not: without this flag its first process compiles it, once.
+_NOT_TO_KEEP = "PYTHONDONTWRITEBYTECODE"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def run(
     RuntimeError
         If it ends with another exit code.
     """
+    variables = os.environ if environment is None else environment
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         child = subprocess.Popen(
@@ -70,7 +73,7 @@ def run(
             stdout=output,
             stderr=errors,
             cwd=ROOT,
-            env=dict(os.environ if environment is None else environment),
+            env={k: v for k, v in variables.items() if k != _NOT_TO_KEEP},
         )
         try:
             _, status, usage = os.wait4(child.pid, 0)

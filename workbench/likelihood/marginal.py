@@ -21,11 +21,10 @@ once, so nothing is compiled for the integral.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart, chart_without
@@ -61,6 +60,7 @@ class Expansion:
         return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
 
 
+@cache
 def nodes_of(order: int, size: int) -> tuple[NDArray[np.float64], Vector]:
     """Gauss-Hermite nodes for a standard normal density in `size` dimensions, and their log weights.
 
@@ -74,12 +74,14 @@ def nodes_of(order: int, size: int) -> tuple[NDArray[np.float64], Vector]:
     -------
     nodes : ndarray, shape (order**size, size)
     log_weights : ndarray, shape (order**size,)
-        The weights add up to 1.
+        The weights add up to 1. Neither array can be written to: every integral shares them.
     """
     x, w = np.polynomial.hermite_e.hermegauss(order)
     grids = np.meshgrid(*[x] * size, indexing="ij")
     weights = np.meshgrid(*[np.log(w) - 0.5 * np.log(2 * np.pi)] * size, indexing="ij")
-    return np.stack([g.ravel() for g in grids], axis=1), sum(g.ravel() for g in weights)
+    nodes, log_weights = np.stack([g.ravel() for g in grids], axis=1), sum(g.ravel() for g in weights)
+    nodes.flags.writeable = log_weights.flags.writeable = False
+    return nodes, log_weights
 
 
 class MarginalLikelihood:
@@ -300,8 +302,7 @@ class MarginalLikelihood:
         expanded = np.where(block_of < 0, 1.0, 0.0)  # terms whose gradient is taken at the mode
         determinants = at.log_determinants()
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
-            mine = (block_of >= numbers.start) & (block_of < numbers.stop)
-            size = group.shape[1]
+            size, mine = group.shape[1], (block_of >= numbers.start) & (block_of < numbers.stop)
             if self._by_laplace(group):
                 total += at_mode[mine].sum() + 0.5 * (len(group) * size * np.log(2 * np.pi) - log_det.sum())
                 expanded[mine] = 1.0
@@ -341,9 +342,10 @@ class MarginalLikelihood:
         starts = np.searchsorted(blocks[order], np.arange(numbers.start, numbers.stop))
         sums = np.add.reduceat(terms[:, order], starts, axis=1)
         heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
-        top = logsumexp(heights, axis=0)
-        size = group.shape[1]
-        return top + 0.5 * (size * np.log(2 * np.pi) - log_det), np.exp(heights - top), points
+        peak = heights.max(axis=0)
+        shares = np.exp(heights - np.where(np.isfinite(peak), peak, 0.0))
+        total, size = shares.sum(axis=0), group.shape[1]
+        return peak + np.log(total) + 0.5 * (size * np.log(2 * np.pi) - log_det), shares / total, points
 
     def _log_determinant_slope(self, at: Expansion) -> Vector:
         """Total derivative of log det H of the blocks that Laplace integrates, over the parameters."""
