@@ -2,6 +2,8 @@
 # More arguments for pytest: make test ARGS="-k bridge"
 
 PYTHON := .venv/bin/python
+# Two processes with one thread of linear algebra each: more threads would wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
 ARGS :=
 
 .PHONY: help bootstrap demo test test-fast lint format bench clean distclean
@@ -22,10 +24,10 @@ demo: bootstrap
 	@$(PYTHON) -m workbench demo
 
 test: lint
-	$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-fast: bootstrap
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: bootstrap
 	$(PYTHON) -m ruff check

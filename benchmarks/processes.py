@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # Libraries come compiled to byte code, a checkout does not: without this flag its first process compiles it, once.
-_NOT_TO_KEEP = "PYTHONDONTWRITEBYTECODE"
+_NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def run(
             stdout=output,
             stderr=errors,
             cwd=ROOT,
-            env={k: v for k, v in variables.items() if k != _NOT_TO_KEEP},
+            env={k: v for k, v in variables.items() if k != _NO_BYTE_CODE},
         )
         try:
             _, status, usage = os.wait4(child.pid, 0)

@@ -1,7 +1,5 @@
 """Densities are built and compiled once a session: compiling is what costs time, the tests themselves do not."""
 
-import os
-import sys
 from functools import cache
 
 import numpy as np
@@ -11,10 +9,6 @@ from tests import models_zoo
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
-
-# Some tests start processes of their own: the first compiles the sources to byte code, all others read it.
-sys.dont_write_bytecode = False
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @cache

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, digamma, expit, gammaln, log_expit, logsumexp, polygamma
+from scipy.special import betaln, digamma, expit, gammaln, log_expit, polygamma
 
 from workbench.numerics.objective import FunctionObjective
 
@@ -153,7 +153,7 @@ def softmax_dirichlet(name: str, a: Vector) -> Target:
 
     def log_p(z: Vector) -> Vector:
         padded = np.append(z, 0.0)
-        return padded - logsumexp(padded)
+        return padded - np.logaddexp.reduce(padded)
 
     def log_f(z: Vector) -> tuple[float, Vector]:
         logs = log_p(z)
@@ -321,8 +321,8 @@ def two_peaks(name: str, centres: Matrix, weights: Vector, log_integral: float =
     def log_f(z: Vector) -> tuple[float, Vector]:
         away = z - centres
         logs = np.log(weights) - 0.5 * np.sum(away**2, axis=1) - 0.5 * d * LOG_TWO_PI
-        share = np.exp(logs - logsumexp(logs))
-        return float(log_integral + logsumexp(logs)), -share @ away
+        share = np.exp(logs - np.logaddexp.reduce(logs))
+        return float(log_integral + np.logaddexp.reduce(logs)), -share @ away
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         return centres[generator.choice(2, size=m, p=weights)] + generator.standard_normal((m, d))

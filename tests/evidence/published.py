@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit, log_expit
 
 from tests.targets import LOG_TWO_PI
 from workbench.numerics.objective import FunctionObjective
@@ -72,10 +72,10 @@ def shells(d: int, log_integral: float) -> Published:
         away = side * share - side / 2 - centres
         distance = np.linalg.norm(away, axis=1)
         logs = -((distance - radius) ** 2) / (2 * width**2) - 0.5 * np.log(2 * np.pi * width**2)
-        weight = np.exp(logs - logsumexp(logs))
+        weight = np.exp(logs - np.logaddexp.reduce(logs))
         by_theta = -((weight * (distance - radius) / distance) @ away) / width**2
         jacobian = float(np.sum(log_expit(z) + log_expit(-z)))  # the side of the box cancels with its density
-        return float(logsumexp(logs)) + jacobian, by_theta * side * share * (1 - share) + 1 - 2 * share
+        return float(np.logaddexp.reduce(logs)) + jacobian, by_theta * side * share * (1 - share) + 1 - 2 * share
 
     def draw(m: int, generator: np.random.Generator) -> Array:
         grid = np.linspace(radius - 8 * width, radius + 8 * width, 20_001)

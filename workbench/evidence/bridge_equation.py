@@ -176,7 +176,7 @@ def _smoothed(terms: NDArray[np.float64]) -> tuple[float, float]:
     logs = np.maximum(logs - logs.max(), _NEGLIGIBLE)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # too few draws in the tail: said by k itself
+            warnings.filterwarnings("ignore", "Number of tail draws cannot be", UserWarning)  # k itself says so
             smooth, k = array_stats.psislw(-logs)
     except ValueError:  # the tail is flat: the terms have reached their bound
         return 0.0, 0.0

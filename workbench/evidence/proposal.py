@@ -248,7 +248,7 @@ def _labels(white: Matrix, k: int) -> NDArray[np.int32]:
         fourth = (white * np.sum(white**2, axis=1)[:, None]).T @ white
         starts.append(np.outer([1.0, -1.0], np.linalg.eigh(fourth)[1][:, 0]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is left out later
+        warnings.filterwarnings("ignore", "One of the clusters is empty", UserWarning)  # it is left out later
         found = [kmeans2(white, start, minit="matrix", iter=20) for start in starts]
     return min(found, key=lambda run: float(np.sum((white - run[0][run[1]]) ** 2)))[1]
 

@@ -302,9 +302,9 @@ class MarginalLikelihood:
         expanded = np.where(block_of < 0, 1.0, 0.0)  # terms whose gradient is taken at the mode
         determinants = at.log_determinants()
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
-            size, mine = group.shape[1], (block_of >= numbers.start) & (block_of < numbers.stop)
+            mine = (block_of >= numbers.start) & (block_of < numbers.stop)
             if self._by_laplace(group):
-                total += at_mode[mine].sum() + 0.5 * (len(group) * size * np.log(2 * np.pi) - log_det.sum())
+                total += at_mode[mine].sum() + 0.5 * (group.size * np.log(2 * np.pi) - log_det.sum())
                 expanded[mine] = 1.0
                 continue
             log_integrals, shares, points = self._quadrature(at, numbers, group, root, log_det)
@@ -342,10 +342,9 @@ class MarginalLikelihood:
         starts = np.searchsorted(blocks[order], np.arange(numbers.start, numbers.stop))
         sums = np.add.reduceat(terms[:, order], starts, axis=1)
         heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
-        peak = heights.max(axis=0)
-        shares = np.exp(heights - np.where(np.isfinite(peak), peak, 0.0))
-        total, size = shares.sum(axis=0), group.shape[1]
-        return peak + np.log(total) + 0.5 * (size * np.log(2 * np.pi) - log_det), shares / total, points
+        log_sums = np.logaddexp.reduce(heights, axis=0)
+        log_integrals = log_sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
+        return log_integrals, np.exp(heights - log_sums), points
 
     def _log_determinant_slope(self, at: Expansion) -> Vector:
         """Total derivative of log det H of the blocks that Laplace integrates, over the parameters."""

@@ -104,7 +104,9 @@ def arviz_figure(draw: Callable[..., Any], *args: Any, width: float, height: flo
         plt.switch_backend("agg")
     try:
         with styled(), plt.ioff(), np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # advice to the caller of ArviZ, who is not the reader
+            # Advice to the caller of ArviZ, who has chosen this figure for every kind of data.
+            warnings.filterwarnings("ignore", "Variables .* look (binary|discrete)", UserWarning)
+            warnings.filterwarnings("ignore", "Found chain dimension to be longer than draw dimension", UserWarning)
             collection = draw(*args, backend="matplotlib", **kwargs)
             figure: Figure = collection.viz["figure"].item()
             plt.close(figure)
