@@ -56,6 +56,25 @@ def test_different_constants_have_different_keys():
     assert len({key(2.0), key(3.0), key(np.nextafter(2.0, 3.0))}) == 3
 
 
+def test_what_one_branch_of_a_switch_needs_is_computed_there(monkeypatch):
+    compiled, sources = cache.compile_numba_function_src, []
+    monkeypatch.setattr(cache, "compile_numba_function_src", lambda *a: sources.append(a[0]) or compiled(*a))
+    c, x, y = ps.bool("c"), ps.float64("x"), ps.float64("y")
+    shared = ps.exp(y)
+    written_out(ps.Composite([c, x, y], [ps.switch(c, ps.log(x * 2.0), shared) + shared]))
+    lines = [line.strip() for line in sources[-1].splitlines()]
+    assert not any(line.split(" = ")[-1].startswith("np.log(") for line in lines)  # only inside the branch
+    assert any("np.log(" in line and " if " in line for line in lines)
+    assert any(line.endswith("= np.exp(x2_)") for line in lines)  # needed twice: computed once, before
+
+
+def test_softplus_keeps_its_digits_far_on_either_side():
+    with fused_scalars():
+        ours = pytensor.function([X], pt.softplus(X) * 1.0 + 0.0 * X, mode="NUMBA")
+    x = np.array([-744.0, -50.0, -36.0, -20.0, -1.0, 0.0, 1.0, 20.0, 40.0, 800.0])
+    assert ours(x) == pytest.approx(np.logaddexp(0.0, x), rel=1e-15, abs=1e-320)
+
+
 def test_no_name_ends_in_a_digit(monkeypatch):
     # Numba appends bytecode offsets to names: x2 at 166 and x21 at 66 were one variable to it, which then had no type.
     compiled, sources = cache.compile_numba_function_src, []

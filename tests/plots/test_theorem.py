@@ -46,6 +46,21 @@ def test_the_likelihood_is_the_exponential_of_the_profile(main: Axes) -> None:
     np.testing.assert_allclose(height, np.exp(-0.5 * ((x - CENTRE[0]) / SPREAD[0]) ** 2), rtol=1e-9)
 
 
+def test_the_laplace_approximation_is_a_normal_curve_at_the_mode() -> None:
+    laplace = MADE.answers["posterior.laplace"]
+    x, height = curves(plot_theorem(MU, COMPARISON, SURFACE, laplace=laplace).axes[0])["Laplace"]
+    place = laplace.labels.index("mu")
+    expected = stats.norm.pdf(x, laplace.estimate[place], laplace.std_error[place])
+    np.testing.assert_allclose(height / height[0], expected / expected[0], rtol=1e-9)
+    assert x[np.argmax(height)] == pytest.approx(laplace.estimate[place], abs=2 * (x[1] - x[0]))
+
+
+def test_a_laplace_approximation_without_a_spread_is_left_out() -> None:
+    laplace = MADE.answers["posterior.laplace"]
+    broken = replace(laplace, std_error=np.full(len(laplace.labels), np.nan))
+    assert "Laplace" not in curves(plot_theorem(MU, COMPARISON, SURFACE, laplace=broken).axes[0])
+
+
 def test_the_prior_has_its_exact_shape_where_it_stands_on_fixed_numbers(main: Axes) -> None:
     x, height = curves(main)["prior"]
     density = stats.norm.pdf(x, PRIOR_CENTRE[0], PRIOR_SPREAD[0])

@@ -39,10 +39,12 @@ _FEW = 4  # up to this dimension looking costs as much as it saves
 
 
 class _Slopes:
-    """Gradients next to a point."""
+    """Gradients next to a point, and at it where it is known."""
 
-    def __init__(self, objective: Objective, z: Vector) -> None:
+    def __init__(self, objective: Objective, z: Vector, gradient: Vector | None = None) -> None:
         self.objective, self.z = objective, z
+        if gradient is not None:
+            self.here = gradient
 
     def __call__(self, step: Vector) -> Vector:
         return self.objective.value_and_gradient(self.z + step)[1]
@@ -76,7 +78,9 @@ def _scale(slopes: _Slopes) -> Vector:
     return scale
 
 
-def hessian(objective: Objective, z: Vector, scale: Vector | None = None) -> NDArray[np.float64]:
+def hessian(
+    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None
+) -> NDArray[np.float64]:
     """The Hessian of log f at z.
 
     Parameters
@@ -85,6 +89,8 @@ def hessian(objective: Objective, z: Vector, scale: Vector | None = None) -> NDA
     z : ndarray, shape (d,)
     scale : ndarray, shape (d,), optional
         Local scale 1 / sqrt(-H_ii) of every coordinate where it is roughly known; found first by default.
+    gradient : ndarray, shape (d,), optional
+        At z, where it is known.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def hessian(objective: Objective, z: Vector, scale: Vector | None = None) -> NDA
     NumericalError
         If the gradient is not finite near z.
     """
-    d, slopes = z.size, _Slopes(objective, z)
+    d, slopes = z.size, _Slopes(objective, z, gradient)
     scale = _scale(slopes) if scale is None else scale
     steps = np.where(scale > 0, _STEP * scale, _FIRST_STEP * np.maximum(1.0, np.abs(z)))
     points = _points(slopes, steps) if d > _FEW else 4
@@ -185,15 +191,17 @@ class Curvature:
         return float(np.linalg.slogdet(self.information)[1])
 
 
-def curvature_at(objective: Objective, z: Vector, scale: Vector | None = None) -> Curvature:
-    """Information and its eigenvalues at z; see `Curvature`, and `hessian` for the scale.
+def curvature_at(
+    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None
+) -> Curvature:
+    """Information and its eigenvalues at z; see `Curvature`, and `hessian` for the arguments.
 
     Raises
     ------
     NumericalError
         If the gradient is not finite near z.
     """
-    information = -hessian(objective, z, scale)
+    information = -hessian(objective, z, scale, gradient)
     found, axes = _judged(information, FLAT)
     if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _ALIGNED:
         try:

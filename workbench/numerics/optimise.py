@@ -34,8 +34,8 @@ _GRADIENT = 1e-6  # of log f over its size: near enough for Newton steps to end 
 _WORTH = 1e-4  # nats that are worth another search
 _Here = tuple[Vector, float, Vector]  # z, log f(z) and its gradient
 _NEAR_STEPS = 30
-_SHRINK = 0.25  # of the distance in nats, by one step with the curvature of a similar objective
-_NEAR = 1e-12  # nats: from here one measurement of the curvature is enough
+_SHRINK = 0.5  # of the distance in nats, by one step with the curvature of a similar objective
+_NEAR = 1e-16  # nats, 1e-8 standard deviations: one measurement of the curvature there is enough
 _ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
 _SAME = 1e-8  # relative change of the curvature, and so of a standard error, that is none
 _SMALL = 50  # dimensions up to which a Hessian a step is cheap
@@ -80,8 +80,36 @@ def _downhill(objective: Objective, z: Vector, size: float, unit: Vector | float
     return -value / size, -gradient * unit / size
 
 
-def _quasi_newton(objective: Objective, start: Vector, value: float, gradient: Vector) -> tuple[_Here, Vector | None]:
-    """A first, coarse maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
+def _slide(objective: Objective, here: _Here, covariance: NDArray[np.float64]) -> tuple[_Here, float]:
+    """Steps C g with a curvature that is nearly right, as long as they shrink the distance, at one gradient each.
+
+    Each step mends the curvature by what it saw (the BFGS formula). Returns where they end and how many nats are left
+    there by that curvature.
+    """
+    edm = np.inf
+    z, value, gradient = here
+    with np.errstate(all="ignore"):  # what is not finite ends it
+        for _ in range(_NEAR_STEPS):
+            step = covariance @ gradient
+            left = float(gradient @ step) / 2
+            if not 0 <= left < _SHRINK * edm:
+                break
+            here, edm = (z, value, gradient), left
+            if left < _NEAR:
+                break
+            z, before = z + step, gradient
+            value, gradient = objective.value_and_gradient(z)
+            change = before - gradient
+            bend = float(step @ change)
+            if not np.isfinite(value) or not 0 < bend < np.inf:
+                break
+            aside = np.eye(step.size) - np.outer(step, change) / bend
+            covariance = aside @ covariance @ aside.T + np.outer(step, step) / bend
+    return here, edm
+
+
+def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | None]:
+    """A first maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
 
     The search is for the maximum of log f over its size at the start: a tolerance for the gradient then means the
     same whether there are ten observations or a million. It is repeated as long as much remains to be gained.
@@ -89,37 +117,44 @@ def _quasi_newton(objective: Objective, start: Vector, value: float, gradient: V
     size = 1.0
 
     def minus(z: Vector) -> tuple[float, Vector]:
+        if np.array_equal(z, here[0]):  # SciPy asks for the start again
+            return -here[1] / size, -here[2] / size
         return _downhill(objective, z, size, 1.0)
 
-    z, scale, dense = start, None, start.size <= _DENSE
+    scale, dense = None, here[0].size <= _DENSE
     options: Any = {"maxiter": 2000, "gtol": _GRADIENT} if dense else {"maxiter": 2000}
     method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if dense else "L-BFGS-B"
     for _ in range(_SEARCHES if dense else 1):
+        start, value, gradient = here
         size = max(1.0, min(abs(value), float(np.max(np.abs(gradient), initial=0.0))))
         if scale is not None:
             options["hess_inv0"] = np.diag(scale**2) * size
         with np.errstate(all="ignore"):
-            found: Any = optimize.minimize(minus, z, jac=True, method=method, options=options)
-        end, before = -size * float(found.fun), value
+            found: Any = optimize.minimize(minus, start, jac=True, method=method, options=options)
+        end = -size * float(found.fun)
         if not end >= value:
             break
-        z, value, gradient = found.x, end, -size * found.jac
+        here = found.x, end, -size * found.jac
         if dense:
             diagonal = np.diag(found.hess_inv) / size
             scale = np.sqrt(diagonal) if np.all(diagonal > 0) else None
-        if not dense or size * (found.jac @ found.hess_inv @ found.jac) < _WORTH or end - before < _WORTH:
+        if not dense or size * (found.jac @ found.hess_inv @ found.jac) < _WORTH or end - value < _WORTH:
             break
-    return (z, value, gradient), scale
+    if scale is not None:
+        with contextlib.suppress(NumericalError):
+            slid, _ = _slide(objective, here, found.hess_inv / size)
+            here = slid if slid[1] >= here[1] - _ROUNDING * abs(here[1]) else here
+    return here, scale
 
 
 def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Vector, float, Vector, float, Curvature]:
     """Newton steps until the EDM is negligible or a step no longer helps.
 
-    The curvature is measured again after every step, unless the gradient there is so near to what the step promised
-    that the curvature cannot have changed.
+    The curvature is measured again after every step, unless it was measured next to the maximum, or the gradient there
+    is so near to what the step promised that the curvature cannot have changed.
     """
     z, value, gradient = here
-    bend, edm, fresh = curvature_at(objective, z, scale), np.inf, True
+    bend, edm, fresh = curvature_at(objective, z, scale, gradient), np.inf, True
     last = z, value, gradient, edm, bend
     for _ in range(2 * _NEWTON_STEPS):
         if not bend.is_peak:
@@ -127,8 +162,9 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
         step = np.linalg.solve(bend.information, gradient)
         left = float(gradient @ step) / 2
         try:
-            if not fresh and left > _SAME**2 * edm:
-                bend, fresh = curvature_at(objective, z, 1.0 / np.sqrt(np.diag(bend.information))), True
+            if not fresh and left > _SAME**2 * edm and edm > _NEAR:
+                width = 1.0 / np.sqrt(np.diag(bend.information))
+                bend, fresh = curvature_at(objective, z, width, gradient), True
                 continue
             edm, last = left, (z, value, gradient, left, bend)
             if edm < _NOTHING_LEFT:
@@ -193,7 +229,7 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
     value, gradient = objective.value_and_gradient(start)
     if not np.isfinite(value):
         raise NumericalError("the log density is -inf at the starting point", "start", "start inside the support")
-    here, scale = _quasi_newton(objective, start, value, gradient)
+    here, scale = _quasi_newton(objective, (start, value, gradient))
     for end in known:
         if end.curvature.is_peak and abs(end.value - here[1]) < _ALIKE and _near(here[0] - end.z, end):
             return replace(end, start=start)
@@ -221,7 +257,7 @@ def climb_again(objective: Objective, stuck: Climb) -> Climb:
     for origin in (stuck.start, stuck.z):
         try:
             value, gradient = objective.value_and_gradient(origin)
-            here, scale = _quasi_newton(objective, *_trust_region(objective, (origin, value, gradient)))
+            here, scale = _quasi_newton(objective, _trust_region(objective, (origin, value, gradient)))
             z, value, gradient, edm, bend = _newton(objective, here, scale)
         except NumericalError:
             continue
@@ -252,19 +288,11 @@ def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Cli
     NumericalError
         As for `climb`.
     """
-    covariance, z, edm = curvature.covariance, start, np.inf
     scale = 1.0 / np.sqrt(np.diag(curvature.information))
     with contextlib.suppress(NumericalError):  # then it is no similar objective
-        value, gradient = objective.value_and_gradient(z)
-        for _ in range(_NEAR_STEPS):
-            step = covariance @ gradient
-            left = float(gradient @ step) / 2
-            if not left < _SHRINK * edm or left < _NEAR:
-                break
-            z, edm = z + step, left
-            value, gradient = objective.value_and_gradient(z)
-        if left < _WORTH and np.isfinite(value):
-            z, value, gradient, edm, bend = _newton(objective, (z, value, gradient), scale)
+        here, left = _slide(objective, (start, *objective.value_and_gradient(start)), curvature.covariance)
+        if left < _WORTH:
+            z, value, gradient, edm, bend = _newton(objective, here, scale)
             if edm < EDM_TOLERANCE:
                 return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
     return climb(objective, start)

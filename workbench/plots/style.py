@@ -23,7 +23,7 @@ INK, QUIET, FAINT = "#1b1f24", "#57606a", "#d0d7de"
 PRIOR, LIKELIHOOD, POSTERIOR = "#57606a", "#d55e00", "#0072b2"
 GAIN, LOSS = "#009e73", "#cc79a7"
 CHAINS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#57606a", "#f0e442")
-DASHES = {"prior": (0, (5, 2)), "likelihood": (0, (6, 1.6, 1.2, 1.6)), "posterior": "-"}
+DASHES = {"prior": (0, (5, 2)), "likelihood": (0, (6, 1.6, 1.2, 1.6)), "posterior": "-", "laplace": (0, (1, 1.6))}
 
 WIDTH = 8.0  # inches: the text width of the report
 

@@ -3,8 +3,10 @@
     p(theta | y)  is proportional to  p(y | theta) * p(theta)
 
 The three have different units, so that only their shapes can share an axis: each is divided by its own maximum. The
-likelihood is the profile likelihood, exp(l_p(theta) - max l). A second panel shows the whole range of the prior, in
-which the posterior is often only a spike. Below stand the estimates with their intervals, named by kind and level.
+likelihood is the profile likelihood, exp(l_p(theta) - max l). Beside the posterior stands its Laplace approximation, a
+normal distribution with the mode on z and the standard deviation of the curvature there. A second panel shows the whole
+range of the prior, in which the posterior is often only a spike. Below stand the estimates with their intervals, named
+by kind and level.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from workbench.plots.style import DASHES, FAINT, LIKELIHOOD, POSTERIOR, PRIOR, Q
 if TYPE_CHECKING:
     from workbench.comparison import Comparison
     from workbench.likelihood.surface import Surface
+    from workbench.posterior.laplace import Laplace
 
 _REACH = 4.0  # interquartile ranges beyond a quartile: a Cauchy prior has no end to show
 _SURPLUS = 0.01  # nats that a profile may rise above the maximum that it is relative to
@@ -49,7 +52,11 @@ class Curve:
 
 
 def plot_theorem(
-    scalar: Scalar, comparison: Comparison | None, surface: Surface | None, fixed_prior: bool = False
+    scalar: Scalar,
+    comparison: Comparison | None,
+    surface: Surface | None,
+    fixed_prior: bool = False,
+    laplace: Laplace | None = None,
 ) -> Figure:
     """Prior, likelihood and posterior of one scalar.
 
@@ -62,6 +69,8 @@ def plot_theorem(
         Source of the profile likelihood; without it, or where it has no curve for this scalar, none is drawn.
     fixed_prior : bool
         Whether the log prior at the draws is that of this scalar alone, so that it gives the exact curve.
+    laplace : Laplace or None
+        Source of the normal approximation; without it, or for a scalar of whole numbers, none is drawn.
 
     Returns
     -------
@@ -83,9 +92,9 @@ def plot_theorem(
         figure = new_figure(WIDTH, 3.5 if row is not None else 2.7)
         grid = figure.add_gridspec(2, 2, width_ratios=(3.2, 1), height_ratios=(3.2, 1.15 if row is not None else 0.01))
         main = figure.add_subplot(grid[0, 0] if whole is not None else grid[0, :])
-        _draw_curves(main, prior, likelihood, posterior)
+        _draw_curves(main, prior, likelihood, posterior, _laplace_curve(scalar, laplace, (lower, upper)))
         main.set_xlim(lower, upper)
-        main.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=2.6)
+        main.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.2, handlelength=2.6)
         if row is not None and comparison is not None:
             below = figure.add_subplot(grid[1, 0] if whole is not None else grid[1, :], sharex=main)
             _draw_estimates(below, comparison, row)
@@ -193,13 +202,29 @@ def _prior_curve(scalar: Scalar, whole: Curve | None, fixed: bool, limits: tuple
     return _scaled(x, np.interp(x, whole.x, whole.height), float(whole.height.max()))
 
 
-def _draw_curves(axes: Axes, prior: Curve | None, likelihood: Curve | None, posterior: Curve) -> None:
+def _laplace_curve(scalar: Scalar, laplace: Laplace | None, limits: tuple[float, float]) -> Curve | None:
+    """The normal approximation of this scalar, or None where there is none."""
+    if laplace is None or scalar.label not in laplace.labels or whole_numbers(scalar.draws):
+        return None
+    place = laplace.labels.index(scalar.label)
+    mode, sd = float(laplace.estimate[place]), float(laplace.std_error[place])
+    if not (np.isfinite(mode) and 0 < sd < np.inf):
+        return None
+    x = np.linspace(*limits, 200)
+    return Curve(x, np.exp(-0.5 * ((x - mode) / sd) ** 2))
+
+
+def _draw_curves(
+    axes: Axes, prior: Curve | None, likelihood: Curve | None, posterior: Curve, laplace: Curve | None
+) -> None:
     """The curves, told apart by line and colour."""
     if posterior.shares:
         axes.bar(posterior.x, posterior.height, width=0.7, color=POSTERIOR, alpha=0.4, label="posterior")
     else:
         axes.fill_between(posterior.x, posterior.height, color=POSTERIOR, alpha=0.16, linewidth=0)
         axes.plot(posterior.x, posterior.height, color=POSTERIOR, linestyle=DASHES["posterior"], label="posterior")
+    if laplace is not None:
+        axes.plot(laplace.x, laplace.height, color=POSTERIOR, linestyle=DASHES["laplace"], label="Laplace")
     if likelihood is not None:
         axes.plot(likelihood.x, likelihood.height, color=LIKELIHOOD, linestyle=DASHES["likelihood"], label="likelihood")
     if prior is not None:

@@ -146,6 +146,7 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
     anatomy: Anatomy | None = answer(answers, "anatomy", "Anatomy")
     comparison: Comparison | None = answer(answers, "comparison", "Comparison")
     surface = answer(answers, "likelihood.surface", "Surface")
+    laplace = answer(answers, "posterior.laplace", "Laplace")
     roles = {} if anatomy is None else {name: v["role"] for name, v in anatomy.variables.items()}
     own, vectors = choose(scalars, roles)
     pictures = []
@@ -153,7 +154,7 @@ def scalars_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]
         fixed = anatomy is not None and fixed_prior(anatomy, scalar.variable)
         pictures.append(
             picture(
-                lambda s=scalar, f=fixed: plot_theorem(s, comparison, surface, f),  # type: ignore[misc]
+                lambda s=scalar, f=fixed: plot_theorem(s, comparison, surface, f, laplace),  # type: ignore[misc]
                 _alt(scalar, comparison),
                 f"{scalar.label}: {_reading(scalar, comparison)}",
             )
@@ -183,7 +184,9 @@ def _how_to_read(answers: Mapping[str, Result], comparison: Comparison | None, d
     sentences = [
         "Each curve is divided by its own maximum, since the three have different units: compare places and widths, "
         "not heights. Where likelihood and posterior coincide, the data speak alone; where they part, the prior (or "
-        "the shape of the posterior) is seen at work. The panel on the right has the whole range of the prior.",
+        "the shape of the posterior) is seen at work. The dotted curve is the Laplace approximation, a normal "
+        "distribution at the mode: where it leaves the posterior, mode and curvature do not tell all. "
+        "The panel on the right has the whole range of the prior.",
         f"Below the curves: MLE with its {level} Wald interval (estimate ∓ a multiple of its standard error), the "
         f"posterior mean with the {level} equal-tailed interval (ETI) and the median with the {level} "
         "highest-density interval (HDI).",
