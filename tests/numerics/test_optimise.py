@@ -200,3 +200,18 @@ def test_what_cannot_be_computed_has_not_been_seen_to_fall():
     objective = FunctionObjective(1, known_on_one_side)
     at_top = Climb(np.ones(1), np.zeros(1), 0.0, 0.0, 0.0, curvature_at(objective, np.zeros(1)))
     assert not falls_away(objective, at_top)[0]
+
+
+def test_the_curvature_is_measured_once_where_a_climb_ends_next_to_the_maximum():
+    # Ten log odds of a million trials each: the maximum is logit(p), the information n p (1 - p).
+    n, p, calls = 1e6, np.linspace(0.2, 0.6, 10), []
+
+    def log_f(z):
+        calls.append(z)
+        return float(n * np.sum(p * z - np.logaddexp(0.0, z))), n * (p - 1 / (1 + np.exp(-z)))
+
+    end = climb(FunctionObjective(10, log_f), np.zeros(10))
+    assert end.z == pytest.approx(np.log(p / (1 - p)), rel=1e-10)
+    # One point stands for a pair where the change of the gradient is straight to 2e-7: half of that is left.
+    assert np.diag(end.curvature.information) == pytest.approx(n * p * (1 - p), rel=1e-7)
+    assert len(calls) < 40  # 29; with a second Hessian it would be 53

@@ -184,8 +184,8 @@ def _how_to_read(answers: Mapping[str, Result], comparison: Comparison | None, d
     sentences = [
         "Each curve is divided by its own maximum, since the three have different units: compare places and widths, "
         "not heights. Where likelihood and posterior coincide, the data speak alone; where they part, the prior (or "
-        "the shape of the posterior) is seen at work. The dotted curve is the Laplace approximation, a normal "
-        "distribution at the mode: where it leaves the posterior, mode and curvature do not tell all. "
+        "the shape of the posterior) is seen at work. The dotted curve is a normal distribution with the "
+        "mode and sd of the Laplace approximation: where it leaves the posterior, mode and curvature do not tell all. "
         "The panel on the right has the whole range of the prior.",
         f"Below the curves: MLE with its {level} Wald interval (estimate ∓ a multiple of its standard error), the "
         f"posterior mean with the {level} equal-tailed interval (ETI) and the median with the {level} "
