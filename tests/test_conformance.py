@@ -40,11 +40,18 @@ TREES = ("prior.draws", "posterior.draws")
 ON_REQUEST = ("likelihood.latents", "likelihood.errors", "likelihood.bootstrap")  # not in a report
 
 
-def _discrete():
+def _labels():
     with pm.Model() as model:
         w = pm.Beta("w", 2.0, 2.0)
         label = pm.Bernoulli("label", w, shape=4)
         pm.Normal("y", 3.0 * label, 1.0, observed=np.array([0.1, 2.9, 3.3, -0.2]))
+    return model
+
+
+def _infinite():
+    with pm.Model() as model:
+        number = pm.Poisson("number", pm.Exponential("rate", 1.0), shape=2)
+        pm.Normal("y", number, 1.0, observed=np.array([0.1, 2.9]))
     return model
 
 
@@ -70,7 +77,7 @@ def _simplex():
     return model
 
 
-OTHERS = {"discrete": _discrete, "imputed": _imputed, "no data": _no_data, "simplex": _simplex}
+OTHERS = {"labels": _labels, "discrete": _infinite, "imputed": _imputed, "no data": _no_data, "simplex": _simplex}
 _SHORT = wb.Settings(draws=200, tune=200, prior_draws=100, replicates=100)
 _MADE = {}
 

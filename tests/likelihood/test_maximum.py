@@ -241,12 +241,35 @@ def test_a_product_of_two_coefficients_is_asked_about():
     assert "has no maximum" in decided.what
 
 
-def test_mixture_labels_are_discrete_and_refused():
-    def labels():
-        k = pm.Categorical("k", p=pm.Dirichlet("w", np.ones(2)), shape=6)
-        pm.Normal("y", pm.Normal("mu", 0, 3, shape=2)[k], 1, observed=_normals(52, 6))
+def test_mixture_labels_are_summed_out_to_the_maximum_of_the_mixture():
+    y = np.concatenate([_normals(52, 30) - 2.0, _normals(53, 20) + 2.5])
+    with pm.Model() as labelled:
+        k = pm.Categorical("k", p=pm.Dirichlet("w", np.ones(2)), shape=50)
+        pm.Normal("y", pm.Normal("mu", 0, 3, shape=2)[k], 1, observed=y)
+    mode = maximum(labelled)
 
-    error = refused(labels)
+    def minus(x):
+        w, low, high = special.expit(x[0]), x[1], x[2]
+        return -np.log(w * stats.norm.pdf(y, low) + (1 - w) * stats.norm.pdf(y, high)).sum()
+
+    end = optimize.minimize(minus, [0.5, -2.0, 2.5], method="BFGS", options={"gtol": 1e-9})
+    low, high = np.argsort(mode.theta["mu"].values)
+    assert mode.log_likelihood == pytest.approx(-end.fun, rel=1e-10)
+    assert mode.theta["mu"].values[[low, high]] == pytest.approx(end.x[1:], rel=1e-6)
+    assert mode.theta["w"].values[low] == pytest.approx(special.expit(end.x[0]), rel=1e-6)
+    assert mode.n_parameters == 3
+    steps = 1e-4 * np.eye(3)
+    bends = [[(minus(end.x + a + b) - minus(end.x + a - b) - minus(end.x - a + b) + minus(end.x - a - b)) / 4e-8
+              for a in steps] for b in steps]  # fmt: skip
+    errors = np.sqrt(np.diag(np.linalg.inv(bends)))
+    assert mode.std_error["mu"].values[[low, high]] == pytest.approx(errors[1:], rel=1e-4)
+
+
+def test_counts_without_an_upper_end_are_discrete_and_refused():
+    def counts():
+        pm.Normal("y", pm.Poisson("k", pm.Exponential("rate", 1.0)), 1, observed=_normals(52, 6))
+
+    error = refused(counts)
     assert error.where == "k"
     assert "discrete" in error.what
     assert "mixture" in error.fix

@@ -155,7 +155,7 @@ def test_a_coefficient_of_data_is_a_parameter():
     assert role_of(regression) == {"beta": "parameter", "sigma": "parameter"}
 
 
-def test_states_of_a_time_series_are_latent_and_labels_are_discrete():
+def test_states_of_a_time_series_are_latent_and_labels_are_discrete_in_the_graph():
     def walk():
         step = pm.HalfNormal("step", 1)
         state = pm.GaussianRandomWalk("state", sigma=step, init_dist=pm.Normal.dist(0, 1), shape=6)

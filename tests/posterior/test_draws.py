@@ -167,8 +167,25 @@ def test_discrete_variables_are_drawn_with_their_exact_probability():
     )
     values = found["posterior"]["k"].values.astype(float)
     assert abs(values.mean() - odds / (1 + odds)) < STANDARD_ERRORS * az.mcse(values, method="mean")
+    assert found["posterior"].attrs["inference_library"] == "nutpie"
+    assert found["log_likelihood"]["y"].shape == (2, 1000, 1)  # both observations share the label
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
+def test_counts_that_cannot_be_summed_out_are_drawn_step_by_step():
+    # Pr[k | y] of a Poisson count behind one normal observation.
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0, 1)
+        pm.Normal("y", mu + pm.Poisson("k", 0.5), 1, observed=np.array([1.6]))
+    d = LogDensity(model)
+    found = draw_posterior(d, examine(d), Settings(draws=1000, tune=300, chains=2), 5)
+    counts = np.arange(30)
+    weights = stats.poisson.pmf(counts, 0.5) * stats.norm.pdf(1.6, counts, np.sqrt(2.0))
+    values = found["posterior"]["k"].values.astype(float)
+    assert abs(values.mean() - counts @ weights / weights.sum()) < STANDARD_ERRORS * az.mcse(values, method="mean")
     assert found["posterior"].attrs["inference_library"] == "pymc"
-    assert found["log_likelihood"]["y"].shape == (2, 1000, 2)
 
 
 def test_a_model_without_free_variables_is_refused():

@@ -95,9 +95,9 @@ def test_starts_without_a_finite_target_are_an_error(density, anatomy):
         approximate(density("height"), anatomy("height"), np.array([[170.0, -800.0]]))
 
 
-def test_discrete_variables_are_refused():
+def test_discrete_variables_that_stay_are_refused():
     with pm.Model() as model:
-        k = pm.Bernoulli("k", 0.3)
+        k = pm.Poisson("k", 0.3)
         pm.Normal("y", k + pm.Normal("mu", 0, 1), 1, observed=np.array([0.2]))
     d = LogDensity(model)
     with pytest.raises(RefusalError, match="k is discrete"):

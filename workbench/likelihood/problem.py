@@ -69,7 +69,7 @@ def scalar_parameters(problem: Problem) -> dict[str, int]:
     dict of str to int
     """
     density, space, found = problem.density, problem.density.space, {}
-    parents, blocks = parents_of(density.model), problem.chart.blocks
+    parents, blocks = parents_of(density.model, density.summed), problem.chart.blocks
     for name in problem.chart.names:
         if parents[name]:  # its transformation may move with them
             continue

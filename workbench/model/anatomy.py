@@ -4,10 +4,10 @@ Every free variable has one role:
 
 ``parameter``  its prior stands on fixed numbers; the likelihood is maximised over it;
 ``latent``     its distribution depends on other free variables (group effects, imputed observations, states), or it
-               is the standardised half of a non-centred effect. It belongs to the data's story and must be integrated
-               out before a likelihood is maximised;
+               is the standardised half of a non-centred effect, or it is discrete and can be summed out. It belongs
+               to the data's story and must be integrated out before a likelihood is maximised;
 ``ambiguous``  a product of two free variables that could be read either way;
-``discrete``   there is no gradient with respect to it.
+``discrete``   it is discrete and cannot be summed out: there is no gradient with respect to it.
 
 The roles are read from the graph; `parameters=` and `latents=` of a study decide where the user knows better.
 """
@@ -24,6 +24,7 @@ from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
 from workbench.model.elements import moving_support
 from workbench.model.roles import unnormalised
+from workbench.model.terms import is_discrete
 from workbench.result import Result
 
 _SUPPORTS = {
@@ -134,7 +135,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
 
     discrete, latent, ambiguous = named("discrete"), named("latent"), named("ambiguous")
     split = f"the potential {density.unlabelled[0]!r} has no side" if density.unlabelled else ""
-    gradient = f"{discrete} is discrete" if discrete else ""
+    gradient = f"{discrete} is discrete: {density.why_discrete}" if discrete else ""
     nothing = (
         "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
     )
@@ -180,7 +181,7 @@ def _ledger(density: LogDensity) -> dict[str, tuple[str, ...]]:
     s, sides = density.symbolic, density.potentials
     found = {
         "prior": [n for n in s.log_prior if n not in density.latents] + [n for n in sides if sides[n] == "prior"],
-        "latent": [n for n in s.log_prior if n in density.latents],
+        "latent": [*(n for n in s.log_prior if n in density.latents), *(f"{n} (summed out)" for n in density.summed)],
         "likelihood": [*s.log_likelihood, *(n for n in sides if sides[n] == "likelihood")],
         "potential without a side": list(density.unlabelled),
         "Jacobian": list(s.log_jacobian),
@@ -202,13 +203,14 @@ def examine(density: LogDensity) -> Anatomy:
     """
     model, space, found, improper = density.model, density.space, density.roles, unnormalised(density.model)
     variables: dict[str, VariableAnatomy] = {}
+    shapes_of = space.shapes | (density.summation.shapes if density.summation is not None else {})
     for rv in model.free_RVs:
         role, why = found[rv.name]
         transform = type(model.rvs_to_transforms.get(rv)).__name__
-        support = "integers" if role == "discrete" else _SUPPORTS.get(transform, "real")
-        variables[rv.name] = VariableAnatomy(
-            rv.name, distribution_text(rv), role, why, tuple(space.shapes[rv.name]), support, rv.name not in improper
-        )
+        support = "integers" if is_discrete(rv) else _SUPPORTS.get(transform, "real")
+        shape = shapes_of[rv.name]
+        text, proper = distribution_text(rv), rv.name not in improper
+        variables[rv.name] = VariableAnatomy(rv.name, text, role, why, shape, support, proper)
     shapes = {name: array.shape for name, array in density.symbolic.observed.items()}
     for rv in model.observed_RVs:
         text = distribution_text(rv)
@@ -237,7 +239,7 @@ _REMEDIES = {
     "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
     "no latent": "there is nothing to integrate: see study.likelihood.maximum()",
     "moves": "write it as a variable with a fixed support, scaled and shifted by the parameters",
-    "discrete": "sum it out of the model (a mixture instead of a label)",
+    "discrete": "write the model without it (a mixture instead of a label)",
     "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
     "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",

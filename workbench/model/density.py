@@ -29,9 +29,11 @@ from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.program import NativeObjective, Program, Weights
+from workbench.model.recovery import Recovery
 from workbench.model.roles import decide_roles
 from workbench.model.space import Space, build_space
-from workbench.model.terms import SymbolicTerms, symbolic_target, symbolic_terms
+from workbench.model.summation import Summation, sum_out
+from workbench.model.terms import SymbolicTerms, is_discrete, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
 
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
@@ -105,7 +107,9 @@ class LogDensity:
                 f"a {type(model).__name__} is no pm.Model", "Study", "pass the model that `with pm.Model()` made"
             )
         self.model = model
-        self.symbolic: SymbolicTerms = symbolic_terms(model)
+        self.symbolic: SymbolicTerms
+        self.summation: Summation | None
+        self.symbolic, self.summation, self.why_discrete = sum_out(symbolic_terms(model))
         try:
             self.space: Space = build_space(model, self.symbolic)
             at_start = self._likelihood_at_start()
@@ -123,10 +127,11 @@ class LogDensity:
                 raise InputError(f"there is no potential {name!r}", "potentials", f"the model has: {known or 'none'}")
             if side not in ("prior", "likelihood"):
                 raise InputError(f"{side!r} is no side", f"potentials[{name!r}]", "say 'prior' or 'likelihood'")
-        self.roles = decide_roles(model, parameters, latents)
+        self.summed = () if self.summation is None else self.summation.names
+        self.roles = decide_roles(model, parameters, latents, self.summed)
         self.latents = tuple(name for name in self.space.names if self.roles[name][0] == "latent")
         self.unlabelled = tuple(name for name in known if name not in self.potentials)
-        self.discrete = tuple(n for n, v in self.symbolic.values.items() if not v.dtype.startswith("float"))
+        self.discrete = tuple(n for n, v in self.symbolic.values.items() if is_discrete(v))
 
     def start_at(self, z: NDArray[np.float64]) -> None:
         """Start from another point on z; before anything else is asked, as what is built keeps its own start."""
@@ -278,9 +283,9 @@ class LogDensity:
         """
         if self.discrete:
             raise RefusalError(
-                f"{self.discrete[0]!r} is discrete: there is no gradient with respect to it",
+                f"{self.discrete[0]!r} is discrete and cannot be summed out: {self.why_discrete}",
                 self.discrete[0],
-                "sum it out of the model (a mixture instead of a label); draws work: study.posterior.draws()",
+                "write the model without it (a mixture instead of a label); draws work: study.posterior.draws()",
             )
         whole = weights.prior == 1.0 and not isinstance(weights.likelihood, Mapping) and weights.likelihood == 1.0
         if not whole:
@@ -301,15 +306,38 @@ class LogDensity:
         ndarray, shape (m,)
             Nats.
         """
-        return np.array([self._pymc_value(point) for point in np.atleast_2d(points)])
+        points = np.atleast_2d(points)
+        if self.summation is None:
+            return np.array([self._pymc_value(point) for point in points])
+        # PyMC does not sum over discrete variables: it is asked at values of them, and what these have less than the
+        # sum over all values is added. The two agree only if the sum holds every term where it belongs.
+        log_weights = self.recovery.log_weights(points)
+        chosen = self.recovery.choose(log_weights, np.random.default_rng(0))
+        values = [a.astype(self.summation.terms.values[n].dtype) for n, a in self.recovery.values(chosen).items()]
+        whole = [self._pymc_value(point, *(a[i] for a in values)) for i, point in enumerate(points)]
+        return np.array(whole) - self.recovery.excess(log_weights, chosen)
 
-    def _pymc_value(self, z: Vector) -> float:
+    @cached_property
+    def recovery(self) -> Recovery:
+        """The way back to discrete variables that were summed out.
+
+        Raises
+        ------
+        RefusalError
+            If there are none.
+        """
+        if self.summation is None:
+            raise RefusalError("no variable was summed out", "model", "ask for what the model has")
+        return Recovery(self.summation, self.space)
+
+    def _pymc_value(self, z: Vector, *discrete: NDArray) -> float:
         try:
-            return float(self._pymc_target(z)[0])
+            return float(self._pymc_target(z, *discrete)[0])
         except ParameterValueError:  # PyMC's way to say that a parameter is outside its range
             return -np.inf
 
     @cached_property
     def _pymc_target(self) -> Any:
         target = self.space.on_vector([symbolic_target(self.model)])
-        return interpreted([self.space.vector], target, stable=False)
+        discrete = [] if self.summation is None else [self.summation.terms.values[n] for n in self.summed]
+        return interpreted([self.space.vector, *discrete], target, stable=False)

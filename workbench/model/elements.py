@@ -21,6 +21,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from workbench.errors import RefusalError
+from workbench.model.blocks import decode, looks
 from workbench.model.compiled import batched
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
@@ -143,28 +144,25 @@ def _dependence(elements: Elements, z: Vector, block: NDArray[np.int64], generat
     """Pairs (term, position in the block) of one latent variable, shape ``(2, pairs)``."""
     n = len(block)
     step = generator.uniform(0.1, 0.3, size=n) * generator.choice([-1.0, 1.0], size=n)
-    digits = max(1, int(np.ceil(np.log2(max(n, 2)))))
-    bits = (np.arange(n)[None, :] >> np.arange(digits)[:, None]) & 1
-    moves = np.zeros((2 * digits, z.size))
-    moves[:digits, block], moves[digits:, block] = np.where(bits == 1, step, 0.0), np.where(bits == 0, step, 0.0)
-    seen = _changed(elements, z, moves)
-    ones, zeros = seen[:digits], seen[digits:]
-    any_, several = np.any(ones | zeros, axis=0), np.any(ones & zeros, axis=0)
-    single = np.flatnonzero(any_ & ~several)
-    index = (ones[:, single].astype(np.int64) << np.arange(digits)[:, None]).sum(axis=0)
-    pairs = [np.stack([single, index])]
-    if several.any():
+    chosen = np.array(list(looks(n)))
+    moves = np.zeros((len(chosen), z.size))
+    moves[:, block] = np.where(chosen, step, 0.0)
+    single, several = decode(_changed(elements, z, moves))
+    pairs = [single[::-1]]
+    if several.size:
+        common = np.zeros(elements.count, dtype=bool)
+        common[several] = True
         if n > _SINGLY:
             raise RefusalError(
                 f"{n} latent values enter common terms; more than {_SINGLY} cannot be taken apart", "latents",
                 "use draws: study.posterior.draws()",
             )  # fmt: skip
         for start in range(0, n, 256):
-            chosen = np.arange(start, min(start + 256, n))
-            single_moves = np.zeros((len(chosen), z.size))
-            single_moves[np.arange(len(chosen)), block[chosen]] = step[chosen]
-            position, term = np.nonzero(_changed(elements, z, single_moves) & several)
-            pairs.append(np.stack([term, chosen[position]]))
+            some = np.arange(start, min(start + 256, n))
+            single_moves = np.zeros((len(some), z.size))
+            single_moves[np.arange(len(some)), block[some]] = step[some]
+            position, term = np.nonzero(_changed(elements, z, single_moves) & common)
+            pairs.append(np.stack([term, some[position]]))
     return np.concatenate(pairs, axis=1)
 
 

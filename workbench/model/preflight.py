@@ -97,6 +97,8 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     """Observations that have density zero wherever the parameters are."""
     terms = density.terms(points).log_likelihood
     for rv in density.model.observed_RVs:
+        if rv.name not in terms:  # it shares labels with another variable, which holds the terms of both
+            continue
         array = terms[rv.name]
         if np.any(np.isnan(array)):
             raise RefusalError(
@@ -108,10 +110,10 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
         if len(never):
             data = np.atleast_1d(np.asarray(density.symbolic.observed[rv.name]))
             same = np.atleast_1d(array[0]).shape == data.shape
-            values = data[tuple(never.T)] if same else np.full(len(never), np.nan)
             family = distribution_text(rv).split("(", 1)[0]
+            where = f": {_shown(never, data[tuple(never.T)])}" if same else ""
             raise RefusalError(
-                f"{len(never)} observations of {rv.name} are impossible under {family}: {_shown(never, values)}",
+                f"{len(never)} observations of {rv.name} are impossible under {family}{where}",
                 rv.name,
                 f"correct these values, or choose a likelihood that allows them instead of {family}",
             )
@@ -198,8 +200,13 @@ def narrow_constants(density: LogDensity) -> tuple[str, ...]:
         Name and error at the start, such as ``log_prior(sigma) by 3.4e-08 nats``.
     """
     model, space = density.model, density.space
-    names = [rv.name for rv in model.basic_RVs]
-    plain = model.logp(vars=model.basic_RVs, jacobian=False, sum=False)
+    # Where a label was summed out there is no term of ours to hold against PyMC's.
+    summed = () if density.summation is None else (*density.summed, *density.summation.owners)
+    variables = [rv for rv in model.basic_RVs if rv.name not in summed]
+    names = [rv.name for rv in variables]
+    if not names:
+        return ()
+    plain = model.logp(vars=variables, jacobian=False, sum=False)
     values = {
         density.symbolic.values[n]: space.start[space.blocks[n]].reshape(space.block_shapes[n]) for n in space.names
     }

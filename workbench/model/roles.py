@@ -21,6 +21,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
 
 from workbench.errors import InputError
+from workbench.model.terms import is_discrete
 
 _POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
 IMPROPER = ("FlatRV", "HalfFlatRV", "ICARRV")
@@ -105,9 +106,9 @@ def _always(rv: Variable, place: int, value: float) -> bool:
     return data is not None and bool(np.all(np.asarray(data) == value))
 
 
-def parents_of(model: pm.Model) -> dict[str, list[str]]:
-    """Free variable -> the free variables on which its distribution depends."""
-    free = list(model.free_RVs)
+def parents_of(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Free variable -> the free variables on which its distribution depends, without those that are summed out."""
+    free = [rv for rv in model.free_RVs if rv.name not in set(summed)]
     found = {}
     for rv in free:
         above = set(ancestors(rv.owner.inputs))
@@ -115,22 +116,27 @@ def parents_of(model: pm.Model) -> dict[str, list[str]]:
     return found
 
 
-def read_roles(model: pm.Model) -> dict[str, tuple[str, str]]:
+def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[str, str]]:
     """The role of every free variable as the graph tells it, and why.
 
     Parameters
     ----------
     model : pm.Model
+    summed : iterable of str
+        Discrete variables that are summed out.
 
     Returns
     -------
     dict of str to (role, why)
         Role ``parameter``, ``latent``, ``ambiguous`` or ``discrete``.
     """
-    free, parents = list(model.free_RVs), parents_of(model)
+    free, summed = list(model.free_RVs), set(summed)
+    parents = parents_of(model, summed)
     found: dict[str, tuple[str, str]] = {}
     for rv in free:
-        if not str(rv.dtype).startswith("float"):
+        if rv.name in summed:
+            found[rv.name] = ("latent", "it is discrete: the sum over its values is part of the likelihood")
+        elif is_discrete(rv):
             found[rv.name] = ("discrete", f"its values are of type {rv.dtype}")
         elif parents[rv.name]:
             found[rv.name] = ("latent", f"its distribution depends on {', '.join(parents[rv.name])}")
@@ -153,7 +159,7 @@ def read_roles(model: pm.Model) -> dict[str, tuple[str, str]]:
 
 
 def decide_roles(
-    model: pm.Model, parameters: Iterable[str] = (), latents: Iterable[str] = ()
+    model: pm.Model, parameters: Iterable[str] = (), latents: Iterable[str] = (), summed: Iterable[str] = ()
 ) -> dict[str, tuple[str, str]]:
     """The role of every free variable, read from the graph unless the user decides.
 
@@ -162,6 +168,8 @@ def decide_roles(
     model : pm.Model
     parameters, latents : iterable of str
         Free variables whose role the user decides.
+    summed : iterable of str
+        Discrete variables that are summed out.
 
     Returns
     -------
@@ -170,15 +178,24 @@ def decide_roles(
     Raises
     ------
     InputError
-        If `parameters` or `latents` name something that is no free variable, or name it twice.
+        If `parameters` or `latents` name something that is no free variable, or name it twice; or if `parameters`
+        names a discrete variable.
     """
-    found, parameters, latents = read_roles(model), tuple(parameters), tuple(latents)
+    summed, parameters, latents = set(summed), tuple(parameters), tuple(latents)
+    found = read_roles(model, summed)
     for name in (*parameters, *latents):
         twice = name in parameters and name in latents
         if name not in found or twice:
             what = f"{name!r} is named twice" if twice else f"there is no free variable {name!r}"
             raise InputError(what, "parameters / latents", f"the free variables are {', '.join(found)}")
-        if found[name][0] != "discrete":
+        discrete = name in summed or found[name][0] == "discrete"
+        if discrete and name in parameters:
+            raise InputError(
+                f"{name!r} is discrete, and nothing climbs over whole numbers",
+                "parameters",
+                "leave it to be summed out, or build the model once for each of its values and compare",
+            )
+        if not discrete:
             found[name] = ("parameter" if name in parameters else "latent", "you said so")
     return found
 

@@ -18,6 +18,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
+from pytensor.graph.replace import vectorize_graph
 
 from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
@@ -184,6 +185,19 @@ class Space:
                 )
         return z
 
+    @cached_property
+    def _forward(self) -> Any:
+        """The function from many values of the free variables, each with a leading axis, to their blocks of z."""
+        variables, transforms = self._terms.variables, self._terms.transforms
+        natural = {rv: rv.type() for rv in variables.values()}
+        graphs = [
+            natural[rv] if transforms[name] is None else transforms[name].forward(natural[rv], *rv.owner.inputs)
+            for name, rv in variables.items()
+        ]
+        many = [pt.TensorType(v.dtype, (None, *v.type.shape))() for v in natural.values()]
+        graphs = replaced(graphs, natural)
+        return interpreted(many, list(vectorize_graph(graphs, dict(zip(natural.values(), many, strict=True)))))
+
     def z_of_draws(self, theta: Mapping[str, NDArray]) -> NDArray[np.float64]:
         """The points z of many values of the free variables, without a check that they lie inside the support.
 
@@ -197,7 +211,7 @@ class Space:
         """
         arrays = [np.asarray(theta[name]).astype(v.dtype) for name, v in self._terms.free.items()]
         m = len(arrays[0])
-        parts = self._terms.forward()(*arrays)
+        parts = self._forward(*arrays)
         return np.concatenate([part.reshape(m, -1) for part in parts], axis=1).astype(np.float64)
 
 

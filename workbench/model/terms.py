@@ -13,26 +13,22 @@ unconstrained space is a sum of terms, each with one owner and one role:
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.initial_point import make_initial_point_expression
 from pymc.logprob.basic import transformed_conditional_logp
 from pymc.logprob.utils import replace_rvs_by_values
 from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
 from workbench.model.compiled import interpreted, without_traces
-from workbench.model.constants import replaced, widened
+from workbench.model.constants import widened
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,10 @@ class SymbolicTerms:
         Elementwise terms by owner, in nats.
     free, deterministic : dict of str to variable
         Free variables and deterministics in the model's own units, as functions of the value variables.
-    forward : callable
-        Makes (once) the function from many values of the free variables, in order and each with a leading axis, to
-        their blocks of z.
+    variables, transforms : dict of str to random variable, and to transformation or None
+        Free variable name -> its random variable with wide constants, and the transformation to its part of z.
+    parameters : dict of str to list of variables
+        Discrete free variable -> the parameters of its distribution over the value variables.
     start : dict of str to variable
         Free variable name -> where PyMC would start it (its `initval`, else its support point), as part of z.
     """
@@ -68,7 +65,19 @@ class SymbolicTerms:
     free: dict[str, Variable]
     deterministic: dict[str, Variable]
     start: dict[str, Variable]
-    forward: Callable[[], Callable[..., list[NDArray]]]
+    variables: dict[str, Variable]
+    transforms: dict[str, Any]
+    parameters: dict[str, list[Variable]]
+
+
+def is_discrete(variable: Variable) -> bool:
+    """Whether a variable takes whole numbers or truth values."""
+    return not str(variable.dtype).startswith("float")
+
+
+def op_parameters(rv: Variable) -> list[Variable]:
+    """The parameters of a random variable's distribution, without generator and size."""
+    return list(rv.owner.op.dist_params(rv.owner))
 
 
 def observed_array(value: Variable) -> NDArray:
@@ -100,23 +109,6 @@ def _check_indices(graphs: list[Variable]) -> None:
                     name,
                     "subtract 1 from codes that start at 1, remove rows whose code is missing (-1), or add elements",
                 )
-
-
-def _forward(free: dict[str, Variable], transforms: dict[Variable, Any]) -> Callable[[], Callable[..., list[NDArray]]]:
-    """What makes, once, the function from many values of the free variables to their blocks of z."""
-
-    @functools.cache
-    def make() -> Callable[..., list[NDArray]]:
-        natural = [rv.type() for rv in free.values()]
-        graphs = []
-        for rv, value in zip(free.values(), natural, strict=True):
-            transform = transforms[rv]
-            graphs.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
-        graphs = replaced(graphs, dict(zip(free.values(), natural, strict=True)))
-        many = [pt.TensorType(v.dtype, (None, *v.type.shape))() for v in natural]
-        return interpreted(many, list(vectorize_graph(graphs, dict(zip(natural, many, strict=True)))))
-
-    return make
 
 
 @without_traces()
@@ -174,14 +166,13 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
 
     initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
     start = make_initial_point_expression(
-        free_rvs=list(free.values()),
-        rvs_to_transforms=transforms,
-        initval_strategies=initvals,
-        return_transformed=True,
+        free_rvs=list(free.values()), rvs_to_transforms=transforms, initval_strategies=initvals, return_transformed=True
     )
     return SymbolicTerms(
         start=dict(zip(free, start, strict=True)),
-        forward=_forward(free, transforms),
+        variables=free,
+        transforms={name: transforms[rv] for name, rv in free.items()},
+        parameters={n: by_values(op_parameters(rv)) for n, rv in free.items() if is_discrete(rv)},
         values=values,
         data=data,
         observed=observed,

@@ -42,7 +42,7 @@ def _by_chain(array: NDArray, chains: int) -> NDArray:
 
 
 def describe_draws(
-    density: LogDensity, z: NDArray[np.float64], statistics: dict[str, NDArray], verify: bool = True
+    density: LogDensity, z: NDArray[np.float64], statistics: dict[str, NDArray], seed: int = 0, verify: bool = True
 ) -> xr.DataTree:
     """Everything the model says at draws on z, as a DataTree in the ArviZ schema.
 
@@ -51,6 +51,8 @@ def describe_draws(
     density : LogDensity
     z : ndarray, shape (chains, draws, d)
     statistics : dict of str to ndarray, shape (chains, draws)
+    seed : int
+        Of discrete variables that were summed out: each is drawn once at every draw.
     verify : bool
         Whether to hold the sampler's own log density, ``lp``, against the sum of the terms.
 
@@ -81,8 +83,13 @@ def describe_draws(
     lead = ("chain", "draw")
     coords = {"chain": np.arange(chains), "draw": np.arange(z.shape[1])}
     theta = _in_chunks(space.theta, flat, sum(int(np.prod(shape)) for shape in space.shapes.values()))
+    theta = {n: _by_chain(a, chains) for n, a in theta.items()}
+    posterior = space.dataset(theta, lead)
+    if density.summed:
+        discrete = {n: _by_chain(a, chains) for n, a in density.recovery.draw(flat, seed).items()}
+        posterior = posterior.merge(_with_dimensions(density, discrete, lead))
     groups = {
-        "posterior": space.dataset({n: _by_chain(a, chains) for n, a in theta.items()}, lead).assign_coords(coords),
+        "posterior": posterior.assign_coords(coords),
         "unconstrained_posterior": xr.Dataset({"z": ((*lead, "coordinate"), z)}, coords=coords),
         "sample_stats": xr.Dataset({n: (lead, a) for n, a in statistics.items()}, coords=coords),
     }
@@ -91,8 +98,8 @@ def describe_draws(
         _check_target(terms, statistics["lp"], chains)
     likelihood = _of("likelihood ", terms, chains)
     if likelihood:
-        groups["log_likelihood"] = _observed_dataset(density, likelihood, lead).assign_coords(coords)
-        groups["observed_data"] = _observed_dataset(density, density.symbolic.observed, ())
+        groups["log_likelihood"] = _with_dimensions(density, likelihood, lead).assign_coords(coords)
+        groups["observed_data"] = _with_dimensions(density, density.symbolic.observed, ())
     prior = _of("prior ", terms, chains)
     groups["log_prior"] = xr.Dataset({n: (lead, a) for n, a in prior.items()}, coords=coords)
     groups["posterior"].attrs["inference_library"] = "nutpie"
@@ -117,13 +124,15 @@ def _check_target(terms: dict[str, NDArray], reported: NDArray, chains: int) -> 
         )
 
 
-def _observed_dataset(density: LogDensity, arrays: dict[str, NDArray], lead: tuple[str, ...]) -> xr.Dataset:
-    """Arrays over the observations with the model's dimensions where the shapes agree."""
-    variables = {}
+def _with_dimensions(density: LogDensity, arrays: dict[str, NDArray], lead: tuple[str, ...]) -> xr.Dataset:
+    """Arrays with the model's own dimensions where the shapes agree."""
+    variables, lengths = {}, {k: len(v) for k, v in density.model.coords.items() if v is not None}
     for name, array in arrays.items():
         shape = array.shape[len(lead) :]
-        own = density.model.named_vars_to_dims.get(name)
-        dims = own if own and len(own) == len(shape) else [f"{name}_dim_{i}" for i in range(len(shape))]
+        own = density.model.named_vars_to_dims.get(name) or ()
+        # Where labels were summed out, a log likelihood has one element a block, not one an observation.
+        fits = len(own) == len(shape) and all(lengths.get(d, n) == n for d, n in zip(own, shape, strict=True))
+        dims = own if fits else [f"{name}_dim_{i}" for i in range(len(shape))]
         variables[name] = ((*lead, *dims), array)
     used = {dim for dims, _ in variables.values() for dim in dims}
     known = {k: np.asarray(v) for k, v in density.model.coords.items() if k in used and v is not None}
@@ -175,8 +184,10 @@ def draw_posterior(
     try:
         found = draw()
     except IncompatibleSampler:
+        if density.summed:
+            raise  # nutpie would have to sum as well
         found = draw(model=density.model)
-    return describe_draws(density, found.z, found.statistics)
+    return describe_draws(density, found.z, found.statistics, seed)
 
 
 def _step_by_step(density: LogDensity, settings: Settings, seed: int) -> xr.DataTree:
@@ -198,6 +209,6 @@ def _step_by_step(density: LogDensity, settings: Settings, seed: int) -> xr.Data
     z = density.space.z_of_draws(stacked)
     statistics = {n: a.values for n, a in tree["sample_stats"].items() if a.dims == ("chain", "draw")}
     # PyMC reports the log density that each step method saw, not the one at the end of the step.
-    described = describe_draws(density, z.reshape(chains, draws, -1), statistics, verify=False)
+    described = describe_draws(density, z.reshape(chains, draws, -1), statistics, seed, verify=False)
     described["posterior"].attrs["inference_library"] = "pymc"
     return described

@@ -111,7 +111,7 @@ def replicate(density: LogDensity, draws: xr.DataTree, count: int, seed: int) ->
     -------
     dict of str to ndarray, shape (count, *observations)
     """
-    posterior = draws["posterior"].to_dataset()[list(density.space.names)]
+    posterior = draws["posterior"].to_dataset()[[*density.space.names, *density.summed]]
     stacked = posterior.stack(sample=("chain", "draw")).transpose("sample", ...)
     total = stacked.sizes["sample"]
     chosen = np.linspace(0, total - 1, min(count, total)).astype(int)
