@@ -56,7 +56,7 @@ def test_compiled_and_interpreted_forms_agree_at_extremes(function):
     z = pt.TensorType("float64", shape=(1,))("z")
     value = function(z).sum()
     (value, gradient) = stabilised([value, pt.grad(value, z)])
-    compiled = native(z, [], [], (value, gradient))
+    compiled = native([z], [], [], value, [gradient])
     call = batched(z, [value, gradient])
     for x in EXTREMES:
         status, found, slope = run(compiled, np.array([x]))
@@ -100,7 +100,7 @@ def quadratic(factor):
     z = pt.TensorType("float64", shape=(3,))("z")
     shift = pt.TensorType("float64", shape=(2,))("shift")
     value = -0.5 * factor * (z**2).sum() + shift.sum()
-    return native(z, [shift], [np.zeros(2)], (value, pt.grad(value, z)))
+    return native([z], [shift], [np.zeros(2)], value, [pt.grad(value, z)])
 
 
 def test_the_second_compilation_of_the_same_graph_comes_from_the_cache():
@@ -139,7 +139,7 @@ def test_a_wrong_dimension_is_reported_instead_of_read():
 def test_status_tells_the_sampler_what_is_not_finite(graph, z, status):
     vector = pt.TensorType("float64", shape=(1,))("z")
     value = graph(vector)
-    assert run(native(vector, [], [], (value, pt.grad(value, vector))), np.array([z]))[0] == status
+    assert run(native([vector], [], [], value, [pt.grad(value, vector)]), np.array([z]))[0] == status
 
 
 @pytest.mark.slow

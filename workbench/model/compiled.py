@@ -178,22 +178,77 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def _copied(name: str, shape: tuple[int, ...], offset: int) -> list[str]:
+    """Source lines that copy an array into its part of the gradient, element by element.
+
+    A slice assignment says the same, but Numba would compile the message of an error that cannot happen with it.
+    """
+    lines, index = [], []
+    for axis, size in enumerate(shape):
+        lines.append(f"{'    ' * (axis + 1)}for i{axis} in range({size}):")
+        index.append(f"i{axis}")
+    place = str(offset)
+    for axis, i in enumerate(index):
+        place += f" + {i} * {int(np.prod(shape[axis + 1 :]))}"
+    indent = "    " * (len(shape) + 1)
+    element = f"{name}[{', '.join(index)}]" if shape else f"{name}.item()"
+    return [
+        *lines,
+        f"{indent}slope = {element}",
+        f"{indent}gradient_[{place}] = slope",
+        f"{indent}doubt += slope - slope",
+    ]
+
+
+def _source(shapes: Sequence[tuple[int, ...]], examples: Sequence[NDArray]) -> str:
+    """The C function as Python source: z taken apart, inputs read through the table, the gradient put together."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    d, offsets = sum(sizes), np.cumsum([0, *sizes])
+    lines = ["def log_density(d, z_, gradient_, value_, inputs_):", f"    if d != {d}: return -1"]
+    lines += [
+        f"    z{i} = numba.carray(shifted(z_, {int(offset)}), {tuple(map(int, shape))!r})"
+        for i, (offset, shape) in enumerate(zip(offsets, shapes, strict=False))
+    ]
+    lines.append(f"    table = numba.carray(inputs_, ({max(len(examples), 1)},), np.uintp)")
+    for i, array in enumerate(examples):
+        shape = tuple(int(n) for n in array.shape)
+        lines.append(f"    a{i} = numba.carray(as_pointer(table[{i}]), {shape!r}, np.{array.dtype.name})")
+    names = [*(f"z{i}" for i in range(len(shapes))), *(f"a{i}" for i in range(len(examples)))]
+    slopes = [f"g{i}" for i in range(len(shapes))]
+    lines.append(f"    {', '.join(['value', *slopes])}, = inner({', '.join(names)})")
+    lines += ["    value_[0] = value.item()", "    doubt = 0.0"]  # NaN as soon as one slope is not finite
+    for name, shape, offset in zip(slopes, shapes, offsets, strict=False):
+        lines += _copied(name, tuple(map(int, shape)), int(offset))
+    return "\n".join(
+        [*lines, "    if value_[0] - value_[0] != 0.0: return 4", "    if doubt != 0.0: return 3", "    return 0"]
+    )
+
+
 @without_traces()
 @_without_collection()
 def native(
-    z: Variable, inputs: Sequence[Variable], examples: Sequence[NDArray], outputs: tuple[Variable, Variable]
+    parts: Sequence[Variable],
+    inputs: Sequence[Variable],
+    examples: Sequence[NDArray],
+    value: Variable,
+    gradient: Sequence[Variable],
 ) -> NativeFunction:
-    """Compile ``(value, gradient)`` over z and the run-time inputs into a C function.
+    """Compile a value and its gradient over z and the run-time inputs into a C function.
+
+    The parts of z are taken from memory and those of the gradient are put back there one by one: as slices of one
+    vector they would cost half of the compile time of a small model.
 
     Parameters
     ----------
-    z : pytensor vector, shape (d,)
+    parts : sequence of pytensor variables
+        Side by side, in C order, they are z.
     inputs : sequence of pytensor variables
         The run-time inputs after z, in the order of the pointer table.
     examples : sequence of ndarray
         One array per input; their shapes and types are fixed in the compiled function.
-    outputs : (scalar, vector)
-        Value and gradient, shape ``(d,)``.
+    value : pytensor scalar
+    gradient : sequence of pytensor variables
+        One a part, of its shape.
 
     Returns
     -------
@@ -204,38 +259,17 @@ def native(
 
     mode = pytensor.compile.mode.get_mode("NUMBA").including("local_check_parameter_to_ninf_switch")
     with fused_scalars():
-        function = pytensor.function([z, *inputs], list(outputs), mode=mode, on_unused_input="ignore")
+        function = pytensor.function([*parts, *inputs], [value, *gradient], mode=mode, on_unused_input="ignore")
     outer = function.vm.jit_fn
     # PyTensor's entry point packs its arguments into a tuple; what it wraps can be called without that detour.
     inner = outer.py_func.__globals__.get("jitable_func", outer)
-    (d,) = z.type.shape
-    lines = ["def log_density(d, z_, gradient_, value_, inputs_):", f"    if d != {d}: return -1"]
-    lines += [
-        f"    z = numba.carray(z_, ({d},))",
-        f"    table = numba.carray(inputs_, ({max(len(inputs), 1)},), np.uintp)",
-    ]
-    names = ["z"]
-    for i, array in enumerate(examples):
-        shape = tuple(int(n) for n in array.shape)
-        lines.append(f"    a{i} = numba.carray(as_pointer(table[{i}]), {shape!r}, np.{array.dtype.name})")
-        names.append(f"a{i}")
-    lines += [
-        f"    value, gradient = inner({', '.join(names)})",
-        "    value_[0] = value.item()",
-        "    doubt = 0.0",
-        f"    for i in range({d}):",
-        "        gradient_[i] = gradient[i]",
-        "        doubt += gradient[i] - gradient[i]",  # NaN as soon as one element is not finite
-        "    if value_[0] - value_[0] != 0.0: return 4",
-        "    if doubt != 0.0: return 3",
-        "    return 0",
-    ]
-    source = "\n".join(lines)
+    source = _source([part.type.shape for part in parts], examples)
     graph_key = CACHED_SRC_FUNCTIONS.get(outer.py_func)
     versions = f"{pytensor.__version__} {numba.__version__}"
     key = None if graph_key is None else sha256(f"{graph_key} {versions} {source}".encode()).hexdigest()
-    scope = {"numba": numba, "np": np, "inner": inner, "as_pointer": _as_pointer(), "__name__": __name__}
-    wrapper = compile_numba_function_src(source, "log_density", scope, cache_key=key)
+    as_pointer, shifted = _pointers()
+    scope = {"numba": numba, "np": np, "inner": inner, "as_pointer": as_pointer, "shifted": shifted}
+    wrapper = compile_numba_function_src(source, "log_density", scope | {"__name__": __name__}, cache_key=key)
     pointer = numba.types.CPointer(numba.types.double)
     signature = numba.types.int64(numba.types.uint64, pointer, pointer, pointer, numba.types.voidptr)
     compiled = numba.cfunc(signature, cache=key is not None)(wrapper)
@@ -243,8 +277,8 @@ def native(
 
 
 @cache
-def _as_pointer() -> Any:
-    """Numba's cast from an address to a pointer; made once, when Numba is first needed."""
+def _pointers() -> tuple[Any, Any]:
+    """Numba's cast from an address to a pointer, and a pointer moved by some elements; made when first needed."""
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
@@ -255,4 +289,11 @@ def _as_pointer() -> Any:
 
         return types.voidptr(address), generate
 
-    return as_pointer
+    @intrinsic
+    def shifted(_typing_context: Any, pointer: Any, _elements: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.gep(arguments[0], [arguments[1]])
+
+        return pointer(pointer, types.intp), generate
+
+    return as_pointer, shifted

@@ -77,21 +77,26 @@ class Program:
             {n: pt.TensorType("float64", shape=shape)(f"w:{n}") for n, shape in shapes.items()}
             for shapes in (self.weight_shapes, self.latent_shapes)
         )
-        value, gradient = self._graphs(scalars, weights, latent)
-        z, inputs = space.vector, [*scalars, *latent.values(), *weights.values()]
-        self._derived = _static_border([value, gradient], [z, *inputs], symbolic.data.values())
+        parts = {n: pt.TensorType("float64", shape=shape)(n) for n, shape in space.block_shapes.items()}
+        graphs = self._graphs(parts, scalars, weights, latent)
+        inputs = [*scalars, *latent.values(), *weights.values()]
+        self._derived = _static_border(graphs, [*parts.values(), *inputs], symbolic.data.values())
         self._derive = interpreted(list(symbolic.data.values()), self._derived) if self._derived else None
         self._observed_static = self._static(symbolic.observed)
         stand_ins = [v.type() for v in self._derived]
-        value, gradient = replaced([value, gradient], dict(zip(self._derived, stand_ins, strict=True)))
+        value, *gradient = replaced(graphs, dict(zip(self._derived, stand_ins, strict=True)))
         examples = [np.ones(variable.type.shape) for variable in inputs] + self._observed_static
-        self.function: NativeFunction = native(z, [*inputs, *stand_ins], examples, (value, gradient))
+        self.function: NativeFunction = native(list(parts.values()), [*inputs, *stand_ins], examples, value, gradient)
 
     @without_traces()
     def _graphs(
-        self, scalars: list[Variable], weights: Mapping[str, Variable], latent: Mapping[str, Variable]
-    ) -> tuple[Variable, Variable]:
-        """The weighted log density over z and its gradient, in stable form."""
+        self,
+        parts: Mapping[str, Variable],
+        scalars: list[Variable],
+        weights: Mapping[str, Variable],
+        latent: Mapping[str, Variable],
+    ) -> list[Variable]:
+        """The weighted log density over the parts of z in stable form, and its gradient part by part."""
         s, zero = self.symbolic, pt.constant(0.0)
         elementwise = {**s.log_likelihood, **{n: s.potential[n].sum() for n in weights if n in s.potential}}
         likelihood = [_switched(weights[n], g).sum() for n, g in elementwise.items()]
@@ -104,9 +109,10 @@ class Program:
         total += _switched(scalars[1], sum(jacobian, zero))
         if latent_jacobian:
             total += _switched(scalars[2], sum(latent_jacobian, zero))
-        (total,) = stabilised(self.space.on_vector([total]))
+        values = {v: parts[n].astype(v.dtype) for n, v in s.values.items()}
+        (total,) = stabilised(replaced([total], values))
         # `native` brings the gradient into its final form; doing so here as well would cost as much again.
-        return total, pt.grad(total, self.space.vector, disconnected_inputs="ignore")
+        return [total, *pt.grad(total, list(parts.values()), disconnected_inputs="ignore")]
 
     def _static(self, data: Mapping[str, NDArray]) -> list[NDArray]:
         """Everything that depends on the data alone, computed once per data set."""
