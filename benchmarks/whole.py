@@ -23,16 +23,16 @@ SCRIPT = (
     "compute_log_likelihood, loo, sample_posterior_predictive, sample_smc and summary, and saves netCDF; ours writes "
     "the run folder without the report; it holds prior draws, the information account and the diagnosis besides"
 )
-NO_MAXIMUM = (
-    "the likelihood of the eight schools has no maximum in all ten variables: Workbench refuses MLE and MAP by name, "
-    "the plain script prints numbers; the row 'without find_MAP' takes the seconds of these two calls off theirs"
+INTEGRATED = (
+    "eight schools: Workbench integrates the eight effects out and maximises over the two parameters; find_MAP climbs "
+    "in all ten variables, where the likelihood has no maximum, and prints what it reaches"
 )
 
 
 def measure(
     repetitions: int, models: Sequence[str], *, draws: int = 1000, states: Sequence[str] = STATES
 ) -> Iterator[Row]:
-    """One row a model and state of the cache, and one without the calls that have no meaning for the model.
+    """One row a model and state of the cache.
 
     Parameters
     ----------
@@ -55,15 +55,9 @@ def measure(
             middle = {part: statistics.median(p[part] for p in parts) for part in parts[0]}
             listed = ", ".join(f"{part} {duration(seconds)}" for part, seconds in middle.items())
             notes = [SCRIPT, f"parts of the plain script, {model}, {state}: {listed}"]
-            notes += [] if CASES[model].has_maximum else [NO_MAXIMUM]
-            what = f"fit, cold process, {model}, {state}"
+            notes += [] if CASES[model].has_maximum else [INTEGRATED]
             mine, other = _side("workbench fit", ours), _side("plain script", theirs)
-            yield Row(what, mine, other, TARGET, tuple(notes))
-            if not CASES[model].has_maximum:
-                modes = [p["find_MAP"] + p["find_MAP, flat priors"] for p in parts]
-                shorter = tuple(s - m for s, m in zip(other.seconds, modes, strict=True))
-                other = Side(other.name, shorter, other.peak_mib)
-                yield Row(f"{what}, without find_MAP", mine, other, TARGET, (NO_MAXIMUM,))
+            yield Row(f"fit, cold process, {model}, {state}", mine, other, TARGET, tuple(notes))
 
 
 def _side(name: str, runs: Sequence[Finished]) -> Side:

@@ -10,6 +10,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from pymc.exceptions import ImputationWarning
+from scipy import special
 from scipy.special import logsumexp
 
 from workbench.errors import InputError, RefusalError
@@ -306,7 +307,7 @@ def test_a_term_that_is_taken_out_of_its_block_is_noticed_before_a_fit(monkeypat
 
     def without_the_last_term(table, *rest):
         pairs = found(table, *rest)
-        last = max(p[1].max() for p in pairs) - (1 if name == "switch" else 0)
+        last = max(p[1].max(initial=-1) for p in pairs) - (1 if name == "switch" else 0)
         return [p[:, p[1] != last] for p in pairs]
 
     monkeypatch.setattr(summation, "_dependence", without_the_last_term)
@@ -321,3 +322,41 @@ def test_the_anatomy_says_that_labels_are_summed_out(made):
     assert anatomy.variables["k"]["support"] == "integers"
     assert anatomy.ledger["latent"] == ("k (summed out)",)
     assert anatomy.dimension == 4
+
+
+# Coal-mining disasters a year in Great Britain, 1851 to 1962: Jarrett (1979), doi:10.1093/biomet/66.1.191.
+DISASTERS = np.array([
+    4, 5, 4, 1, 0, 4, 3, 4, 0, 6, 3, 3, 4, 0, 2, 6, 3, 3, 5, 4, 5, 3, 1, 4, 4, 1, 5, 5, 3, 4, 2, 5, 2, 2, 3, 4, 2, 1,
+    3, 2, 2, 1, 1, 1, 1, 3, 0, 0, 1, 0, 1, 1, 0, 0, 3, 1, 0, 3, 2, 2, 0, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 2, 1, 0, 0, 0,
+    1, 1, 0, 2, 3, 3, 1, 1, 2, 1, 1, 1, 1, 2, 3, 3, 0, 0, 0, 1, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1,
+])  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
+def test_a_change_point_has_the_evidence_and_the_posterior_of_conjugate_sums():
+    import workbench as wb
+
+    n = DISASTERS.size
+    with pm.Model() as model:
+        at = pm.DiscreteUniform("at", 1, n - 1)
+        early, late = pm.Gamma("early", 2.0, 1.0), pm.Gamma("late", 2.0, 1.0)
+        pm.Poisson("y", pm.math.switch(np.arange(n) < at, early, late), observed=DISASTERS)
+
+    def log_sum(counts):  # Gamma(2, 1) prior, Poisson counts
+        k, m = counts.sum(), len(counts)
+        return special.gammaln(2 + k) - (2 + k) * np.log(1 + m) - special.gammaln(counts + 1).sum()
+
+    heights = np.array([log_sum(DISASTERS[:k]) + log_sum(DISASTERS[k:]) for k in range(1, n)]) - np.log(n - 1)
+    exact, share = logsumexp(heights), np.exp(heights - logsumexp(heights))
+    study = wb.Study(model, seed=4)
+    evidence = study.evidence.estimate()
+    assert evidence.log_evidence == pytest.approx(exact, abs=1e-7)
+    assert abs(study.evidence.bridge().log_evidence - exact) < 4 * study.evidence.bridge().std_error
+    drawn = study.posterior.draws()["posterior"]["at"].values
+    means = drawn.astype(float).mean(axis=1)
+    truth = share @ np.arange(1, n)
+    assert abs(means.mean() - truth) < 4 * means.std(ddof=1) / 2
+    assert np.bincount(drawn.ravel(), minlength=n).argmax() == 1 + share.argmax() == 41  # 1891
+    assert study.verdict() == "ok"

@@ -36,6 +36,7 @@ from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
 
+from workbench.model.parameter_checks import without_idle_checks
 from workbench.model.scalars import fused_scalars
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
@@ -60,10 +61,10 @@ def without_compiler() -> Any:
 
 @without_traces()
 def stabilised(graphs: Sequence[Variable]) -> list[Variable]:
-    """The same graphs in PyTensor's canonical and numerically stable form."""
+    """The same graphs in PyTensor's canonical and numerically stable form, without checks that cannot fail."""
     if not graphs:
         return []
-    return list(rewrite_graph(list(graphs), include=STABLE, clone=True))
+    return list(rewrite_graph(without_idle_checks(graphs), include=STABLE, clone=True))
 
 
 def _softplus(x: Variable) -> Variable:

@@ -32,7 +32,7 @@ from workbench.model.terms import SymbolicTerms, is_discrete
 _STATES = 1024  # joint states of one block that are enumerated
 _WORK = 20_000_000  # states times terms of one evaluation: 160 MB
 _LOOKS = 2  # random places at which dependence is looked for
-_SHIFTS = 8  # other values to which an element is moved there, where it has more
+_VALUES = 256  # to which an element is moved there, where it has more
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,11 @@ def _dependence(
         at_base, offset = table(free, base), 0
         for position, name in enumerate(table.names):
             size, support = base[position].size, supports[name]
-            order = np.searchsorted(support, base[position])
-            shifts = np.arange(1, len(support))
-            for shift in shifts if len(shifts) <= _SHIFTS else generator.choice(shifts, _SHIFTS, replace=False):
-                other, seen = support[(order + shift) % len(support)], []
+            for value in support if len(support) <= _VALUES else generator.choice(support, _VALUES, replace=False):
+                seen = []
                 for chosen in looks(size):
                     moved = list(base)
-                    moved[position] = np.where(chosen.reshape(shapes[name]), other, base[position])
+                    moved[position] = np.where(chosen.reshape(shapes[name]), value, base[position])
                     seen.append(_differ(table(free, moved), at_base))
                 single, several = decode(np.array(seen))
                 if several.size and size > _STATES:

@@ -38,6 +38,7 @@ _SHRINK = 0.5  # of the distance in nats, by one step with the curvature of a si
 _NEAR = 1e-16  # nats, 1e-8 standard deviations: one measurement of the curvature there is enough
 _ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
 _SAME = 1e-8  # relative change of the curvature, and so of a standard error, that is none
+_PROBE = 1e-4  # of max(1, abs(z)): a step along the gradient that shows how it bends
 _SMALL = 50  # dimensions up to which a Hessian a step is cheap
 _CAREFUL = 0.1  # first radius of the trust region, in units of the curvature
 _TRUSTED = 100  # its steps
@@ -108,6 +109,24 @@ def _slide(objective: Objective, here: _Here, covariance: NDArray[np.float64]) -
     return here, edm
 
 
+def _first_width(objective: Objective, here: _Here) -> float:
+    """Inverse curvature along the gradient, so that the first step goes to the top of that line; 0 if it bends up.
+
+    No longer than a step of length 1: far from the maximum a density may be all but flat.
+    """
+    z, _, gradient = here
+    length = float(np.linalg.norm(gradient))
+    if not 0 < length < np.inf:
+        return 0.0
+    h = _PROBE * max(1.0, float(np.max(np.abs(z))))
+    try:
+        change = gradient - objective.value_and_gradient(z + h / length * gradient)[1]
+    except NumericalError:
+        return 0.0
+    bend = float(change @ gradient) / (length * h)
+    return min(1.0 / bend, 1.0 / length) if 0 < bend < np.inf else 0.0
+
+
 def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | None]:
     """A first maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
 
@@ -124,11 +143,14 @@ def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | No
     scale, dense = None, here[0].size <= _DENSE
     options: Any = {"maxiter": 2000, "gtol": _GRADIENT} if dense else {"maxiter": 2000}
     method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if dense else "L-BFGS-B"
+    width = _first_width(objective, here) if dense else 0.0
     for _ in range(_SEARCHES if dense else 1):
         start, value, gradient = here
         size = max(1.0, min(abs(value), float(np.max(np.abs(gradient), initial=0.0))))
         if scale is not None:
             options["hess_inv0"] = np.diag(scale**2) * size
+        elif width > 0:
+            options["hess_inv0"] = np.eye(start.size) * width * size
         with np.errstate(all="ignore"):
             found: Any = optimize.minimize(minus, start, jac=True, method=method, options=options)
         end = -size * float(found.fun)
