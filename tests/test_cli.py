@@ -94,6 +94,7 @@ def test_fit_as_json_is_one_object_with_every_answer(run):
         ("evidence", "bridge"),
         ("compare",),
         ("information",),
+        ("prediction",),
         ("diagnosis",),
         ("check",),
     ],

@@ -34,6 +34,7 @@ QUESTIONS = {
     "evidence.estimate": lambda s: s.evidence.estimate(),
     "comparison": lambda s: s.compare(),
     "information": lambda s: s.information(),
+    "prediction": lambda s: s.prediction(),
     "diagnosis": lambda s: s.diagnosis(),
 }
 TREES = ("prior.draws", "posterior.draws")

@@ -14,7 +14,7 @@ NAMES = [
 STUDY = {
     "anatomy", "answers", "at", "compare", "density", "diagnosis", "doubts", "draws", "evidence", "information",
     "likelihood", "log_terms", "model", "name", "once", "posterior", "prior", "prior_log_likelihood",
-    "problem", "progress", "reading",
+    "prediction", "problem", "progress", "reading",
     "report", "save", "seed",
     "seed_of", "settings", "source", "start_again", "starts", "starts_with_maximum", "verdict",
 }  # fmt: skip

@@ -262,6 +262,7 @@ for _term, _asked in _QUESTIONS.items():
     app.add_typer(_group, name=_term)
 _register_question(app, "", "compare", "MLE | MAP | posterior, one row a scalar, and why they differ.")
 _register_question(app, "", "information", "The account of information in nats and bits.")
+_register_question(app, "", "prediction", "Cross-entropy, perplexity and surprise, beside a baseline.")
 _register_question(app, "", "diagnosis", "The verdict on the draws, with codes and fixes.")
 
 

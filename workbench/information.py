@@ -7,23 +7,23 @@ The first line says that the evidence is fit minus what had to be learnt to fit:
 the prior is the information that the data carried about theta. The second compares with the maximum: the Occam factor
 is the price of having had to find it.
 
-Prediction is scored by the expected log predictive density under leave-one-out (elpd); minus it per observation is a
-cross-entropy, and its exponential a perplexity: how many equally likely outcomes the model hesitates between. For
-continuous observations both depend on the unit of y.
+The entries are estimated from the same draws, so that their errors are not independent: that of a difference follows
+from the errors of both and their covariance. How well the model predicts is a question of its own
+(`workbench.prediction`); its headline stands here as well.
 
 References: Kullback and Leibler 1951, doi:10.1214/aoms/1177729694; MacKay 2003, chapter 28 (Occam factor); Handley and
-Lemos 2019, doi:10.1103/PhysRevD.100.023512 (model dimensionality); Vehtari, Gelman and Gabry 2017 (loo).
+Lemos 2019, doi:10.1103/PhysRevD.100.023512 (the identity with joint errors, model dimensionality); Betancourt 2018,
+arXiv:1803.08393 (contraction).
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeGuard
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import differential_entropy
 
@@ -31,11 +31,17 @@ from workbench.check import Check
 from workbench.evidence.estimate import Evidence
 from workbench.evidence.tempering import Tempering
 from workbench.model.mode import Mode
+from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance
 from workbench.posterior.grid import Grid
 from workbench.result import Result
 
 BIT = float(np.log(2.0))  # nats in a bit
 _SIGMAS = 3.0
+_SHOWN = 8  # scalars in sentences
+_NOT = float("nan")
+_NEGLIGIBLE = 1e-4  # bits: an error below this is not printed
+
+Pair = tuple[float, float]  # a value and its standard error
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -48,18 +54,26 @@ class Information(Result):
         Quantity -> value in nats, standard error in nats (NaN where it is exact or has none), meaning. Entries that
         do not exist for this model are absent.
     about : dict of str to (float, float)
-        Scalar variable -> nats that the data taught about it alone, and the standard error.
+        Scalar -> nats that the data taught about it alone, and the standard error.
+    contraction : dict of str to (float, float)
+        Scalar -> 1 - posterior variance / prior variance, in its own unit, and the standard error: 0 where the data
+        told nothing, 1 where they left nothing open, negative where the posterior is the wider one.
     prediction : dict of str to (float, float, str)
         Predictive scores -> value, standard error, meaning with unit.
-    dimensionality : float
+    dimensionality, dimensionality_error : float
         2 Var_post(log likelihood): how many directions of theta the data constrain.
+    variables : tuple of str
+        The free variables.
     n_observations : int
     """
 
     entries: dict[str, tuple[float, float, str]]
-    about: dict[str, tuple[float, float]]
+    about: dict[str, Pair]
+    contraction: dict[str, Pair]
     prediction: dict[str, tuple[float, float, str]]
     dimensionality: float
+    dimensionality_error: float
+    variables: tuple[str, ...]
     n_observations: int
     title: ClassVar[str] = "the account of information"
 
@@ -75,25 +89,60 @@ class Information(Result):
             rows[f"about {name} alone"] = (value, error, value / BIT, f"information of the data about {name}")
         return pd.DataFrame.from_dict(rows, orient="index", columns=["nats", "std_error", "bits", "meaning"])
 
+    def scalars(self) -> pd.DataFrame:
+        """One row a scalar: bits that the data taught about it alone, and contraction, with their errors."""
+        labels = dict.fromkeys((*self.about, *self.contraction))
+        rows = {
+            label: (*np.divide(self.about.get(label, (_NOT, _NOT)), BIT), *self.contraction.get(label, (_NOT, _NOT)))
+            for label in labels
+        }
+        columns = ["bits", "std_error", "contraction", "its error"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def words(self) -> list[str]:
+        """What the data taught, in sentences: about all free variables together, then about each scalar alone."""
+        together = self.entries["KL(posterior || prior)"]
+        lines = [f"the data taught {_bits(*together[:2])} about {', '.join(self.variables)}"]
+        for label in [*self.about][:_SHOWN]:
+            line = f"the data taught {_bits(*self.about[label])} about {label} alone"
+            if label in self.contraction:
+                line += f", and took {_measured(*np.multiply(self.contraction[label], 100))}% of its variance away"
+            lines.append(line)
+        if len(self.about) > _SHOWN:
+            lines.append(f"{len(self.about) - _SHOWN} more scalars: see .scalars()")
+        return lines
+
     def notes(self) -> list[str]:
-        """Dimensionality and predictive scores."""
-        lines = [f"the data constrain {self.dimensionality:.2f} directions (2 Var_post[log likelihood])"]
-        for name, (value, error, text) in self.prediction.items():
-            error_text = "" if np.isnan(error) else f" (std_error {error:.2g})"
-            lines.append(f"{name}: {value:.6g}{error_text}; {text}")
+        """What was learnt in words, dimensionality and predictive scores."""
+        value = self.entries["log evidence"][0]
+        lines = self.words()
+        if self.n_observations:
+            lines.append(
+                f"one after the other, each predicted from those before it, the {self.n_observations} observations "
+                f"cost {-value / BIT / self.n_observations:.4g} bits each: -log p(y) over their number"
+            )
+        if np.isfinite(self.dimensionality):
+            error = f" +- {self.dimensionality_error:.2g}" if self.dimensionality_error > 0 else ""
+            lines.append(f"the data constrain {self.dimensionality:.2f}{error} directions (2 Var_post[log likelihood])")
+        for name, (score, std_error, text) in self.prediction.items():
+            error_text = "" if np.isnan(std_error) else f" (std_error {std_error:.2g})"
+            lines.append(f"{name}: {score:.6g}{error_text}; {text}")
         return lines + super().notes()
 
 
-def _mcse(values: NDArray[np.float64]) -> float:
-    """Monte Carlo standard error of the mean of draws of shape ``(chains, draws)``."""
-    from arviz_stats.base import array_stats
-
-    if np.ptp(values) == 0:
-        return 0.0
-    return float(array_stats.mcse(values, method="mean", chain_axis=0, draw_axis=1))
+def _measured(value: float, error: float) -> str:
+    """A number and its error, with the digits that two significant ones of the error leave."""
+    places = int(np.clip(1 - np.floor(np.log10(max(error, 1e-9))), 0, 6))
+    return f"{value:.{places}f} +- {error:.{places}f}"
 
 
-def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64]) -> tuple[float, float] | None:
+def _bits(nats: float, error: float) -> str:
+    """An amount of information in words, with its error where that can be seen."""
+    value, error = nats / BIT, error / BIT
+    return f"{_measured(value, error) if error > _NEGLIGIBLE else f'{value:.2f}'} bits"
+
+
+def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64]) -> Pair | None:
     """KL of one scalar's marginal posterior from its prior, from draws: -H(z_i) - E_post[log prior(z_i)].
 
     Parameters
@@ -123,79 +172,50 @@ def marginal_information(z: NDArray[np.float64], log_prior: NDArray[np.float64])
     return max(value, 0.0), error
 
 
-def score_predictions(
-    draws: xr.DataTree, mle: Mode | None, n: int, potentials: bool = False
-) -> tuple[dict, tuple[Check, ...]]:
-    """Predictive scores: leave-one-out elpd, cross-entropy and perplexity, and those of the plug-in MLE.
+@dataclass(frozen=True)
+class Learnt:
+    """What is known about single scalars, and about the prior as a whole.
 
-    Parameters
+    Attributes
     ----------
-    draws : xarray.DataTree
-        With a pointwise ``log_likelihood`` group.
-    mle : Mode or None
-    n : int
-        Observations.
-    potentials : bool
-        Whether a potential is part of the likelihood; then the MLE has no score per observation.
-
-    Returns
-    -------
-    prediction : dict of str to (value, std_error, meaning)
-    checks : tuple of Check
+    variables : tuple of str
+        The free variables.
+    about, contraction : dict of str to (value, std_error)
+        See `Information`.
+    prior_entropy : dict of str to (value, std_error)
+        ``z`` and ``theta`` -> differential entropy of the prior in these coordinates, nats; empty where unknown.
+    stretch : (value, std_error) or None
+        E_post[log abs det d theta / dz], nats: entropy in theta minus entropy in z.
     """
-    from arviz_stats import loo
 
-    found: dict[str, tuple[float, float, str]] = {}
-    checks: list[Check] = []
-    # A potential is no observation to be scored by; with latents integrated out no observation has a score of its own.
-    plugged = mle is not None and not potentials and not mle.integrated
-    likelihood = draws["log_likelihood"].to_dataset() if "log_likelihood" in draws.children else xr.Dataset()
-    arrays = list(likelihood.data_vars.values())
-    pointwise = bool(arrays) and all(array.ndim > 2 or n == len(arrays) for array in arrays)
-    if pointwise and n > 1 and likelihood.sizes["draw"] >= 10:
-        elpd = variance = p_loo = 0.0
-        worst, limit = -np.inf, 0.7
-        for name in likelihood.data_vars:
-            with warnings.catch_warnings():
-                # What ArviZ warns of becomes a check below, with what to do about it.
-                warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
-                try:
-                    result = loo(draws, var_name=name, pointwise=True)
-                except ValueError as failure:
-                    remedy = "nothing to do where an observation depends on no parameter; else look at the diagnosis"
-                    return {}, (Check("pareto-k", "unknown", f"no leave-one-out score of {name}: {failure}", remedy),)
-            elpd, variance, p_loo = elpd + float(result.elpd), variance + float(result.se) ** 2, p_loo + float(result.p)
-            worst, limit = max(worst, float(np.max(result.pareto_k))), float(result.good_k)
-        entropy = -elpd / n
-        error = float(np.sqrt(variance))
-        found["elpd_loo"] = (elpd, error, "nats; expected log predictive density of new data, leave-one-out")
-        found["p_loo"] = (p_loo, float("nan"), "effective number of parameters")
-        found["cross-entropy"] = (entropy, error / n, "nats an observation, leave-one-out")
-        found["perplexity"] = (
-            float(np.exp(entropy)), float(np.exp(entropy)) * error / n,
-            "equally likely outcomes; for continuous data in units of y, so compare it only on the same data",
-        )  # fmt: skip
-        if worst > limit:
-            checks.append(Check("pareto-k", "caution", f"largest Pareto k {worst:.2f} exceeds {limit:.2f}",
-                                "an observation is very influential: leave it out and refit to score it"))  # fmt: skip
-        else:
-            checks.append(Check("pareto-k", "ok", f"largest Pareto k {worst:.2f}, limit {limit:.2f}"))
-    if mle is not None and n and plugged:
-        plug = -mle.log_likelihood / n
-        found["cross-entropy of the MLE"] = (plug, float("nan"), "nats an observation, in sample: too good by design")
-    return found, tuple(checks)
+    variables: tuple[str, ...] = ()
+    about: dict[str, Pair] = field(default_factory=dict)
+    contraction: dict[str, Pair] = field(default_factory=dict)
+    prior_entropy: dict[str, Pair] = field(default_factory=dict)
+    stretch: Pair | None = None
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Evidence, fit and divergence with their joint errors, and the entropy of the posterior where it is known."""
+
+    evidence: Pair
+    fit: Pair
+    divergence: Pair
+    entropy: Pair | None
+    dimensionality: Pair
 
 
 def account(
     evidence: Evidence,
     log_likelihood: NDArray[np.float64],
     log_prior: NDArray[np.float64],
-    about: dict[str, tuple[float, float]],
-    mle: Mode | None,
-    grid: Grid | None,
-    prior_entropy: tuple[float, float] | None,
-    prediction: tuple[dict, tuple[Check, ...]],
+    learnt: Learnt | None = None,
+    mle: Mode | None = None,
+    grid: Grid | None = None,
     tempered: Tempering | None = None,
+    covariances: Mapping[str, float] | None = None,
+    prediction: Mapping[str, tuple[float, float, str]] | None = None,
 ) -> Information:
     """Put the account together and check that it balances.
 
@@ -204,55 +224,106 @@ def account(
     evidence : Evidence
     log_likelihood, log_prior : ndarray, shape (chains, draws)
         Summed log likelihood, and log prior density on z, at the posterior draws, nats.
-    about : dict of str to (value, std_error)
-        `marginal_information` of scalar variables.
-    mle : Mode or None
-    grid : Grid or None
+    learnt : Learnt, optional
+    mle : Mode, optional
+    grid : Grid, optional
         The independent route to the divergence and the expected log likelihood.
-    prior_entropy : (value, std_error) or None
-        Differential entropy of the prior on z, nats.
-    prediction : tuple
-        Result of `score_predictions`.
     tempered : Tempering, optional
         Another independent route to the divergence, if its path starts from the prior.
+    covariances : mapping of str to float, optional
+        ``log likelihood`` and ``log target`` -> covariance of the log evidence with their means over the draws, nats
+        squared: those of the bridge, where the evidence is the bridge's.
+    prediction : mapping of str to (value, std_error, meaning), optional
+        The headline of `workbench.prediction.Prediction`.
 
     Returns
     -------
     Information
     """
-    value, value_error = evidence.log_evidence, evidence.std_error
-    drawn_fit, drawn_error = float(log_likelihood.mean()), _mcse(log_likelihood)
-    fit, fit_error = drawn_fit, drawn_error
-    posterior_entropy = value - float((log_likelihood + log_prior).mean())
-    entropy_error = float(np.hypot(_mcse(log_likelihood + log_prior), value_error))
-    if _exact(grid):
-        fit, fit_error = grid.expected_log_likelihood, grid.error
-        posterior_entropy, entropy_error = grid.entropy, grid.error
-    divergence, divergence_error = fit - value, float(np.hypot(fit_error, value_error))
+    learnt, shared = learnt or Learnt(), covariances or {}
+    drawn = float(log_likelihood.mean()), mcse_of_mean(log_likelihood)
+    parts = _parts(evidence, log_likelihood, log_prior, grid, tempered, shared)
     entries = {
-        "log evidence": (value, value_error, "log p(y): how well prior and likelihood together predicted the data"),
-        "E_post[log likelihood]": (fit, fit_error, "fit, averaged over the posterior"),
-        "KL(posterior || prior)": (
-            divergence,
-            divergence_error,
-            "what the data taught about theta, and the price of it",
-        ),
+        "log evidence": (*parts.evidence, "log p(y): how well prior and likelihood together predicted the data"),
+        "E_post[log likelihood]": (*parts.fit, "fit, averaged over the posterior"),
+        "KL(posterior || prior)": (*parts.divergence, "what the data taught about theta, and the price of it"),
     }
     if mle is not None:
-        entries["maximised log likelihood"] = (mle.log_likelihood, float("nan"), "log p(y | theta-hat), at the MLE")
-        occam = value - mle.log_likelihood
-        entries["log Occam factor"] = (occam, value_error, "the price of having had to find the MLE")
-    if prior_entropy is not None:
-        entries["entropy of the prior"] = (*prior_entropy, "differential, in the unconstrained coordinates z")
-    entries["entropy of the posterior"] = (posterior_entropy, entropy_error, "differential, in the same coordinates z")
-    checks = [_balance(evidence, drawn_fit, drawn_error, _divergences(grid, tempered)), *prediction[1]]
-    if divergence < -_SIGMAS * divergence_error - 1e-9:
+        entries["maximised log likelihood"] = (mle.log_likelihood, _NOT, "log p(y | theta-hat), at the MLE")
+        occam = parts.evidence[0] - mle.log_likelihood
+        entries["log Occam factor"] = (occam, parts.evidence[1], "the price of having had to find the MLE")
+    entries |= _entropies(learnt, parts.entropy)
+    checks = [_balance(evidence, drawn, _divergences(grid, tempered), shared.get("log likelihood", 0.0))]
+    divergence, error = parts.divergence
+    if divergence < -_SIGMAS * error - 1e-9:
         message = f"KL(posterior || prior) = {divergence:.3g} nats, but a divergence cannot be negative"
         remedy = "some prior does not integrate to one (a CustomDist?), or the evidence is wrong"
         checks.append(Check("account-balances", "failed", message, remedy))
-    spread = grid.variance_log_likelihood if _exact(grid) else float(log_likelihood.var())
-    dimensionality = 2.0 * spread
-    return Information(tuple(checks), entries, about, prediction[0], dimensionality, evidence.n_observations)
+    return Information(
+        checks=tuple(checks),
+        entries=entries,
+        about=learnt.about,
+        contraction=learnt.contraction,
+        prediction=dict(prediction or {}),
+        dimensionality=parts.dimensionality[0],
+        dimensionality_error=parts.dimensionality[1],
+        variables=learnt.variables,
+        n_observations=evidence.n_observations,
+    )
+
+
+def _parts(
+    evidence: Evidence,
+    log_likelihood: NDArray[np.float64],
+    log_prior: NDArray[np.float64],
+    grid: Grid | None,
+    tempered: Tempering | None,
+    shared: Mapping[str, float],
+) -> _Parts:
+    """The terms of the identity by one route: quadrature, the particles that gave the evidence, or the draws."""
+    value, error = evidence.log_evidence, evidence.std_error
+    spread = 2.0 * float(log_likelihood.var()), 2.0 * mcse_of_variance(log_likelihood)
+    if _exact(grid):
+        return _Parts(
+            (value, error),
+            (grid.expected_log_likelihood, grid.error),
+            (grid.expected_log_likelihood - value, float(np.hypot(grid.error, error))),
+            (grid.entropy, grid.error),
+            (2.0 * grid.variance_log_likelihood, 0.0),
+        )
+    if evidence.method == "tempering" and tempered is not None and tempered.start == "prior":
+        # The draws failed, so that nothing is taken from them.
+        fit = tempered.expected_log_likelihood, tempered.expected_error
+        return _Parts((value, error), fit, (fit[0] - value, tempered.kl_error), None, (_NOT, _NOT))
+    log_f = log_likelihood + log_prior
+    fit = float(log_likelihood.mean()), mcse_of_mean(log_likelihood)
+    return _Parts(
+        (value, error),
+        fit,
+        (fit[0] - value, _error_of_difference(fit[1], error, shared.get("log likelihood", 0.0))),
+        (value - float(log_f.mean()), _error_of_difference(mcse_of_mean(log_f), error, shared.get("log target", 0.0))),
+        spread,
+    )
+
+
+def _error_of_difference(first: float, second: float, covariance: float) -> float:
+    """Standard error of a difference of two estimates from the same draws."""
+    return float(np.sqrt(max(first**2 + second**2 - 2.0 * covariance, 0.0)))
+
+
+def _entropies(learnt: Learnt, posterior: Pair | None) -> dict[str, tuple[float, float, str]]:
+    """Differential entropies of prior and posterior, in z and in theta."""
+    found: dict[str, tuple[float, float, str]] = {}
+    where = {"z": "in the unconstrained coordinates z", "theta": "in the model's own coordinates theta"}
+    after = {} if posterior is None else {"z": posterior}
+    if posterior is not None and learnt.stretch is not None:
+        value, error = learnt.stretch
+        after["theta"] = posterior[0] + value, float(np.hypot(posterior[1], error))
+    for name, entropies in {"prior": learnt.prior_entropy, "posterior": after}.items():
+        for coordinates, pair in entropies.items():
+            suffix = "" if coordinates == "z" else ", in theta"
+            found[f"entropy of the {name}{suffix}"] = (*pair, f"differential, {where[coordinates]}")
+    return found
 
 
 def _exact(grid: Grid | None) -> TypeGuard[Grid]:
@@ -269,7 +340,7 @@ def _divergences(grid: Grid | None, tempered: Tempering | None) -> tuple[str, fl
     return None
 
 
-def _balance(evidence: Evidence, fit: float, fit_error: float, independent: tuple[str, float, float] | None) -> Check:
+def _balance(evidence: Evidence, fit: Pair, independent: tuple[str, float, float] | None, covariance: float) -> Check:
     """Log evidence = fit - divergence, with the fit from the draws and the divergence from an independent route."""
     if independent is None:
         return Check(
@@ -279,8 +350,8 @@ def _balance(evidence: Evidence, fit: float, fit_error: float, independent: tupl
             "compare models by differences, in which its error largely cancels",
         )
     route, divergence, divergence_error = independent
-    gap = evidence.log_evidence - (fit - divergence)
-    error = float(np.hypot(np.hypot(fit_error, evidence.std_error), divergence_error))
+    gap = evidence.log_evidence - (fit[0] - divergence)
+    error = float(np.hypot(_error_of_difference(fit[1], evidence.std_error, covariance), divergence_error))
     message = f"log evidence - (E_post[log likelihood] - KL) = {gap:+.2g} +- {error:.2g} nats: KL by {route}"
     if abs(gap) <= _SIGMAS * error + 1e-9:
         return Check("account-balances", "ok", message)

@@ -15,7 +15,6 @@ doi:10.1214/17-BA1091 (stacking); Vehtari, Gelman and Gabry 2017, doi:10.1007/s1
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,7 +26,15 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from workbench.check import SEVERITY, Check, Status, worst_status
-from workbench.errors import InputError, WorkbenchError
+from workbench.errors import InputError, RefusalError, WorkbenchError
+from workbench.leave_one_out import (
+    arviz_loo,
+    arviz_scores,
+    observations_together,
+    pareto_check,
+    pointwise_tree,
+    unscored,
+)
 from workbench.result import Result
 
 BIT, TEN = float(np.log(2.0)), float(np.log(10.0))
@@ -203,30 +210,21 @@ def model_probabilities(log_evidence: NDArray[np.float64], errors: NDArray[np.fl
     return p, np.sqrt(slopes**2 @ errors**2)
 
 
-def _pointwise(draws: xr.DataTree) -> xr.DataTree:
-    """Draws whose log likelihood is one array over all observations, whatever variables they belong to."""
-    group = draws["log_likelihood"].to_dataset()
-    parts = [
-        a.transpose("chain", "draw", ...).values.reshape(*a.values.shape[:2], -1) for a in group.data_vars.values()
-    ]
-    together = xr.Dataset({"y": (("chain", "draw", "observation"), np.concatenate(parts, axis=-1))})
-    return xr.DataTree.from_dict({"/posterior": draws["posterior"].to_dataset(), "/log_likelihood": together})
-
-
 def _scores(
     trees: Mapping[str, xr.DataTree],
 ) -> tuple[dict[str, tuple[float, float, float, float, float]], list[Check]]:
     """Elpd, differences and stacking weights by ArviZ; nothing unless every model has a score per observation."""
-    from arviz_stats import compare, loo
+    from arviz_stats import compare
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)  # it becomes a check
-        try:
-            scored = {name: loo(_pointwise(tree), pointwise=True) for name, tree in trees.items()}
+    try:
+        scored = {
+            name: arviz_loo(pointwise_tree(observations_together(tree), tree["posterior"].to_dataset()))
+            for name, tree in trees.items()
+        }
+        with arviz_scores():
             frame = compare(scored, method="stacking", round_to="none")
-        except ValueError as failure:
-            remedy = "nothing to do where an observation depends on no parameter; else look at the diagnosis"
-            return {}, [Check("pareto-k", "unknown", f"no leave-one-out scores: {failure}", remedy)]
+    except RefusalError as refusal:
+        return {}, [unscored(refusal)]
     found = {
         str(name): (
             float(row["elpd"]),
@@ -238,12 +236,7 @@ def _scores(
         for name, row in frame.iterrows()
     }
     worst = {name: float(np.max(result.pareto_k)) for name, result in scored.items()}
-    limit = min(float(result.good_k) for result in scored.values())
-    guilty = max(worst, key=worst.__getitem__)
-    message = f"largest Pareto k {worst[guilty]:.2f} ({guilty}), limit {limit:.2f}"
-    fix = "an observation is very influential: leave it out and refit to score it"
-    bad = worst[guilty] > limit
-    return found, [Check("pareto-k", "caution" if bad else "ok", message, fix if bad else "")]
+    return found, [pareto_check(worst, min(float(result.good_k) for result in scored.values()))]
 
 
 def _same_data(studies: Mapping[str, Any]) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench import comparison, diagnosis, information
+from workbench import comparison, diagnosis, information, prediction
 from workbench.check import Check, Status, worst_status
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.evidence.estimate import Evidence
 from workbench.likelihood.problem import Problem, pose
-from workbench.model.anatomy import Anatomy, examine
+from workbench.model.anatomy import Anatomy, examine, require
 from workbench.model.density import LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.nuts import Progress
@@ -31,7 +31,7 @@ from workbench.point import Point, walk_through
 from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
-from workbench.terms_at_draws import likelihood_at_prior, prior_entropy, taught_about
+from workbench.terms_at_draws import learnt_about, likelihood_at_prior
 from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, three_answers
 
 _CANDIDATES = 128  # prior draws among which starting points are chosen
@@ -151,27 +151,41 @@ class Study:
 
         return self.once("diagnosis", compute)
 
+    def prediction(self) -> prediction.Prediction:
+        """Cross-entropy, perplexity and surprise beside a baseline; raises `RefusalError` where there are no data."""
+
+        def compute() -> prediction.Prediction:
+            require(self.reading, "prediction")
+            mle, reason = None, ""
+            try:
+                mle = self.likelihood.maximum()
+            except WorkbenchError as error:
+                reason = error.what
+            return prediction.predict(self.density, self.posterior.draws(), mle, reason, lambda: self.problem)
+
+        return self.once("prediction", compute)
+
     def information(self) -> information.Information:
         """The account in nats and bits; raises `RefusalError` where the evidence does not exist."""
 
         def compute() -> information.Information:
-            evidence = self.evidence.estimate()
-            z, log_prior, log_likelihood = self.log_terms
-            draws = self.posterior.draws()
+            evidence, draws = self.evidence.estimate(), self.posterior.draws()
+            _, log_prior, log_likelihood = self.log_terms
             mle, grid = self._if_any(self.likelihood.maximum), self._if_any(self.posterior.grid)
-            return information.account(
+            scored = self._if_any(self.prediction)
+            bridge = self._if_any(self.evidence.bridge) if evidence.method == "bridge" else None
+            found = information.account(
                 evidence,
                 log_likelihood,
                 log_prior,
-                taught_about(self.density, self.reading, z),
+                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid),
                 mle,
                 grid,
-                prior_entropy(self.density, self._if_any(self.prior.draws)),
-                information.score_predictions(
-                    draws, mle, self.density.n_observations, "likelihood" in self.density.potentials.values()
-                ),
                 self._if_any(self.evidence.tempering),
+                None if bridge is None else bridge.covariances,
+                None if scored is None else scored.headline(),
             )
+            return found if scored is None else replace(found, checks=(*found.checks, *scored.checks))
 
         return self.once("information", compute)
 
@@ -191,6 +205,7 @@ class Study:
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
             "evidence.tempering": self.evidence.tempering,
+            "prediction": self.prediction,
             "information": self.information,
         }
         found: dict[str, Result] = {}
@@ -298,7 +313,8 @@ class Study:
         """Join a higher place to the starting points, and drop the answers that hang on the old maximum."""
         self.starts = np.vstack([z, self.starts])
         self.__dict__.pop("starts_with_maximum", None)
-        stale = ("likelihood", "comparison", "information", "posterior.mode", "posterior.laplace", "posterior.grid")
+        stale = ("likelihood", "comparison", "information", "prediction", "posterior.mode", "posterior.laplace",
+                 "posterior.grid")  # fmt: skip
         self._kept = {key: kept for key, kept in self._kept.items() if not key.startswith(stale)}
 
     def once(self, key: str, compute: Callable[[], Any]) -> Any:

@@ -21,7 +21,9 @@ from workbench.result import Refusal, Result, readable
 
 _STYLES = {"ok": "green", "unknown": "blue", "caution": "yellow", "failed": "bold red"}
 _IN_NATS = ("log_evidence", "nats")
-_IN_ORDER = ("anatomy", "comparison", "evidence.estimate", "information", "posterior.predictive", "diagnosis")
+_IN_ORDER = (
+    "anatomy", "comparison", "evidence.estimate", "information", "prediction", "posterior.predictive", "diagnosis",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False, eq=False)

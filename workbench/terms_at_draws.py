@@ -6,9 +6,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from workbench.information import marginal_information
-from workbench.model.anatomy import Anatomy
+from workbench.information import Learnt, Pair, marginal_information
 from workbench.model.density import LogDensity
+from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance, tail_index
+from workbench.posterior.grid import Grid
+
+_NO_VARIANCE = 0.5  # Pareto k of a tail from which on its variance is infinite
 
 
 def _prior_points(density: LogDensity, prior: xr.DataTree) -> NDArray[np.float64]:
@@ -35,8 +38,8 @@ def likelihood_at_prior(density: LogDensity, prior: xr.DataTree) -> NDArray[np.f
     return np.where(np.isnan(log_likelihood), -np.inf, log_likelihood)
 
 
-def prior_entropy(density: LogDensity, prior: xr.DataTree | None) -> tuple[float, float] | None:
-    """Differential entropy of the prior on z, -E_prior[log prior(z)].
+def prior_entropy(density: LogDensity, prior: xr.DataTree | None) -> dict[str, Pair]:
+    """Differential entropy of the prior on z and in theta, -E_prior[log prior] with and without the Jacobian.
 
     Parameters
     ----------
@@ -46,23 +49,64 @@ def prior_entropy(density: LogDensity, prior: xr.DataTree | None) -> tuple[float
 
     Returns
     -------
-    (value, std_error) or None
-        Nats; None where there are no draws, or a potential makes the prior's normaliser unknown.
+    dict of str to (value, std_error)
+        ``z`` and ``theta``, nats; empty where there are no draws, or a potential makes the normaliser unknown.
     """
     if prior is None or density.symbolic.potential:
-        return None
+        return {}
     log_prior, _, log_jacobian = density.sums(_prior_points(density, prior))
-    total = log_prior + log_jacobian
-    return -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
+    found = {}
+    for name, total in {"z": log_prior + log_jacobian, "theta": log_prior}.items():
+        found[name] = -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
+    return found
 
 
-def taught_about(density: LogDensity, anatomy: Anatomy, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-    """What the data taught about each scalar variable whose prior stands on fixed numbers.
+def learnt_about(
+    density: LogDensity,
+    draws: xr.DataTree,
+    log_prior: NDArray[np.float64],
+    prior: xr.DataTree | None,
+    grid: Grid | None,
+) -> Learnt:
+    """What the data taught about single scalars, and the entropies that do not follow from the identity.
 
     Parameters
     ----------
     density : LogDensity
-    anatomy : Anatomy
+    draws : xarray.DataTree
+        Posterior draws, with ``log_prior``, in the model's own units, beside them.
+    log_prior : ndarray, shape (chains, draws)
+        On z at the same draws, nats.
+    prior : xarray.DataTree or None
+        Prior draws, where there are any.
+    grid : Grid or None
+        Quadrature, which gives the expected log Jacobian without Monte Carlo error.
+
+    Returns
+    -------
+    Learnt
+    """
+    z = draws["unconstrained_posterior"].to_dataset()["z"].values
+    if grid is not None and grid.checks[0].status == "ok":
+        stretch = float(grid.weights @ density.sums(grid.points)[2]), grid.error
+    else:
+        own = sum((a.values for a in draws["log_prior"].to_dataset().data_vars.values()), np.zeros(z.shape[:2]))
+        stretch = float(np.mean(log_prior - own)), mcse_of_mean(log_prior - own)
+    return Learnt(
+        variables=density.space.names,
+        about=taught_about(density, z),
+        contraction={} if prior is None else contraction(density, draws, prior),
+        prior_entropy=prior_entropy(density, prior),
+        stretch=stretch,
+    )
+
+
+def taught_about(density: LogDensity, z: NDArray[np.float64]) -> dict[str, Pair]:
+    """What the data taught about each scalar whose prior stands on fixed numbers and is independent of the others.
+
+    Parameters
+    ----------
+    density : LogDensity
     z : ndarray, shape (chains, draws, d)
         Posterior draws.
 
@@ -71,13 +115,42 @@ def taught_about(density: LogDensity, anatomy: Anatomy, z: NDArray[np.float64]) 
     dict of str to (value, std_error)
         Nats.
     """
-    terms, found = density.terms(z.reshape(-1, z.shape[-1])), {}
-    for name in anatomy.named("parameter"):
+    found = {}
+    points = z.reshape(-1, z.shape[-1])
+    for name, log_prior in density.prior_by_element(points).items():
         block = density.space.blocks[name]
-        if block.stop - block.start != 1 or "depends on" in anatomy.variables[name]["why"]:
-            continue
-        prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
-        taught = marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
-        if taught is not None:
-            found[name] = taught
+        for place, label in enumerate(density.space.labels(name)):
+            column = log_prior[:, place].reshape(z.shape[:2])
+            taught = marginal_information(z[..., block.start + place], column)
+            if taught is not None:
+                found[label] = taught
+    return found
+
+
+def contraction(density: LogDensity, draws: xr.DataTree, prior: xr.DataTree) -> dict[str, Pair]:
+    """1 - posterior variance / prior variance of every scalar of the free variables, in its own unit.
+
+    Parameters
+    ----------
+    density : LogDensity
+    draws, prior : xarray.DataTree
+
+    Returns
+    -------
+    dict of str to (value, std_error)
+        Without the scalars whose prior has no variance that its draws could tell, such as a Cauchy.
+    """
+    found = {}
+    for name in density.space.names:
+        after = draws["posterior"].to_dataset()[name].transpose("chain", "draw", ...).values.astype(np.float64)
+        before = prior["prior"].to_dataset()[name].values[0].astype(np.float64)
+        after, before = after.reshape(*after.shape[:2], -1), before.reshape(len(before), -1)
+        for place, label in enumerate(density.space.labels(name)):
+            one, other = after[..., place], before[:, place]
+            variance = float(other.var())
+            if not 0 < variance < np.inf or tail_index(other) >= _NO_VARIANCE:
+                continue
+            unsure = float(np.std((other - other.mean()) ** 2) / np.sqrt(len(other))) / variance
+            ratio = float(one.var()) / variance
+            found[label] = 1.0 - ratio, float(np.hypot(mcse_of_variance(one) / variance, ratio * unsure))
     return found

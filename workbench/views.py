@@ -198,7 +198,9 @@ class EvidenceView(_View):
             require_evidence(s.reading, "evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
             objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
-            return bridge_sampling(objective, z, log_prior + log_likelihood, seed, s.settings.evidence_error)
+            log_f = log_prior + log_likelihood
+            beside = {"log likelihood": log_likelihood, "log target": log_f}
+            return bridge_sampling(objective, z, log_f, seed, s.settings.evidence_error, beside)
 
         return s.once("evidence.bridge", compute)
 

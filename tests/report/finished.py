@@ -26,6 +26,7 @@ from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.posterior.mode import PosteriorMode
 from workbench.posterior.predictive import Predictive
+from workbench.prediction import Prediction
 from workbench.result import Refusal, Result
 
 CENTRE, SPREAD = np.array([175.85, 6.66]), np.array([0.30, 0.21])
@@ -91,9 +92,11 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             4002,
             "warped normal",
             {"warped normal": 0.01, "normal": 0.02},
+            {"log likelihood": 1e-5},
         ),
         "evidence.tempering": tempering(),
         "information": information(names),
+        "prediction": prediction(data),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
 
@@ -242,5 +245,27 @@ def information(names: tuple[str, str]) -> Information:
         "maximised log likelihood": (BEST, np.nan, "the MLE"),
         "log Occam factor": (EVIDENCE - BEST, 1e-12, "the price"),
     }
-    prediction = {"elpd_loo": (-1596.4, 17.0, "nats"), "perplexity": (27.6, np.nan, "equally likely outcomes")}
-    return Information((), entries, {name: (3.0, 0.01) for name in names}, prediction, 1.9, 481)
+    scores = {"elpd_loo": (-1596.4, 17.0, "nats"), "perplexity": (27.6, np.nan, "equally likely outcomes")}
+    about, contraction = {name: (3.0, 0.01) for name in names}, {name: (0.99, 0.001) for name in names}
+    return Information((), entries, about, contraction, scores, 1.9, 0.05, names, 481)
+
+
+def prediction(data: str) -> Prediction:
+    """Scores of 60 observations; the MLE held one of them impossible."""
+    surprise = np.full(60, 3.0)
+    surprise[[7, 11]] = 9.0, 8.0
+    total = -float(surprise.sum())
+    scores = {
+        data: {
+            "posterior predictive, in sample": (total + 2.0, 8.0, 0.1, 7.0, 2.0),
+            "posterior predictive, leave-one-out": (total, 8.0, 0.1, 5.0, 2.0),
+            "MLE, in sample": (total + 3.0, 8.0, 0.0, 8.0, 2.0),
+            "MLE, leave-one-out": (-np.inf, np.nan, np.nan, -np.inf, np.nan),
+            "baseline, leave-one-out": (total - 5.0, 9.0, 0.0, 0.0, 0.0),
+        }
+    }
+    labels = tuple(f"{data}[{i}]" for i in range(60))
+    return Prediction(
+        (), scores, {data: 60}, {data: "Normal with the mean and sd of the others"}, {}, {}, labels, ("1.5",) * 60,
+        surprise, np.full(60, 0.1), 2.0, 0.2, {"MLE, leave-one-out": f"infinite: {data}[7] is held impossible"}, 60,
+    )  # fmt: skip

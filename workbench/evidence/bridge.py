@@ -17,7 +17,7 @@ and Vehtari 2025, arXiv:2508.14487.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import ClassVar
@@ -30,6 +30,7 @@ from workbench.check import Check, Status
 from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
 from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
+from workbench.numerics.monte_carlo import covariance_of_means
 from workbench.numerics.objective import Objective, values
 from workbench.result import Result
 
@@ -74,6 +75,8 @@ class Bridge(Result):
         The member of the family that was used.
     pilots : dict of str to float
         Every member that applied -> its error in the pilot, nats.
+    covariances : dict of str to float
+        Quantity given beside the draws -> covariance of `log_evidence` with its mean over the draws, nats squared.
     """
 
     log_evidence: float
@@ -89,6 +92,7 @@ class Bridge(Result):
     n_proposal: int
     proposal: str
     pilots: dict[str, float]
+    covariances: dict[str, float]
     title: ClassVar[str] = "log evidence by bridge sampling"
 
     def table(self) -> pd.DataFrame:
@@ -203,7 +207,14 @@ def _fitted(crossfit: _Crossfit, names: Sequence[str]) -> tuple[str, list[Propos
     raise NumericalError("no proposal could be fitted to the draws", "bridge", "draw more")
 
 
-def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, target_error: float = 0.02) -> Bridge:
+def bridge_sampling(
+    objective: Objective,
+    z: Matrix,
+    log_f: Matrix,
+    seed: int,
+    target_error: float = 0.02,
+    beside: Mapping[str, Matrix] | None = None,
+) -> Bridge:
     """The log of the integral of f from draws of f, by a cross-fitted optimal bridge.
 
     Parameters
@@ -218,6 +229,8 @@ def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, t
         Of the proposal draws.
     target_error : float
         Nats; proposal draws are added until the delta method states no more, or until they hardly help.
+    beside : mapping of str to ndarray, shape (chains, draws), optional
+        Quantities at the same draws whose means will stand beside the estimate, in nats.
 
     Returns
     -------
@@ -260,6 +273,7 @@ def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, t
         n_proposal=total,
         proposal=name,
         pilots=pilots,
+        covariances={n: covariance_of_means(budget.influence, a) for n, a in (beside or {}).items()},
     )
 
 

@@ -142,6 +142,9 @@ class Budget:
         How far each chain alone would move the root, nats.
     by_chain_sigma : ndarray, shape (chains,)
         The same in standard errors within chains.
+    influence : ndarray, shape (chains, draws)
+        How far each posterior draw alone would move the root, in units of one draw, nats: to first order the root is
+        off by its mean, and by what the proposal draws add.
     """
 
     root: float
@@ -154,6 +157,7 @@ class Budget:
     pareto_k: tuple[float, float]
     by_chain: Vector
     by_chain_sigma: Vector
+    influence: NDArray[np.float64]
 
     @property
     def error(self) -> float:
@@ -303,6 +307,7 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], s
         pareto_k=(k_posterior, k_proposal),
         by_chain=apart * total.size / slope,
         by_chain_sigma=sigma,
+        influence=-total * total.size / slope,
     )
 
 

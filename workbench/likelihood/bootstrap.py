@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,8 +25,8 @@ from scipy import stats
 
 from workbench.check import Check, Status
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.boundary import settle_at_edge
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem
+from workbench.likelihood.refit import Refitter, refitter_at, without
 from workbench.model.chart import jacobian
 from workbench.model.density import LIKELIHOOD
 from workbench.model.mode import Mode
@@ -34,16 +34,11 @@ from workbench.model.observations import Observations
 from workbench.model.program import Weights
 from workbench.model.simulate import Simulator
 from workbench.numerics.bca import accelerated_interval, acceleration_from
-from workbench.numerics.curvature import Curvature, curvature_at
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_near, falls_away
 from workbench.result import Result
 
 Kind = Literal["parametric", "nonparametric", "bayesian"]
 _TOO_MANY = 0.05  # of the replicates: beyond this a missing tail could hide a whole end of a 90% interval
-_NO_MAXIMUM = "its likelihood has no maximum"
-_STUCK = "the climb did not reach a maximum"
-_BROKEN = "its likelihood is not a number"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -147,40 +142,6 @@ class Bootstrap(Result):
         return lines + [str(check) for check in self.checks if check.status != "ok"]
 
 
-@dataclass(frozen=True)
-class _Climber:
-    """Finds the maximum of one replicate, starting from that of the data."""
-
-    problem: Problem
-    starts: list[Vector]
-    scalars: dict[str, int]
-    curvature: Curvature
-
-    def __call__(self, objective: Objective) -> tuple[Vector, dict[str, float], str]:
-        """The maximum, the scalars at their edge, and why there is no maximum (empty if there is)."""
-        try:
-            if self.curvature.is_peak:
-                end = climb_near(objective, self.starts[0], self.curvature)
-            else:
-                end = max((climb(objective, start) for start in self.starts), key=lambda one: one.value)
-        except NumericalError:
-            return self.starts[0], {}, _BROKEN
-        if falls_away(objective, end)[0]:
-            return end.z, {}, "" if end.edm < EDM_TOLERANCE else _STUCK
-        edge = settle_at_edge(replace(self.problem, objective=objective), end, self.scalars)
-        return (end.z, {}, _NO_MAXIMUM) if edge is None else (edge.x, edge.values, "")
-
-
-def _starts(problem: Problem, mode: Mode, scalars: dict[str, int]) -> list[Vector]:
-    """The maximum; where it is at an edge, also a point inside, because no slope leads back from there."""
-    x = mode.z[problem.chart.coordinates]
-    if not mode.at_edge:
-        return [x]
-    inside, places = x.copy(), [scalars[label] for label in mode.at_edge]
-    inside[places] = problem.density.space.start[problem.chart.coordinates[places]]
-    return [x, inside]
-
-
 def _require(problem: Problem, kind: str, count: int) -> None:
     """Refuse what cannot be drawn again."""
     if kind not in get_args(Kind):
@@ -277,9 +238,9 @@ def bootstrap_maximum(
     Rubin, D. (1981). The Bayesian bootstrap. doi:10.1214/aos/1176345338
     """
     _require(problem, kind, count)
-    chart, scalars = problem.chart, scalar_parameters(problem)
+    chart = problem.chart
     x = mode.z[chart.coordinates]
-    fit = _Climber(problem, _starts(problem, mode, scalars), scalars, curvature_at(problem.objective, x))
+    fit = refitter_at(problem, mode)
     points, edges, failures = np.empty((count, x.size)), {}, {}
     slopes = np.empty((count, x.size))
     for b, objective in enumerate(_objectives(problem, x, kind, count, seed)):
@@ -332,7 +293,7 @@ def _completeness(reasons: Counter[str], count: int) -> Check:
     )  # fmt: skip
 
 
-def _acceleration(fit: _Climber, x: Vector, mode: Mode, count: int, slopes: NDArray | None) -> Vector:
+def _acceleration(fit: Refitter, x: Vector, mode: Mode, count: int, slopes: NDArray | None) -> Vector:
     """The acceleration of every scalar, shape ``(k,)``; NaN for those at an edge.
 
     Parametric: a sixth of the skewness of the score along the least favourable direction I^-1 dt/dx, over the data
@@ -358,17 +319,14 @@ def _acceleration(fit: _Climber, x: Vector, mode: Mode, count: int, slopes: NDAr
     return acceleration_from(left_out)
 
 
-def _left_out(fit: _Climber) -> NDArray[np.float64] | None:
+def _left_out(fit: Refitter) -> NDArray[np.float64] | None:
     """Influence of each observation, (n - 1)/n (mean - theta without it), shape ``(n, k)``; None if a climb failed."""
     density, chart, found = fit.problem.density, fit.problem.chart, []
     for name, shape in density.likelihood_shapes.items():
         n = int(np.prod(shape))
         points = np.empty((n, chart.dimension))
         for j in range(n):
-            weights = np.ones(n)
-            weights[j] = 0.0
-            given = Weights(prior=0.0, jacobian=0.0, likelihood={name: weights.reshape(shape)})
-            points[j], edges, failure = fit(density.objective(given))
+            points[j], edges, failure = fit(density.objective(without(density.likelihood_shapes, name, j)))
             if edges or failure:
                 return None
         estimates = chart.scalars(points)

@@ -169,6 +169,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior grid": gradient or small,
         "posterior draws": "",
         "posterior predictive": "" if density.symbolic.log_likelihood else "there are no data",
+        "prediction": "" if density.symbolic.log_likelihood else "there are no data",
         "evidence estimate": evidence,
         "evidence bridge": evidence,
         "evidence tempering": evidence,

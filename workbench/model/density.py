@@ -30,7 +30,7 @@ from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.program import NativeObjective, Program, Weights
 from workbench.model.recovery import Recovery
-from workbench.model.roles import decide_roles
+from workbench.model.roles import decide_roles, parents_of
 from workbench.model.space import Space, build_space
 from workbench.model.summation import Summation, sum_out
 from workbench.model.terms import SymbolicTerms, is_discrete, symbolic_target, symbolic_terms
@@ -203,6 +203,36 @@ class LogDensity:
             log_jacobian={name: next(arrays) for name in s.log_jacobian},
             log_likelihood={name: next(arrays) for name in s.log_likelihood},
         )
+
+    @cached_property
+    def _by_element(self) -> tuple[list[str], Any]:
+        s, space, chosen = self.symbolic, self.space, []
+        parents = parents_of(self.model, self.summed)
+        for name in space.names:
+            shape = space.shapes[name]
+            graphs = [s.log_prior[name], *([s.log_jacobian[name]] if name in s.log_jacobian else [])]
+            single = space.block_shapes[name] == shape and all(g.type.ndim == len(shape) for g in graphs)
+            if single and not parents[name] and name not in self.discrete:
+                chosen.append(name)
+        graphs = [s.log_prior[n] + s.log_jacobian[n] if n in s.log_jacobian else s.log_prior[n] for n in chosen]
+        return chosen, batched(space.vector, space.on_vector(graphs))
+
+    def prior_by_element(self, points: NDArray[np.float64]) -> dict[str, NDArray]:
+        """Log prior density on z of every element, where the elements are independent and stand on fixed numbers.
+
+        Parameters
+        ----------
+        points : ndarray, shape (m, d)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (m, elements)
+            Nats. Variables with a joint prior (a simplex, a multivariate normal), with free variables among their
+            parents, and discrete ones are left out.
+        """
+        names, call = self._by_element
+        arrays = zip(names, call(np.atleast_2d(points)), strict=True)
+        return {n: np.broadcast_to(a, (len(points), *self.space.shapes[n])).reshape(len(points), -1) for n, a in arrays}
 
     def sums(self, points: NDArray[np.float64]) -> tuple[Vector, Vector, Vector]:
         """log_prior, log_likelihood and log_jacobian at many points, each summed, potentials on their sides.

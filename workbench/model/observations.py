@@ -11,12 +11,15 @@ at t = 0, so p directions cost 4 p + 1 evaluations of the likelihood whatever n 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.traversal import ancestors
 
 from workbench.errors import NumericalError
 from workbench.model.compiled import interpreted, without_traces
@@ -27,6 +30,71 @@ from workbench.numerics.objective import Vector
 # grows as the square in the curvature, stays below 1e-5 of it for a million observations.
 _STEP = 0.03
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
+
+
+Measure = Literal["continuous", "labels", "counts", "mixed"]
+_LABELS = ("Bernoulli", "Categorical", "OrderedLogistic", "OrderedProbit")
+_ATOMS = ("Censored", "DiracDelta")  # what gives single values of a continuous variable a probability
+
+
+def measure_of(density: LogDensity, name: str) -> Measure:
+    """What a log likelihood of this observed variable is the logarithm of.
+
+    Parameters
+    ----------
+    density : LogDensity
+    name : str
+
+    Returns
+    -------
+    {"continuous", "labels", "counts", "mixed"}
+        A density; a probability of labels, which have no order or are two; of counts; or a density of some
+        observations and a probability of others, as with censoring.
+    """
+    rv = density.model[name]
+    made_by = [type(v.owner.op).__name__ for v in ancestors([rv]) if v.owner is not None]
+    if str(rv.dtype).startswith("float"):
+        return "mixed" if any(word in op for op in made_by for word in _ATOMS) else "continuous"
+    values = np.unique(density.symbolic.observed[name])
+    own = type(rv.owner.op).__name__
+    return "labels" if any(word in own for word in _LABELS) or set(values.tolist()) <= {0, 1} else "counts"
+
+
+def rows_of(density: LogDensity, name: str) -> NDArray:
+    """Observations of a variable, one row for each log likelihood term.
+
+    Parameters
+    ----------
+    density : LogDensity
+    name : str
+
+    Returns
+    -------
+    ndarray, shape (n,), or (n, k) for vectors
+    """
+    values, n = density.symbolic.observed[name], int(np.prod(density.likelihood_shapes[name]))
+    return values.reshape(n) if values.size == n else values.reshape(n, -1)
+
+
+def labels_of(density: LogDensity, name: str) -> list[str]:
+    """Where every observation of a variable stands, such as ``height[12]``: by its labels, or counted from 0.
+
+    Parameters
+    ----------
+    density : LogDensity
+    name : str
+
+    Returns
+    -------
+    list of str
+        One for each log likelihood term, in C order.
+    """
+    shape, dims = density.likelihood_shapes[name], density.model.named_vars_to_dims.get(name) or ()
+    known = [density.model.coords.get(dim) if dim is not None else None for dim in dims]
+    known += [None] * (len(shape) - len(known))
+    axes = [np.arange(n) if own is None else own for n, own in zip(shape, known, strict=False)]
+    places = itertools.product(*axes)
+    return [f"{name}[{', '.join(str(x) for x in place)}]" if shape else name for place in places]
 
 
 class Observations:
@@ -57,6 +125,30 @@ class Observations:
         merged = {**self._observed, **(data or {})}
         arrays = self._call(points, *(merged[n].astype(a.dtype) for n, a in self._observed.items()))
         return np.concatenate([a.reshape(len(points), -1) for a in arrays], axis=1)
+
+    def probabilities(self, name: str, outcomes: NDArray, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of each outcome of an observed variable, averaged over its n observations, at m points.
+
+        Parameters
+        ----------
+        name : str
+        outcomes : ndarray, shape (K,)
+        points : ndarray, shape (m, d)
+
+        Returns
+        -------
+        ndarray, shape (m, K)
+        """
+        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        place = list(self.shapes).index(name)
+        own = slice(sum(sizes[:place]), sum(sizes[: place + 1]))
+        found, batch = np.empty((len(points), len(outcomes))), max(1, _CHUNK // max(self.count, 1))
+        for column, outcome in enumerate(outcomes):
+            data = {name: np.full(self._observed[name].shape, outcome)}
+            for first in range(0, len(points), batch):
+                some = slice(first, first + batch)
+                found[some, column] = np.exp(self.log_likelihood(points[some], data)[:, own]).mean(axis=1)
+        return found
 
     def along(
         self, z: Vector, directions: NDArray[np.float64], data: Mapping[str, NDArray] | None = None

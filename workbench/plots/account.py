@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.information import Information
 
 _TOLERANCE = 1e-6  # nats, beside rounding: by how much the terms may fail to add up
+_SCALARS = 12  # that are shown at most: those about which the data taught most
 
 
 def waterfalls(information: Information) -> list[tuple[str, float, str, float, float]]:
@@ -112,7 +113,9 @@ def plot_account(information: Information) -> Figure:
 
 
 def plot_taught(information: Information) -> Figure:
-    """What the data taught about each variable alone and about all together, in bits with standard errors.
+    """What the data taught about each scalar alone and about all together, in bits with standard errors.
+
+    Of more than twelve scalars those about which it taught most are shown.
 
     Parameters
     ----------
@@ -130,7 +133,9 @@ def plot_taught(information: Information) -> Figure:
     bit = float(np.log(2.0))
     together = information.entries.get("KL(posterior || prior)")
     rows = [] if together is None else [("all together", together[0] / bit, together[1] / bit)]
-    rows += [(f"{safe(name)} alone", value / bit, error / bit) for name, (value, error) in information.about.items()]
+    most = sorted(information.about, key=lambda name: -information.about[name][0])[:_SCALARS]
+    chosen = {name: pair for name, pair in information.about.items() if name in most}
+    rows += [(f"{safe(name)} alone", value / bit, error / bit) for name, (value, error) in chosen.items()]
     if not rows or not np.all(np.isfinite([value for _, value, _ in rows])):
         raise InputError("what the data taught is missing or not finite", "information", "fit again")
     with styled():

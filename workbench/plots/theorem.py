@@ -86,7 +86,7 @@ def plot_theorem(
     likelihood = likelihood_curve(scalar.label, surface)
     posterior = _scaled(*density(scalar.draws.ravel()))
     lower, upper = _limits(scalar, comparison, row)
-    whole = _whole_prior(scalar)
+    whole = whole_prior(scalar)
     prior = _prior_curve(scalar, whole, fixed_prior, (lower, upper))
     with styled():
         figure = new_figure(WIDTH, 3.5 if row is not None else 2.7)
@@ -173,8 +173,18 @@ def _limits(scalar: Scalar, comparison: Comparison | None, row: int | None) -> t
     return low - margin, high + margin
 
 
-def _whole_prior(scalar: Scalar) -> Curve | None:
-    """The prior over its own range, from its draws, without its outermost draws and without far tails."""
+def whole_prior(scalar: Scalar) -> Curve | None:
+    """The prior over its own range, from its draws, without its outermost draws and without far tails.
+
+    Parameters
+    ----------
+    scalar : Scalar
+
+    Returns
+    -------
+    Curve or None
+        None where there are fewer than 50 prior draws, or they are all equal.
+    """
     values = scalar.prior[np.isfinite(scalar.prior)]
     if values.size < 50 or np.ptp(values) == 0.0:
         return None

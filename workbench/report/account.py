@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.plots.account import plot_account, plot_taught
+from workbench.plots.learning import learnable, plot_learning
+from workbench.plots.scalars import Scalar
 from workbench.plots.tempering import plot_tempering
-from workbench.report.content import Section, Table, anchor, answer, picture, plain
+from workbench.report.content import Picture, Section, Table, anchor, answer, picture, plain
 from workbench.report.numbers import amount, nats, nats_error, number, size
 from workbench.report.summary import subject
 from workbench.result import Result
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.information import Information
 
 BIT = float(np.log(2.0))
+_LEARNT = 6  # scalars with a row from prior to posterior
 _ROUTES = {
     "grid": "quadrature on a grid: the reference in one and two dimensions",
     "bridge": "bridge sampling: from the posterior draws and a proposal fitted to other chains, with a standard error",
@@ -145,7 +148,7 @@ def tempering_section(answers: Mapping[str, Result]) -> Section:
     return Section(anchor(question), title, (sentence,), pictures=(drawn,), tables=(table,), checks=found.checks)
 
 
-def information_section(answers: Mapping[str, Result]) -> Section:
+def information_section(answers: Mapping[str, Result], scalars: Mapping[str, Scalar]) -> Section:
     """The account in nats and bits, with its figures."""
     question, title = "information", "The account of information"
     found: Information | None = answer(answers, question, "Information")
@@ -157,19 +160,40 @@ def information_section(answers: Mapping[str, Result]) -> Section:
         for name, (value, error) in found.about.items()
     ]
     tables = [Table(("", "nats", "std_error", "bits", "what it is"), tuple(rows), "", frozenset({1, 2, 3}))]
+    if found.contraction:
+        taken = tuple((name, number(v, e), size(e)) for name, (v, e) in found.contraction.items())
+        caption = (
+            "Contraction: the share of the prior variance that the data took away, 1 - posterior / prior variance."
+        )
+        tables.append(Table(("", "contraction", "std_error"), taken, caption, frozenset({1, 2})))
     if found.prediction:
         scores = tuple((name, number(v, e), size(e), text) for name, (v, e, text) in found.prediction.items())
         tables.append(
             Table(("", "value", "std_error", "what it is"), scores, "How well the model predicts.", frozenset({1, 2}))
         )
+    return Section(
+        anchor(question),
+        title,
+        tuple(_told(found, answers)),
+        pictures=_account_pictures(found, scalars),
+        tables=tuple(tables),
+        checks=found.checks,
+    )
+
+
+def _told(found: Information, answers: Mapping[str, Result]) -> list[str]:
+    """What the account says."""
     taught = found.entries["KL(posterior || prior)"]
     sentences = [
         f"The data taught {amount(taught[0] / BIT, taught[1] / BIT)} bits about {subject(answers)}: to find theta "
         "in the posterior takes that many fewer yes-or-no questions than in the prior. This is also the price of "
         "learning: the log evidence is the average fit minus it.",
-        f"The data constrain {found.dimensionality:.2f} directions of the unknowns (twice the posterior variance of "
-        "the log likelihood).",
     ]
+    if np.isfinite(found.dimensionality):
+        sentences.append(
+            f"The data constrain {amount(found.dimensionality, found.dimensionality_error)} directions of the unknowns "
+            "(twice the posterior variance of the log likelihood)."
+        )
     if "log Occam factor" in found.entries:
         occam, error, _ = found.entries["log Occam factor"]
         sentences.append(
@@ -177,7 +201,13 @@ def information_section(answers: Mapping[str, Result]) -> Section:
             f"prior gave a share of about {np.exp(occam):.2g} of its probability to values that predict as well as "
             "the MLE."
         )
-    pictures = (
+    return sentences
+
+
+def _account_pictures(found: Information, scalars: Mapping[str, Scalar]) -> tuple[Picture, ...]:
+    """The way down to the evidence, what was taught, and each scalar from prior to posterior."""
+    shown = learnable(scalars, found.about, _LEARNT)
+    pictures = [
         picture(
             lambda: plot_account(found),
             "Steps from the fit down to the log evidence, in nats.",
@@ -189,10 +219,17 @@ def information_section(answers: Mapping[str, Result]) -> Section:
             "What the data taught, in bits, with standard errors. The single ones need not add up to the whole: "
             "the posterior may tie the variables together.",
         ),
-    )
-    return Section(
-        anchor(question), title, tuple(sentences), pictures=pictures, tables=tuple(tables), checks=found.checks
-    )
+    ]
+    if shown:
+        rows = [(scalars[label], *found.about[label]) for label in shown]
+        drawn = picture(
+            lambda: plot_learning(rows),
+            f"From prior to posterior of {', '.join(shown)}, with the bits between.",
+            "Left the prior, with the place of the posterior shaded; right the posterior by itself. The bits between "
+            "are how much the data narrowed it: every bit halves what is left to search.",
+        )
+        pictures.append(drawn)
+    return tuple(pictures)
 
 
 def _entry(name: str, value: float, error: float, text: str) -> tuple[str, ...]:

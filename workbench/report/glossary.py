@@ -41,6 +41,16 @@ WORDS: dict[str, str] = {
     ),
     "KL(posterior || prior)": "Kullback-Leibler divergence: the information that the data carried about θ.",
     "Occam factor": "evidence over the highest likelihood: the price of having had to find the best θ.",
+    "contraction": "1 - posterior variance / prior variance: the share of it that the data took away.",
+    "self-information": (
+        "minus the logarithm of the probability of what happened: how surprising it was. One bit more is half as "
+        "probable."
+    ),
+    "cross-entropy": "mean self-information of the observations under a predictor, nats or bits an observation.",
+    "baseline": (
+        "what one predicts who knows the other observations and nothing else; the ratio of perplexities to it has no "
+        "unit."
+    ),
     "elpd": "expected log predictive density of new data; here by leave-one-out, in nats.",
     "perplexity": (
         "exponential of the cross-entropy an observation: among how many equally likely outcomes the model hesitates."

@@ -32,6 +32,7 @@ from workbench.report.estimates import (
     surface_section,
 )
 from workbench.report.model import anatomy_section, scalars_section, theorem_section
+from workbench.report.prediction import prediction_section
 from workbench.report.provenance import citations, glossary_section, provenance_section
 from workbench.report.summary import SYMBOLS, summarise
 from workbench.result import Result
@@ -123,7 +124,8 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
             "evidence.estimate": lambda: evidence_section(answers),
             "evidence.bridge": lambda: bridge_section(answers),
             "evidence.tempering": lambda: tempering_section(answers),
-            "information": lambda: information_section(answers),
+            "information": lambda: information_section(answers, scalars),
+            "prediction": lambda: prediction_section(answers),
         },
     }
     always = {"theorem", "parameters", "posterior.draws"}  # they are no question of `answers`
