@@ -32,6 +32,7 @@ QUESTIONS = {
     "evidence.bridge": lambda s: s.evidence.bridge(),
     "evidence.tempering": lambda s: s.evidence.tempering(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
+    "evidence.robustness": lambda s: s.evidence.robustness(),
     "comparison": lambda s: s.compare(),
     "information": lambda s: s.information(),
     "diagnosis": lambda s: s.diagnosis(),

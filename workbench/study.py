@@ -191,6 +191,7 @@ class Study:
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
             "evidence.tempering": self.evidence.tempering,
+            "evidence.robustness": self.evidence.robustness,
             "information": self.information,
         }
         found: dict[str, Result] = {}

@@ -15,6 +15,7 @@ from workbench.comparison import Context, compare
 from workbench.diagnosis import diagnose_draws
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.robustness import Robustness
 from workbench.evidence.tempering import Tempering
 from workbench.information import Information
 from workbench.likelihood.profile import Profile
@@ -93,6 +94,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             {"warped normal": 0.01, "normal": 0.02},
         ),
         "evidence.tempering": tempering(),
+        "evidence.robustness": robustness(names),
         "information": information(names),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
@@ -110,6 +112,19 @@ def tempering() -> Tempering:
     return Tempering(
         (), EVIDENCE, 0.05, FIT, 0.03, FIT - EVIDENCE, 0.06, "prior", t, curve, 0.01 * np.abs(curve - FIT) + 0.03,
         islands, 0.0, 512, 20_000,
+    )  # fmt: skip
+
+
+def robustness(names: tuple[str, str]) -> Robustness:
+    """Two curves over the scales of the priors: one that falls with the scale, one with a peak and a refit."""
+    move = 10.0 ** (np.arange(-20, 21) / 20)
+    labels = [f"{name}.sigma" for name in names]
+    shapes = {labels[0]: -np.log(move), labels[1]: -0.5 * np.log(move) ** 2}
+    return Robustness(
+        (), EVIDENCE, 0.01, dict.fromkeys(labels, "scale"), {labels[0]: np.array(20.0), labels[1]: np.array(10.0)},
+        dict.fromkeys(labels, move), shapes, {n: 0.01 * np.abs(np.log(move)) for n in labels},
+        {n: np.full(move.size, 0.1) for n in labels}, {labels[0]: np.array([0.2]), labels[1]: np.zeros(0)},
+        {labels[0]: (-1.0, 0.01), labels[1]: (0.0, 0.01)},
     )  # fmt: skip
 
 

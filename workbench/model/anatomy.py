@@ -171,6 +171,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "evidence estimate": evidence,
         "evidence bridge": evidence,
         "evidence tempering": evidence,
+        "evidence robustness": evidence,
         "information": evidence,
     }
 

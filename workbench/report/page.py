@@ -31,6 +31,7 @@ from workbench.report.estimates import (
     profile_section,
     surface_section,
 )
+from workbench.report.evidence import robustness_section
 from workbench.report.model import anatomy_section, scalars_section, theorem_section
 from workbench.report.provenance import citations, glossary_section, provenance_section
 from workbench.report.summary import SYMBOLS, summarise
@@ -123,6 +124,7 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
             "evidence.estimate": lambda: evidence_section(answers),
             "evidence.bridge": lambda: bridge_section(answers),
             "evidence.tempering": lambda: tempering_section(answers),
+            "evidence.robustness": lambda: robustness_section(answers),
             "information": lambda: information_section(answers),
         },
     }
