@@ -33,12 +33,23 @@ QUESTIONS = {
     "evidence.tempering": lambda s: s.evidence.tempering(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
     "evidence.robustness": lambda s: s.evidence.robustness(),
+    "evidence.savage_dickey": lambda s: s.evidence.savage_dickey(*_start_of(s)),
     "comparison": lambda s: s.compare(),
     "information": lambda s: s.information(),
     "diagnosis": lambda s: s.diagnosis(),
 }
+
+
+def _start_of(study):
+    """The first scalar of a model, and a value inside its support."""
+    space = study.density.space
+    return space.labels(space.names[0])[0], float(space.theta(space.start)[space.names[0]].flat[0])
+
+
 TREES = ("prior.draws", "posterior.draws")
-ON_REQUEST = ("likelihood.latents", "likelihood.errors", "likelihood.bootstrap")  # not in a report
+ON_REQUEST = (  # not in a report
+    "likelihood.latents", "likelihood.errors", "likelihood.bootstrap", "evidence.savage_dickey",
+)  # fmt: skip
 
 
 def _discrete():

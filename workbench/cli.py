@@ -229,7 +229,7 @@ def _register_named(group: typer.Typer, term: str, question: str, summary: str) 
             study = _study(model, data, set_, seed, progress, numbers, roles)
             if question == "nested":
                 given = (_study(Path(given[0]), data, set_, seed, progress, numbers, roles),)
-            answer = getattr(getattr(study, term), question)(*given)
+            answer = getattr(getattr(study, term), question.replace("-", "_"))(*given)
         _print({f"{term}.{question}": answer}, json_)
 
     command.__doc__ = summary

@@ -43,10 +43,16 @@ NAMED = {
         "nested": "The likelihood-ratio test of a smaller model file inside MODEL.",
     },
     "evidence": {
+        "savage-dickey": "The Bayes factor of a fixed value NAME=VALUE against the model as it stands.",
         "robustness": "Log p(y) as the fixed numbers of the priors change: NAME... such as mu.sigma, or mu.",
     },
 }
-_WANTED = {"contour": "two names", "test": "one NAME=VALUE", "nested": "one model file"}
+_WANTED = {
+    "contour": "two names",
+    "test": "one NAME=VALUE",
+    "savage-dickey": "one NAME=VALUE",
+    "nested": "one model file",
+}
 
 
 @contextlib.contextmanager
@@ -85,7 +91,7 @@ def split_names(question: str, names: list[str]) -> tuple[Any, ...]:
 
     Parameters
     ----------
-    question : {"profile", "contour", "test", "nested", "robustness"}
+    question : {"profile", "contour", "test", "nested", "robustness", "savage-dickey"}
     names : list of str
 
     Returns
@@ -105,9 +111,10 @@ def split_names(question: str, names: list[str]) -> tuple[Any, ...]:
     """
     if question == "robustness":
         return tuple(names)
-    pairs = [name.partition("=") for name in names] if question in ("profile", "test") else []
+    tests = question in ("test", "savage-dickey")
+    pairs = [name.partition("=") for name in names] if question == "profile" or tests else []
     try:
-        if question == "test" and len(pairs) == 1 and pairs[0][1]:
+        if tests and len(pairs) == 1 and pairs[0][1]:
             return pairs[0][0], float(pairs[0][2])
         if question == "profile":
             if pairs and all(equals for _, equals, _ in pairs):

@@ -19,6 +19,7 @@ from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
 from workbench.evidence.robustness import Robustness, vary_priors
+from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
 from workbench.evidence.tempering import Tempering, temper
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
@@ -264,6 +265,25 @@ class EvidenceView(_View):
             )
 
         return s.once(":".join(("evidence.robustness", *names)), compute)
+
+    def savage_dickey(self, name: str, value: float) -> SavageDickey:
+        """The Bayes factor of a fixed value of a scalar; raises as `estimate`, and where its prior has parents.
+
+        Parameters
+        ----------
+        name : str
+            A scalar free variable or an element of one, such as ``beta[1]``.
+        value : float
+            In its own unit; raises `InputError` outside the support.
+        """
+        s = self._study
+
+        def compute() -> SavageDickey:
+            require_evidence(s.reading, "evidence savage-dickey")
+            z, error = s.log_terms[0], s.settings.evidence_error
+            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
+
+        return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
 
 
 def _best_draws(study: Study) -> NDArray[np.float64]:

@@ -172,6 +172,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "evidence bridge": evidence,
         "evidence tempering": evidence,
         "evidence robustness": evidence,
+        "evidence savage-dickey": evidence,
         "information": evidence,
     }
 

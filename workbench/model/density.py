@@ -29,7 +29,7 @@ from workbench.errors import InputError, RefusalError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.program import NativeObjective, Program, Weights
-from workbench.model.roles import decide_roles
+from workbench.model.roles import decide_roles, parents_of
 from workbench.model.space import Space, build_space
 from workbench.model.terms import SymbolicTerms, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
@@ -148,6 +148,11 @@ class LogDensity:
         return dict(zip(s.log_likelihood, call(space.start, *(s.observed[n] for n in s.data)), strict=True))
 
     @cached_property
+    def parents(self) -> dict[str, list[str]]:
+        """Free variable -> the free variables on which its distribution depends."""
+        return parents_of(self.model)
+
+    @cached_property
     def n_observations(self) -> int:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
@@ -243,6 +248,25 @@ class LogDensity:
                 name,
                 f"say Study(model, potentials={{{name!r}: 'likelihood'}}) or 'prior'; --potential {name}=likelihood",
             )
+
+    def prior_elements(self, name: str, z: Vector) -> tuple[NDArray, NDArray]:
+        """The log prior of one variable at one point, element by element, and the log Jacobian of its transformation.
+
+        Parameters
+        ----------
+        name : str
+            A free variable.
+        z : ndarray, shape (d,)
+
+        Returns
+        -------
+        log_prior, log_jacobian : ndarray
+            Nats; of the shape of the variable where its elements have densities of their own.
+        """
+        s = self.symbolic
+        graphs = [s.log_prior[name], s.log_jacobian.get(name, pt.zeros_like(s.values[name]))]
+        log_prior, log_jacobian = batched(self.space.vector, self.space.on_vector(graphs))(z[None])
+        return log_prior[0], log_jacobian[0]
 
     # -- the first route: one compiled function -------------------------------------------------------------------
 
