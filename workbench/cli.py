@@ -256,6 +256,7 @@ _QUESTIONS = {
         "estimate": "Log p(y) by every route that applies, compared.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
         "tempering": "Log p(y) along a path of temperatures from the prior.",
+        "sequential": "Log p(y) as a sum of predictions, one observation after the other.",
     },
 }
 for _term, _asked in _QUESTIONS.items():

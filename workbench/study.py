@@ -176,7 +176,10 @@ class Study:
         return self.once("information", compute)
 
     def answers(self) -> dict[str, Result]:
-        """Every question that the report shows, answered or refused, in the order of the theorem."""
+        """Every question that the report shows, answered or refused, in the order of the theorem.
+
+        The sequence of predictions is among them if it was asked for before.
+        """
         questions: dict[str, Callable[[], Any]] = {
             "anatomy": lambda: self.anatomy,
             "likelihood.maximum": self.likelihood.maximum,
@@ -194,6 +197,9 @@ class Study:
             "evidence.robustness": self.evidence.robustness,
             "information": self.information,
         }
+        # It draws anew many times, so that a report has it only where it was asked for.
+        if "evidence.sequential" in self._kept:
+            questions["evidence.sequential"] = self.evidence.sequential
         found: dict[str, Result] = {}
         for position, (name, question) in enumerate(questions.items()):
             if self.progress is not None:

@@ -20,6 +20,7 @@ from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
 from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
+from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
 from workbench.evidence.tempering import Tempering, temper
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
@@ -284,6 +285,16 @@ class EvidenceView(_View):
             return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
 
         return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
+
+    def sequential(self) -> Sequential:
+        """Every observation scored before it is seen; raises as `estimate`, and where there is no order."""
+        s, seed = self._study, self._study.seed_of("evidence.sequential")
+
+        def compute() -> Sequential:
+            require_evidence(s.reading, "evidence sequential")
+            return score_in_order(s.density, prior_groups(s.density, s.reading, seed), self.estimate(), seed)
+
+        return s.once("evidence.sequential", compute)
 
 
 def _best_draws(study: Study) -> NDArray[np.float64]:

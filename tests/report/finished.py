@@ -16,6 +16,7 @@ from workbench.diagnosis import diagnose_draws
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
 from workbench.evidence.robustness import Robustness
+from workbench.evidence.sequential import Sequential
 from workbench.evidence.tempering import Tempering
 from workbench.information import Information
 from workbench.likelihood.profile import Profile
@@ -95,6 +96,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         ),
         "evidence.tempering": tempering(),
         "evidence.robustness": robustness(names),
+        "evidence.sequential": sequential(),
         "information": information(names),
     }
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
@@ -126,6 +128,14 @@ def robustness(names: tuple[str, str]) -> Robustness:
         {n: np.full(move.size, 0.1) for n in labels}, {labels[0]: np.array([0.2]), labels[1]: np.zeros(0)},
         {labels[0]: (-1.0, 0.01), labels[1]: (0.0, 0.01)},
     )  # fmt: skip
+
+
+def sequential() -> Sequential:
+    """Five steps that add up to the evidence, the third of them a surprise."""
+    ends, score = np.array([1, 2, 3, 4, 5]), np.array([-300.0, -300.0, -501.98, -250.0, -250.0])
+    errors, learnt = np.array([0.01, 0.01, 0.05, 0.02, 0.02]), np.array([1.0, 2.0, 4.0, 5.0, 6.6])
+    total = np.cumsum(score)
+    return Sequential((), ends, score, errors, total, np.cumsum(errors), learnt, errors, EVIDENCE, 0.01, 3)
 
 
 def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:
