@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy import optimize
+from scipy.special import expit, log_expit, logsumexp
 
 from workbench.errors import NumericalError
 from workbench.evidence.bridge_equation import effective_size
@@ -24,9 +25,8 @@ from workbench.numerics.objective import Vector
 Matrix = NDArray[np.float64]
 
 TAIL_LIMIT = 0.7  # Pareto k (Vehtari and others 2024)
-# A larger error of one step calls for new draws, too. The log of a mean is low by half of its variance or more: with
-# steps of 0.1 nats the sum of seventeen in 40 dimensions was measured 3 to 4 of its errors low, with 0.05 within one.
-_ERROR_LIMIT = 0.05  # nats
+_ERROR_LIMIT = 0.05  # nats: up to here reweighting alone is enough
+_REACH = 0.2  # nats, of an error: up to here draws at the new place are joined with those at the old one
 _MOST_REFITS = 40  # of one walk
 _HALVINGS = 6  # of a step that cannot be bridged
 _HEAVY = 0.5  # Pareto k from which the variance is infinite: what smoothing changes is then a part of the error
@@ -112,7 +112,7 @@ def reweight(logs: NDArray[np.float64]) -> Reweighted:
 
 
 def usable(found: Reweighted) -> bool:
-    """Whether a reweighting can be relied on.
+    """Whether a reweighting can be relied on as it is: its terms have a variance, and the error is small.
 
     Parameters
     ----------
@@ -122,12 +122,68 @@ def usable(found: Reweighted) -> bool:
     -------
     bool
     """
-    return found.pareto_k <= TAIL_LIMIT and found.error <= _ERROR_LIMIT
+    return found.pareto_k <= _HEAVY and found.error <= _ERROR_LIMIT
+
+
+def _reaches(found: Reweighted) -> bool:
+    """Whether draws of the new density would overlap enough with the present ones to be joined with them."""
+    return found.pareto_k <= TAIL_LIMIT and found.error <= _REACH
+
+
+class Joined:
+    """Draws of two densities f_a and f_b, averaged over together: for densities between, and for their own ratio.
+
+    With m draws of a and n of b, c = log of the integral of f_b over that of f_a solves the bridge equation: the
+    sum over all draws of p is n, where p = expit(log f_b - log f_a - c + log n / m) is the chance that it is one of b;
+    and the integral of any f over that of f_a is the sum over all draws of (f / f_a) (1 - p) / m.
+
+    Parameters
+    ----------
+    own, other : (ndarray, ndarray), each of shape (chains, draws)
+        Log f_a and log f_b at the draws of a, and at the draws of b, nats.
+
+    References
+    ----------
+    Bennett 1976, doi:10.1016/0021-9991(76)90078-4; Shirts and Chodera 2008, doi:10.1063/1.2978177 (several densities).
+    """
+
+    def __init__(self, own: tuple[Matrix, Matrix], other: tuple[Matrix, Matrix]) -> None:
+        self.below = (own[0], other[0])
+        sizes = [array.size for array in self.below]
+        odds = float(np.log(sizes[1] / sizes[0]))
+        apart = [own[1] - own[0] + odds, other[1] - other[0] + odds]
+        every = np.concatenate([array.ravel() for array in apart])
+        ends = float(every.min()) - 50.0, float(every.max()) + 50.0
+        root = optimize.brentq(lambda c: float(expit(every - c).sum()) - sizes[1], *ends, xtol=1e-12)
+        self.log_least = [log_expit(root - array) - np.log(sizes[0]) for array in apart]  # log of (1 - p) / m
+        self.chance = [expit(array - root) for array in apart]
+        self.slope = float(sum(np.sum(p * (1.0 - p)) for p in self.chance))
+
+    def at(self, own: Matrix, other: Matrix) -> tuple[float, float, float]:
+        """Log of the integral of f over that of f_a, its standard error, and Pareto k of the terms.
+
+        Parameters
+        ----------
+        own, other : ndarray, shape (chains, draws)
+            Log f at the draws of a and at those of b, nats.
+        """
+        logs = [f - a + least for f, a, least in zip((own, other), self.below, self.log_least, strict=True)]
+        value = float(np.logaddexp(logsumexp(logs[0]), logsumexp(logs[1])))
+        terms = [np.exp(array - value) for array in logs]
+        # To first order: the terms themselves, and what they owe to the noise of c.
+        pull = float(sum(np.sum(g * p) for g, p in zip(terms, self.chance, strict=True))) / self.slope
+        influence = [g + pull * p for g, p in zip(terms, self.chance, strict=True)]
+        variance = sum(array.size**2 * float(array.var()) / effective_size(array) for array in influence)
+        every = np.concatenate([array.ravel() for array in logs])
+        return value, float(np.sqrt(variance)), _smoothed(every[None])[1]
 
 
 @dataclass
 class Walk:
     """A walk along a curve of densities f_t, from one set of draws to the next, adding up log E[f_t / f_0].
+
+    What lies between two sets of draws is averaged over both: with the first alone, and the next place chosen as the
+    last that it seems to reach, a sum of eight steps in 20 dimensions was measured five of its errors low.
 
     Attributes
     ----------
@@ -152,48 +208,63 @@ class Walk:
     reached: float = 0.0
     variance: float = 0.0
     refits: list[float] = field(default_factory=list)
+    _rows: list[tuple[float, float, float]] = field(default_factory=list)
     _own: Matrix | None = None
 
-    def step(self, t: float) -> Reweighted:
+    def follow(self, moves: Vector) -> list[tuple[float, float, float]]:
+        """Change, standard error and Pareto k at each t, in the order in which they are walked.
+
+        Parameters
+        ----------
+        moves : ndarray, shape (k,)
+            From 0 outwards.
+
+        Returns
+        -------
+        list of (float, float, float)
+        """
+        first, good = 0, True  # the first row of the present draws, and whether all of them can be relied on
+        for t in moves:
+            found = self._step(t)
+            while not _reaches(found):
+                # Go on from the last place that was reached, or from one nearer.
+                ahead = len(self._rows) > first
+                place = float(moves[len(self._rows) - 1]) if ahead else self._between(t)
+                if place is None or not self._start_again(place, moves[first : len(self._rows)]):
+                    break
+                first, good, found = len(self._rows), True, self._step(t)
+            good = good and usable(found)
+            error = float(np.sqrt(self.variance + found.error**2))
+            self._rows.append((self.reached + found.log_mean, error, found.pareto_k))
+        if not good and _reaches(found):
+            self._start_again(float(moves[-1]), moves[first:])
+        return self._rows
+
+    def _step(self, t: float) -> Reweighted:
         """The present draws reweighted to t."""
         if self._own is None:
             self._own = self.log_density(self.z, self.t)
         return reweight(self.log_density(self.z, t) - self._own)
 
-    def start_again(self, t: float, found: Reweighted) -> bool:
-        """Go on from draws at t, to which the present ones were reweighted; False if there are none."""
+    def _start_again(self, t: float, passed: Vector) -> bool:
+        """Go on from draws at t, and average what was passed over both sets; False if there are none."""
         if len(self.refits) >= _MOST_REFITS:
             return False
         try:
-            self.z = self.refit(t)
+            z = self.refit(t)
         except NumericalError:
             return False
-        self.reached, self.variance = self.reached + found.log_mean, self.variance + found.error**2
-        self.t, self._own = t, None
+        both = Joined(*((self.log_density(x, self.t), self.log_density(x, t)) for x in (self.z, z)))
+        for place, move in enumerate(passed, start=len(self._rows) - len(passed)):
+            value, error, k = both.at(self.log_density(self.z, move), self.log_density(z, move))
+            self._rows[place] = (self.reached + value, float(np.sqrt(self.variance + error**2)), k)
+        value, error, _ = both.at(self.log_density(self.z, t), self.log_density(z, t))
+        self.reached, self.variance = self.reached + value, self.variance + error**2
+        self.z, self.t, self._own = z, t, None
         self.refits.append(t)
         return True
 
-    def follow(self, moves: Vector) -> list[tuple[float, float, float]]:
-        """Change, standard error and Pareto k at each t, in the order in which they are walked."""
-        rows: list[tuple[float, float, float]] = []
-        last: tuple[float, Reweighted] | None = None
-        for t in moves:
-            found = self.step(t)
-            while not usable(found):
-                between = last or self._between(t)
-                last = None
-                if between is None or not self.start_again(*between):
-                    break
-                found = self.step(t)
-            last = (t, found) if usable(found) else None
-            rows.append((self.reached + found.log_mean, float(np.sqrt(self.variance + found.error**2)), found.pareto_k))
-        return rows
-
-    def _between(self, t: float) -> tuple[float, Reweighted] | None:
-        """The farthest of a few places on the way to t to which the present draws can be reweighted."""
-        for k in range(1, _HALVINGS + 1):
-            nearer = self.t + (t - self.t) / 2**k
-            found = self.step(nearer)
-            if usable(found):
-                return nearer, found
-        return None
+    def _between(self, t: float) -> float | None:
+        """The farthest of a few places on the way to t that the present draws reach."""
+        nearer = (self.t + (t - self.t) / 2**k for k in range(1, _HALVINGS + 1))
+        return next((place for place in nearer if _reaches(self._step(place))), None)

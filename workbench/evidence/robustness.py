@@ -7,7 +7,8 @@ With eta a number in the prior of a free variable and p(theta; eta) that prior,
 
 so the draws of the model as it stands give the whole curve: each is reweighted by a ratio of priors, which costs no
 evaluation of the likelihood. Where the reweighting breaks down (Pareto k above 0.7) the curve goes on from draws of its
-own under the prior that was reached; the compiled target takes the moved number as an input.
+own under the prior that was reached, and what lies between is averaged over both; the compiled target takes the moved
+number as an input.
 
 A scale or a shape goes through a tenth to ten times its value, t = log factor; a location through two prior scales on
 either side, t = shift in prior scales.
