@@ -30,7 +30,7 @@ def relative(page):
 def python_questions():
     """Question -> page that it must have, from the methods of `Study` and its views."""
     found = {
-        f"study.{term}.{name}": f"{term}-{name}"
+        f"study.{term}.{name}": f"{term}-{name.replace('_', '-')}"
         for term, view in VIEWS.items()
         for name, method in vars(view).items()
         if callable(method) and not name.startswith("_")

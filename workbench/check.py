@@ -60,6 +60,11 @@ CATALOGUE: dict[str, str] = {
     "tempering-moves": "At every temperature the particles forgot where they were.",
     "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
     "evidence-reliable": "The evidence of every model that is compared passed its own checks.",
+    "robustness-tails": "Reweighting from one prior to another does not hang on a few draws (Pareto k).",
+    "robustness-slope": "The slope of the evidence over a hyperparameter is that of its curve.",
+    "robustness-prior": "Half and twice a number in a prior change the evidence by little.",
+    "ordinate-tails": "The posterior density at a fixed value does not hang on a few draws (Pareto k).",
+    "sequential-error": "The sum of one-step predictions is known well enough to be quoted.",
     "routes-agree": "Independent routes to the same number agree within their errors.",
     # information
     "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",

@@ -203,8 +203,8 @@ def _register_question(group: typer.Typer, term: str, question: str, summary: st
     group.command(question)(command)
 
 
-def _register_named(group: typer.Typer, question: str, summary: str) -> None:
-    """One command for a question to the likelihood about scalars: ``workbench likelihood QUESTION MODEL NAME...``."""
+def _register_named(group: typer.Typer, term: str, question: str, summary: str) -> None:
+    """One command for a question about something by name: ``workbench TERM QUESTION MODEL NAME...``."""
 
     def command(
         model: ModelArgument,
@@ -212,20 +212,25 @@ def _register_named(group: typer.Typer, question: str, summary: str) -> None:
         data: DataOption = None,
         set_: SetOption = None,
         seed: SeedOption = None,
+        chains: ChainsOption = 4,
+        draws: DrawsOption = 1000,
+        tune: TuneOption = 1000,
+        target_accept: AcceptOption = 0.8,
         level: LevelOption = 0.95,
         potential: PotentialOption = None,
         parameter: ParameterOption = None,
         latent: LatentOption = None,
         json_: JsonOption = False,
     ) -> None:
+        numbers = _numbers(chains, draws, tune, target_accept, level)
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
         given = split_names(question, names or [])
-        with progress_display(f"likelihood {question}") as progress:
-            study = _study(model, data, set_, seed, progress, {"level": level}, roles)
+        with progress_display(f"{term} {question}") as progress:
+            study = _study(model, data, set_, seed, progress, numbers, roles)
             if question == "nested":
-                given = (_study(Path(given[0]), data, set_, seed, progress, {"level": level}, roles),)
-            answer = getattr(study.likelihood, question)(*given)
-        _print({f"likelihood.{question}": answer}, json_)
+                given = (_study(Path(given[0]), data, set_, seed, progress, numbers, roles),)
+            answer = getattr(getattr(study, term), question.replace("-", "_"))(*given)
+        _print({f"{term}.{question}": answer}, json_)
 
     command.__doc__ = summary
     group.command(question)(command)
@@ -251,14 +256,15 @@ _QUESTIONS = {
         "estimate": "Log p(y) by every route that applies, compared.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
         "tempering": "Log p(y) along a path of temperatures from the prior.",
+        "sequential": "Log p(y) as a sum of predictions, one observation after the other.",
     },
 }
 for _term, _asked in _QUESTIONS.items():
     _group = typer.Typer(help=f"Questions to the {_term}.", no_args_is_help=True, rich_markup_mode=None)
     for _question, _summary in _asked.items():
         _register_question(_group, _term, _question, _summary)
-    for _question, _summary in NAMED.items() if _term == "likelihood" else ():
-        _register_named(_group, _question, _summary)
+    for _question, _summary in NAMED.get(_term, {}).items():
+        _register_named(_group, _term, _question, _summary)
     app.add_typer(_group, name=_term)
 _register_question(app, "", "compare", "MLE | MAP | posterior, one row a scalar, and why they differ.")
 _register_question(app, "", "information", "The account of information in nats and bits.")

@@ -27,6 +27,7 @@ from scipy.special import logsumexp
 
 from workbench.check import SEVERITY, Check, Status, worst_status
 from workbench.errors import InputError, RefusalError, WorkbenchError
+from workbench.evidence.estimate import strength
 from workbench.leave_one_out import (
     arviz_loo,
     arviz_scores,
@@ -38,7 +39,6 @@ from workbench.leave_one_out import (
 from workbench.result import Result
 
 BIT, TEN = float(np.log(2.0)), float(np.log(10.0))
-_WORDS = ((1.0, "not worth more than a bare mention"), (3.0, "positive"), (5.0, "strong"), (np.inf, "very strong"))
 _SIGMAS = 2.0  # standard errors that a difference has to exceed before one model is called better
 _NOT = float("nan")
 
@@ -105,9 +105,7 @@ class ModelsCompared(Result):
         value, error = a - b, float(np.hypot(a_error, b_error))
         if not np.isfinite(value) or "failed" in (a_status, b_status):
             return value, error, "unreliable"
-        if abs(value) < _SIGMAS * error:
-            return value, error, "not resolved: within its error"
-        return value, error, next(words for limit, words in _WORDS if abs(value) < limit)
+        return value, error, strength(value, error)
 
     def table(self) -> pd.DataFrame:
         """One column a model; Bayes factors are against the first."""

@@ -36,12 +36,23 @@ NamesArgument = Annotated[
     typer.Argument(metavar="[NAME...]", help="Scalars such as sigma or beta[0]; NAME=VALUE; or a second model file."),
 ]
 NAMED = {
-    "profile": "Profile likelihood intervals of NAME...; a=1 b=-1 is the linear combination a - b.",
-    "contour": "The joint likelihood region of two scalars NAME NAME.",
-    "test": "Likelihood-ratio, Wald and score tests of a fixed value NAME=VALUE.",
-    "nested": "The likelihood-ratio test of a smaller model file inside MODEL.",
+    "likelihood": {
+        "profile": "Profile likelihood intervals of NAME...; a=1 b=-1 is the linear combination a - b.",
+        "contour": "The joint likelihood region of two scalars NAME NAME.",
+        "test": "Likelihood-ratio, Wald and score tests of a fixed value NAME=VALUE.",
+        "nested": "The likelihood-ratio test of a smaller model file inside MODEL.",
+    },
+    "evidence": {
+        "savage-dickey": "The Bayes factor of a fixed value NAME=VALUE against the model as it stands.",
+        "robustness": "Log p(y) as the fixed numbers of the priors change: NAME... such as mu.sigma, or mu.",
+    },
 }
-_WANTED = {"contour": "two names", "test": "one NAME=VALUE", "nested": "one model file"}
+_WANTED = {
+    "contour": "two names",
+    "test": "one NAME=VALUE",
+    "savage-dickey": "one NAME=VALUE",
+    "nested": "one model file",
+}
 
 
 @contextlib.contextmanager
@@ -76,11 +87,11 @@ def progress_display(title: str) -> Iterator[Any]:
 
 
 def split_names(question: str, names: list[str]) -> tuple[Any, ...]:
-    """What a question to the likelihood is asked about, from the words on the command line.
+    """What a question is asked about, from the words on the command line.
 
     Parameters
     ----------
-    question : {"profile", "contour", "test", "nested"}
+    question : {"profile", "contour", "test", "nested", "robustness", "savage-dickey"}
     names : list of str
 
     Returns
@@ -98,9 +109,12 @@ def split_names(question: str, names: list[str]) -> tuple[Any, ...]:
     >>> split_names("profile", ["a=1", "b=-1"]), split_names("test", ["sigma=2"]), split_names("profile", ["a", "b"])
     (({'a': 1.0, 'b': -1.0},), ('sigma', 2.0), ('a', 'b'))
     """
-    pairs = [name.partition("=") for name in names] if question in ("profile", "test") else []
+    if question == "robustness":
+        return tuple(names)
+    tests = question in ("test", "savage-dickey")
+    pairs = [name.partition("=") for name in names] if question == "profile" or tests else []
     try:
-        if question == "test" and len(pairs) == 1 and pairs[0][1]:
+        if tests and len(pairs) == 1 and pairs[0][1]:
             return pairs[0][0], float(pairs[0][2])
         if question == "profile":
             if pairs and all(equals for _, equals, _ in pairs):

@@ -190,7 +190,10 @@ class Study:
         return self.once("information", compute)
 
     def answers(self) -> dict[str, Result]:
-        """Every question that the report shows, answered or refused, in the order of the theorem."""
+        """Every question that the report shows, answered or refused, in the order of the theorem.
+
+        The sequence of predictions is among them if it was asked for before.
+        """
         questions: dict[str, Callable[[], Any]] = {
             "anatomy": lambda: self.anatomy,
             "likelihood.maximum": self.likelihood.maximum,
@@ -205,9 +208,13 @@ class Study:
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
             "evidence.tempering": self.evidence.tempering,
+            "evidence.robustness": self.evidence.robustness,
             "prediction": self.prediction,
             "information": self.information,
         }
+        # It draws anew many times, so that a report has it only where it was asked for.
+        if "evidence.sequential" in self._kept:
+            questions["evidence.sequential"] = self.evidence.sequential
         found: dict[str, Result] = {}
         for position, (name, question) in enumerate(questions.items()):
             if self.progress is not None:

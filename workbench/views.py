@@ -18,6 +18,9 @@ from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
+from workbench.evidence.robustness import Robustness, vary_priors
+from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
+from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
 from workbench.evidence.tempering import Tempering, temper
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
@@ -32,6 +35,7 @@ from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
 from workbench.model.chart import delta_method
 from workbench.model.density import TARGET
+from workbench.model.hyperparameters import Hyperparameters
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
 from workbench.posterior.draws import draw_posterior
@@ -245,6 +249,54 @@ class EvidenceView(_View):
             return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen))
 
         return s.once("evidence.estimate", compute)
+
+    def robustness(self, *names: str) -> Robustness:
+        """Log p(y) over the fixed numbers of the priors; raises as `estimate`, `InputError` for unknown names.
+
+        Parameters
+        ----------
+        *names : str
+            Hyperparameters such as ``mu.sigma``, or free variables; by default the scales of the parameters' priors.
+        """
+        s = self._study
+
+        def compute() -> Robustness:
+            require_evidence(s.reading, "evidence robustness")
+            numbers = s.once("hyperparameters", lambda: Hyperparameters(s.density))
+            return vary_priors(
+                numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"), s.doubts()
+            )
+
+        return s.once(":".join(("evidence.robustness", *names)), compute)
+
+    def savage_dickey(self, name: str, value: float) -> SavageDickey:
+        """The Bayes factor of a fixed value of a scalar; raises as `estimate`, and where its prior has parents.
+
+        Parameters
+        ----------
+        name : str
+            A scalar free variable or an element of one, such as ``beta[1]``.
+        value : float
+            In its own unit; raises `InputError` outside the support.
+        """
+        s = self._study
+
+        def compute() -> SavageDickey:
+            require_evidence(s.reading, "evidence savage-dickey")
+            z, error = s.log_terms[0], s.settings.evidence_error
+            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
+
+        return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
+
+    def sequential(self) -> Sequential:
+        """Every observation scored before it is seen; raises as `estimate`, and where there is no order."""
+        s, seed = self._study, self._study.seed_of("evidence.sequential")
+
+        def compute() -> Sequential:
+            require_evidence(s.reading, "evidence sequential")
+            return score_in_order(s.density, prior_groups(s.density, s.reading, seed), self.estimate(), seed)
+
+        return s.once("evidence.sequential", compute)
 
 
 def _best_draws(study: Study) -> NDArray[np.float64]:

@@ -15,6 +15,8 @@ from workbench.comparison import Context, compare
 from workbench.diagnosis import diagnose_draws
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.robustness import Robustness
+from workbench.evidence.sequential import Sequential
 from workbench.evidence.tempering import Tempering
 from workbench.information import Information
 from workbench.likelihood.profile import Profile
@@ -95,6 +97,8 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             {"log likelihood": 1e-5},
         ),
         "evidence.tempering": tempering(),
+        "evidence.robustness": robustness(names),
+        "evidence.sequential": sequential(),
         "information": information(names),
         "prediction": prediction(data),
     }
@@ -114,6 +118,27 @@ def tempering() -> Tempering:
         (), EVIDENCE, 0.05, FIT, 0.03, FIT - EVIDENCE, 0.06, "prior", t, curve, 0.01 * np.abs(curve - FIT) + 0.03,
         islands, 0.0, 512, 20_000,
     )  # fmt: skip
+
+
+def robustness(names: tuple[str, str]) -> Robustness:
+    """Two curves over the scales of the priors: one that falls with the scale, one with a peak and a refit."""
+    move = 10.0 ** (np.arange(-20, 21) / 20)
+    labels = [f"{name}.sigma" for name in names]
+    shapes = {labels[0]: -np.log(move), labels[1]: -0.5 * np.log(move) ** 2}
+    return Robustness(
+        (), EVIDENCE, 0.01, dict.fromkeys(labels, "scale"), {labels[0]: np.array(20.0), labels[1]: np.array(10.0)},
+        dict.fromkeys(labels, move), shapes, {n: 0.01 * np.abs(np.log(move)) for n in labels},
+        {n: np.full(move.size, 0.1) for n in labels}, {labels[0]: np.array([0.2]), labels[1]: np.zeros(0)},
+        {labels[0]: (-1.0, 0.01), labels[1]: (0.0, 0.01)},
+    )  # fmt: skip
+
+
+def sequential() -> Sequential:
+    """Five steps that add up to the evidence, the third of them a surprise."""
+    ends, score = np.array([1, 2, 3, 4, 5]), np.array([-300.0, -300.0, -501.98, -250.0, -250.0])
+    errors, learnt = np.array([0.01, 0.01, 0.05, 0.02, 0.02]), np.array([1.0, 2.0, 4.0, 5.0, 6.6])
+    total = np.cumsum(score)
+    return Sequential((), ends, score, errors, total, np.cumsum(errors), learnt, errors, EVIDENCE, 0.01, 3)
 
 
 def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:

@@ -103,7 +103,7 @@ def test_the_policy_forbids_scripts_and_requests(page: Page) -> None:
 
 
 def test_every_figure_is_well_formed_svg_with_an_alternative_text(page: Page) -> None:
-    assert len(page.images) == 15
+    assert len(page.images) == 17
     for image in page.images:
         assert ElementTree.fromstring(image).tag == "{http://www.w3.org/2000/svg}svg"
     assert all(attributes["alt"].strip() for tag, attributes in page.tags if tag == "img")

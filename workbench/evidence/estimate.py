@@ -29,6 +29,8 @@ _OWN = {
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
 _SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
+_RESOLVED = 2.0  # standard errors that a log Bayes factor has to exceed
+_WORDS = ((1.0, "not worth more than a bare mention"), (3.0, "positive"), (5.0, "strong"), (np.inf, "very strong"))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -74,6 +76,29 @@ class Evidence(Result):
             lines.append("laplace states no error of its own: its difference from the main route is its error")
         lines += [f"{route} was not available: {reason}" for route, reason in self.refused.items()]
         return lines + super().notes()
+
+
+def strength(value: float, error: float) -> str:
+    """How strong a log Bayes factor is, in the words of Kass and Raftery (1995).
+
+    Parameters
+    ----------
+    value, error : float
+        Nats.
+
+    Returns
+    -------
+    str
+        That it is not resolved, if it is smaller than two standard errors.
+
+    Examples
+    --------
+    >>> strength(-4.0, 0.1), strength(0.1, 0.2)
+    ('strong', 'not resolved: within its error')
+    """
+    if abs(value) < _RESOLVED * error:
+        return "not resolved: within its error"
+    return next(words for limit, words in _WORDS if abs(value) < limit)
 
 
 def combine(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
-from workbench.model.roles import parents_of
 from workbench.numerics.objective import Objective
 
 
@@ -69,7 +68,7 @@ def scalar_parameters(problem: Problem) -> dict[str, int]:
     dict of str to int
     """
     density, space, found = problem.density, problem.density.space, {}
-    parents, blocks = parents_of(density.model, density.summed), problem.chart.blocks
+    parents, blocks = density.parents, problem.chart.blocks
     for name in problem.chart.names:
         if parents[name]:  # its transformation may move with them
             continue

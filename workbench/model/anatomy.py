@@ -173,8 +173,23 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "evidence estimate": evidence,
         "evidence bridge": evidence,
         "evidence tempering": evidence,
+        "evidence robustness": evidence,
+        "evidence savage-dickey": evidence,
+        "evidence sequential": evidence or _without_order(density),
         "information": evidence,
     }
+
+
+def _without_order(density: LogDensity) -> str:
+    """Why the observations cannot be taken one after the other; empty if they can."""
+    tilted = [name for name, side in density.potentials.items() if side == "likelihood"]
+    if tilted:
+        return f"the potential {tilted[0]!r} in the likelihood has no place in an order"
+    if density.n_observations < 2:
+        return "there is only one log likelihood term, and so no order"
+    whole = [name for name, shape in density.likelihood_shapes.items() if not shape]
+    coarse = [name for name in whole if density.symbolic.observed[name].size > 1]
+    return f"the likelihood of {coarse[0]} is one term for all of its observations, without an order" if coarse else ""
 
 
 def _ledger(density: LogDensity) -> dict[str, tuple[str, ...]]:
@@ -235,6 +250,7 @@ def examine(density: LogDensity) -> Anatomy:
 
 
 _REMEDIES = {
+    "order": "give every observation a likelihood of its own: an array of observations, not one joint density",
     "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
     "--parameter NAME",
     "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",

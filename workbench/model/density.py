@@ -153,6 +153,11 @@ class LogDensity:
         return dict(zip(s.log_likelihood, call(space.start, *(s.observed[n] for n in s.data)), strict=True))
 
     @cached_property
+    def parents(self) -> dict[str, list[str]]:
+        """Free variable -> the free variables on which its distribution depends."""
+        return parents_of(self.model, self.summed)
+
+    @cached_property
     def n_observations(self) -> int:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
@@ -207,12 +212,13 @@ class LogDensity:
     @cached_property
     def _by_element(self) -> tuple[list[str], Any]:
         s, space, chosen = self.symbolic, self.space, []
-        parents = parents_of(self.model, self.summed)
+        parents = self.parents
         for name in space.names:
             shape = space.shapes[name]
             graphs = [s.log_prior[name], *([s.log_jacobian[name]] if name in s.log_jacobian else [])]
             single = space.block_shapes[name] == shape and all(g.type.ndim == len(shape) for g in graphs)
-            if single and not parents[name] and name not in self.discrete:
+            entered = self.summation is not None and name in self.summation.owners  # its elements may stand elsewhere
+            if single and not entered and not parents[name] and name not in self.discrete:
                 chosen.append(name)
         graphs = [s.log_prior[n] + s.log_jacobian[n] if n in s.log_jacobian else s.log_prior[n] for n in chosen]
         return chosen, batched(space.vector, space.on_vector(graphs))
@@ -278,6 +284,25 @@ class LogDensity:
                 name,
                 f"say Study(model, potentials={{{name!r}: 'likelihood'}}) or 'prior'; --potential {name}=likelihood",
             )
+
+    def prior_elements(self, name: str, z: Vector) -> tuple[NDArray, NDArray]:
+        """The log prior of one variable at one point, element by element, and the log Jacobian of its transformation.
+
+        Parameters
+        ----------
+        name : str
+            A free variable.
+        z : ndarray, shape (d,)
+
+        Returns
+        -------
+        log_prior, log_jacobian : ndarray
+            Nats; of the shape of the variable where its elements have densities of their own.
+        """
+        s = self.symbolic
+        graphs = [s.log_prior[name], s.log_jacobian.get(name, pt.zeros_like(s.values[name]))]
+        log_prior, log_jacobian = batched(self.space.vector, self.space.on_vector(graphs))(z[None])
+        return log_prior[0], log_jacobian[0]
 
     # -- the first route: one compiled function -------------------------------------------------------------------
 

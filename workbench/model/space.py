@@ -132,6 +132,24 @@ class Space:
         ]
         return [f"{name}[{', '.join(str(label) for label in labels)}]" for labels in itertools.product(*axes)]
 
+    def variable_of(self, label: str) -> str:
+        """The free variable to which a flat label such as ``beta[treated]`` belongs.
+
+        Raises
+        ------
+        InputError
+            If there is no such scalar, or it means a whole vector.
+        """
+        for name in self.names:
+            own = self.labels(name)
+            if label in own:
+                return name
+            if label == name:
+                shown = ", ".join(own[:3]) + (", ..." if len(own) > 3 else "")
+                raise InputError(f"{label!r} has {len(own)} elements", label, f"give one of them: {shown}")
+        known = ", ".join(self.names)
+        raise InputError(f"there is no scalar {label!r}", label, f"give one of a free variable: {known}")
+
     def flat(self, arrays: Mapping[str, NDArray], names: tuple[str, ...] | None = None) -> NDArray[np.float64]:
         """Scalars side by side: arrays of shape ``(m, *shape)`` as one of shape ``(m, k)``."""
         names = (*self.names, *self.deterministics) if names is None else names

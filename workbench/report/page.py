@@ -31,6 +31,7 @@ from workbench.report.estimates import (
     profile_section,
     surface_section,
 )
+from workbench.report.evidence import robustness_section, sequential_section
 from workbench.report.model import anatomy_section, scalars_section, theorem_section
 from workbench.report.prediction import prediction_section
 from workbench.report.provenance import citations, glossary_section, provenance_section
@@ -124,6 +125,8 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
             "evidence.estimate": lambda: evidence_section(answers),
             "evidence.bridge": lambda: bridge_section(answers),
             "evidence.tempering": lambda: tempering_section(answers),
+            "evidence.robustness": lambda: robustness_section(answers),
+            "evidence.sequential": lambda: sequential_section(answers),
             "information": lambda: information_section(answers, scalars),
             "prediction": lambda: prediction_section(answers),
         },

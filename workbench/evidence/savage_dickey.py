@@ -1,0 +1,331 @@
+"""The Bayes factor of a fixed value against the model that leaves it free, from the free model alone.
+
+With psi everything else, and the prior of psi given theta = v that of the model in which theta is fixed at v,
+
+    p(y | theta = v) / p(y)  =  p(theta = v | y) / p(theta = v)
+
+(Dickey 1971): the posterior ordinate over the prior ordinate. The prior ordinate is the model's own prior density. The
+posterior ordinate is an average over draws of the normalised conditional density,
+
+    p(theta = v | y) = E_post[ p(theta = v | psi, y) ]
+
+each by quadrature of the compiled target along one coordinate. No density is estimated from a histogram of draws, so it
+reaches as far out as the conditional densities do; where that is too far, Pareto k of the average says so.
+
+References: Dickey 1971, doi:10.1214/aoms/1177693507; Gelfand, Smith and Lee 1992, doi:10.1080/01621459.1992.10475235
+(conditional averages); Verdinelli and Wasserman 1995, doi:10.1080/01621459.1995.10476554; Heck 2019,
+doi:10.1111/bmsp.12150 (the condition on the priors of the rest).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import linalg
+
+from workbench.check import Check
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.evidence.estimate import Evidence, strength
+from workbench.evidence.reweighting import TAIL_LIMIT, Reweighted, reweight
+from workbench.likelihood.quantity import is_number
+from workbench.model.density import TARGET, LogDensity
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import climb
+from workbench.numerics.quadrature import integrate
+from workbench.result import Result
+
+Matrix = NDArray[np.float64]
+
+_QUESTION = "evidence savage-dickey"
+_ERROR_LIMIT = 0.2  # nats, as for the bridge
+_SIGMAS = 3.0  # combined standard errors within which the two routes have to agree
+_FIRST = 400  # draws whose conditional density is integrated at first, all chains together
+_MOST_QUADRATURE = 2  # dimensions of the rest up to which the fixed model is integrated as well
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SavageDickey(Result):
+    """The Bayes factor of a fixed value against the free model.
+
+    Attributes
+    ----------
+    name : str
+        The scalar that is fixed.
+    value : float
+        In its own unit.
+    log_bayes_factor, std_error : float
+        log p(y | value) - log p(y), nats; positive where the data speak for the value.
+    posterior_ordinate, prior_ordinate : float
+        Log densities at the value, in nats, per unit of the scalar.
+    pareto_k : float
+        Of the conditional densities that are averaged.
+    n_draws : int
+        Draws over which they were averaged.
+    other_route, other_error : float
+        The same number by integrating the model in which the value is fixed, and its error, nats; NaN where the rest
+        has more than two dimensions.
+    depending : tuple of str
+        Variables whose prior depends on the fixed one.
+    """
+
+    name: str
+    value: float
+    log_bayes_factor: float
+    std_error: float
+    posterior_ordinate: float
+    prior_ordinate: float
+    pareto_k: float
+    n_draws: int
+    other_route: float
+    other_error: float
+    depending: tuple[str, ...]
+    title: ClassVar[str] = "Bayes factor of a fixed value, Savage-Dickey"
+
+    @property
+    def words(self) -> str:
+        """Kass and Raftery's words for the size of the Bayes factor, and for whom it speaks."""
+        text = strength(self.log_bayes_factor, self.std_error)
+        if text.startswith("not "):
+            return text
+        return f"{text} evidence {'for' if self.log_bayes_factor > 0 else 'against'} {self.name} = {self.value:g}"
+
+    def table(self) -> pd.DataFrame:
+        """The Bayes factor and the two ordinates, with errors."""
+        rows = {
+            f"log BF of {self.name} = {self.value:g}": (self.log_bayes_factor, self.std_error),
+            "log posterior ordinate": (self.posterior_ordinate, self.std_error),
+            "log prior ordinate": (self.prior_ordinate, 0.0),
+        }
+        if np.isfinite(self.other_route):
+            rows["log BF by quadrature of both models"] = (self.other_route, self.other_error)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["nats", "std_error"])
+
+    def notes(self) -> list[str]:
+        """The number in words, and which prior the fixed model has."""
+        given = "the priors of all else are those of this model"
+        if self.depending:
+            given = f"the priors of {', '.join(self.depending)} are taken at that value, all others are unchanged"
+        how = f"averaged over the conditional densities at {self.n_draws} draws"
+        lines = [
+            f"{self.log_bayes_factor / np.log(10):.4g} in log10: {self.words}",
+            f"in the model with {self.name} = {self.value:g} {given}",
+            how if self.n_draws > 1 else "by quadrature: there is nothing else to average over",
+        ]
+        return [*lines, *super().notes()]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A scalar of a free variable as one coordinate of z.
+
+    Attributes
+    ----------
+    label : str
+    coordinate : int
+        Of z.
+    z : float
+        The fixed value there.
+    log_prior, log_jacobian : float
+        Density of theta at the value, and log d theta / d z, nats.
+    """
+
+    label: str
+    coordinate: int
+    z: float
+    log_prior: float
+    log_jacobian: float
+
+
+def fix_scalar(
+    density: LogDensity,
+    label: str,
+    value: float,
+    z: Matrix,
+    evidence: Evidence,
+    target_error: float = 0.02,
+    doubts: tuple[Check, ...] = (),
+) -> SavageDickey:
+    """The Bayes factor of a fixed value of a scalar, from posterior draws of the model that leaves it free.
+
+    Parameters
+    ----------
+    density : LogDensity
+    label : str
+        A scalar free variable or an element of one, such as ``mu`` or ``beta[1]``.
+    value : float
+        In its own unit, inside its support.
+    z : ndarray, shape (chains, draws, d)
+        Posterior draws.
+    evidence : Evidence
+        Of the free model; for the second route.
+    target_error : float
+        Nats; more draws are averaged over until the error is no larger, or all are used.
+    doubts : tuple of Check
+        Failed checks of the draws.
+
+    Returns
+    -------
+    SavageDickey
+
+    Raises
+    ------
+    InputError
+        If there is no such scalar, or the value is no number or not inside its support.
+    RefusalError
+        If the prior of the scalar depends on other free variables, or is not one of independent scalars.
+    NumericalError
+        If the target is NaN where it is integrated.
+    """
+    place = _place(density, label, value, z)
+    objective = density.objective(TARGET)
+    found, count, rounding = _posterior_ordinate(objective, place, z, target_error)
+    posterior = found.log_mean - place.log_jacobian
+    error = float(np.hypot(found.error, rounding))
+    factor = posterior - place.log_prior
+    other, other_error = _other_route(objective, place, z, evidence)
+    name = density.space.variable_of(label)
+    return SavageDickey(
+        checks=(*_checks(found, error, factor, other, other_error), *doubts),
+        name=label,
+        value=float(value),
+        log_bayes_factor=factor,
+        std_error=error,
+        posterior_ordinate=posterior,
+        prior_ordinate=place.log_prior,
+        pareto_k=found.pareto_k,
+        n_draws=count,
+        other_route=other,
+        other_error=other_error,
+        depending=tuple(child for child, parents in density.parents.items() if name in parents),
+    )
+
+
+def _place(density: LogDensity, label: str, value: float, z: Matrix) -> _Place:
+    """Where the scalar is in z, with its prior density; refusals by name."""
+    space = density.space
+    name = space.variable_of(label)
+    if not is_number(value):
+        raise InputError(f"the value of {label} is {value!r}", label, "give a finite number")
+    if density.parents[name]:
+        above = ", ".join(density.parents[name])
+        raise RefusalError(
+            f"the prior of {name} depends on {above}: with {label} fixed, that of {above} would not be this model's",
+            name,
+            "write the model with that value fixed, and compare the two by their evidence: compare_models",
+        )
+    shape, index = space.shapes[name], space.labels(name).index(label)
+    point = z.reshape(-1, z.shape[-1])[:1]
+    theta = {n: array for n, array in space.theta(point).items() if n in space.names}
+    theta[name] = theta[name].astype(np.float64).copy()
+    theta[name].reshape(-1)[index] = value
+    fixed = space.z_of_draws(theta)[0] if space.block_shapes[name] == shape else np.full(point.size, np.nan)
+    log_prior, log_jacobian = density.prior_elements(name, fixed)
+    if space.block_shapes[name] != shape or log_prior.shape != shape:
+        raise RefusalError(
+            f"the elements of {name} are not independent in the prior, so the others would not keep theirs",
+            name,
+            "write the model with that value fixed, and compare the two by their evidence: compare_models",
+        )
+    coordinate = space.blocks[name].start + index
+    back = space.theta(fixed)[name].reshape(-1)[index]
+    if not np.isfinite(fixed[coordinate]) or not np.isclose(back, value, rtol=1e-6, atol=1e-8):
+        raise InputError(f"{label} = {value:g} lies outside its support or on its edge", label, "choose a value inside")
+    return _Place(
+        label, coordinate, float(fixed[coordinate]), float(log_prior.flat[index]), float(log_jacobian.flat[index])
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Log f along one coordinate through a point: an objective on the line, whose point it moves."""
+
+    objective: Objective
+    point: Vector
+    coordinate: int
+    dimension: int = 1
+
+    def value(self, x: Vector) -> float:
+        """Log f, nats."""
+        self.point[self.coordinate] = x[0]
+        return self.objective.value(self.point)
+
+    def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
+        """Log f and its slope along the line."""
+        self.point[self.coordinate] = x[0]
+        value, gradient = self.objective.value_and_gradient(self.point)
+        return value, gradient[self.coordinate : self.coordinate + 1]
+
+
+def _conditional(objective: Objective, place: _Place, z: Vector, spread: float) -> tuple[float, float]:
+    """Log of the normalised conditional density on z of the coordinate at the value, and the error of its integral."""
+    line = _Line(objective, z.copy(), place.coordinate)
+    found = integrate(line, z[place.coordinate : place.coordinate + 1], np.array([[spread]]))
+    return line.value(np.array([place.z])) - found.log_integral, found.error
+
+
+def _posterior_ordinate(
+    objective: Objective, place: _Place, z: Matrix, target_error: float
+) -> tuple[Reweighted, int, float]:
+    """The average of the conditional densities on z, the draws it was taken over, and the error of the quadrature."""
+    d = z.shape[-1]
+    if d == 1:  # there is nothing to average over
+        value, rounding = _conditional(objective, place, z[0, 0], float(z.std()))
+        return reweight(np.full(z.shape[:2], value)), 1, rounding
+    covariance = np.cov(z.reshape(-1, d).T)
+    spread = float(np.sqrt(1.0 / linalg.pinvh(covariance)[place.coordinate, place.coordinate]))
+    every = max(1, z.shape[0] * z.shape[1] // _FIRST)
+    while True:
+        used = z[:, ::every]
+        pairs = [_conditional(objective, place, point, spread) for point in used.reshape(-1, d)]
+        logs, errors = np.array(pairs).T
+        found = reweight(logs.reshape(used.shape[:2]))
+        if every == 1 or found.error <= target_error:
+            return found, logs.size, float(errors.max())
+        every = max(1, every // 4)
+
+
+def _other_route(objective: Objective, place: _Place, z: Matrix, evidence: Evidence) -> tuple[float, float]:
+    """Log p(y | value) - log p(y) with the first term by quadrature over the rest, and its error; NaN if too many."""
+    d, fixed = z.shape[-1], place.z
+    if d - 1 > _MOST_QUADRATURE:
+        return float("nan"), float("nan")
+    rest = np.delete(np.arange(d), place.coordinate)
+    point = np.full(d, fixed)
+
+    def log_f(x: Vector) -> tuple[float, Vector]:
+        point[rest] = x
+        value, gradient = objective.value_and_gradient(point)
+        return value, gradient[rest]
+
+    log_integral, error = log_f(np.zeros(0))[0] if d == 1 else 0.0, 0.0
+    if d > 1:
+        nested = FunctionObjective(d - 1, log_f)
+        try:
+            peak = climb(nested, z.mean(axis=(0, 1))[rest])
+            found = integrate(nested, peak.z, linalg.cholesky(peak.curvature.covariance, lower=True))
+        except (NumericalError, RefusalError):
+            return float("nan"), float("nan")
+        log_integral, error = found.log_integral, found.error
+    value = log_integral - place.log_prior - place.log_jacobian - evidence.log_evidence
+    return float(value), float(np.hypot(error, evidence.std_error))
+
+
+def _checks(found: Reweighted, error: float, factor: float, other: float, other_error: float) -> tuple[Check, ...]:
+    """Whether the average can be relied on, and whether the second route agrees."""
+    bad = found.pareto_k > TAIL_LIMIT or error > _ERROR_LIMIT
+    message = f"Pareto k {found.pareto_k:.2f} of the conditional densities, limit {TAIL_LIMIT}; "
+    message += f"standard error {error:.2g} nats, limit {_ERROR_LIMIT}"
+    remedy = "the value lies where no draw of the rest suits it: fit the model with it fixed, and compare_models"
+    checks = [Check("ordinate-tails", "failed" if bad else "ok", message, remedy if bad else "")]
+    if np.isnan(other):
+        message = "the model with the value fixed has more than two dimensions, and was not integrated"
+        return (*checks, Check("routes-agree", "unknown", message, "fit it, and compare the two: compare_models"))
+    gap = abs(factor - other) / np.hypot(error, other_error)
+    agree = gap <= _SIGMAS or abs(factor - other) < 1e-6
+    message = f"{'' if agree else 'conflict: '}the two routes lie {gap:.1f} combined standard errors apart"
+    remedy = "" if agree else "do not quote the number: draw more, and look at study.diagnosis()"
+    return (*checks, Check("routes-agree", "ok" if agree else "failed", message, remedy))
