@@ -123,7 +123,8 @@ def _first_width(objective: Objective, here: _Here) -> float:
         change = gradient - objective.value_and_gradient(z + h / length * gradient)[1]
     except NumericalError:
         return 0.0
-    bend = float(change @ gradient) / (length * h)
+    with np.errstate(all="ignore"):  # what is not finite is no bend
+        bend = float(change @ gradient) / (length * h)
     return min(1.0 / bend, 1.0 / length) if 0 < bend < np.inf else 0.0
 
 
