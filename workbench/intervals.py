@@ -17,6 +17,7 @@ from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
+from workbench.likelihood.unbounded import UnboundedError
 from workbench.model.anatomy import require
 from workbench.model.mode import Mode
 
@@ -27,9 +28,17 @@ _RESTARTS = 5
 
 
 def _mode(study: Study) -> Mode | None:
-    """The MLE, or None where it was refused because there is none."""
+    """The MLE, or None where it was refused because there is none.
+
+    Raises
+    ------
+    UnboundedError
+        If the likelihood rises without bound: then nothing can be measured from its highest point.
+    """
     try:
         return study.likelihood.maximum()
+    except UnboundedError:
+        raise
     except RefusalError:
         return None
 

@@ -20,11 +20,12 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, held, settle_at_edge
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.mode import Mode, climb_all, describe_mode
 from workbench.numerics.curvature import curvature_at
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart
@@ -59,6 +60,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     RefusalError
         If the model has ambiguous or discrete variables or a potential without a side; or if the likelihood has no
         maximum: it is flat, rises without bound, or keeps rising towards infinity.
+    UnboundedError
+        If it rises without bound beyond a peak, which the message offers.
     NumericalError
         If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
@@ -71,7 +74,12 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
-    return _described(problem, climb_all(problem.objective, points, "MLE", persistent), level, ())
+    climbs = climb_all(problem.objective, points, "MLE", persistent)
+    peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
+    spike = None if peak is None else find_spike(problem, peak)
+    if peak is not None and spike is not None:
+        refuse_spike(problem, peak, spike)
+    return _described(problem, climbs, level, ())
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:

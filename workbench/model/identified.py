@@ -52,7 +52,7 @@ def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence
     str
         Such as ``a + b is identified: 3.02 +- 0.20; a - b is not``.
     """
-    end, names = climbs[0], _coordinates(chart, climbs[0].z)
+    end, names = climbs[0], named_coordinates(chart, climbs[0].z)
     if end.curvature.is_peak:
         return ""
     information = end.curvature.information
@@ -88,8 +88,19 @@ def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence
     return f"{'; '.join(shown)}; {', '.join(moving[:_SHOWN])}{more} {'is' if len(moving) == 1 else 'are'} not"
 
 
-def _coordinates(chart: Chart, x: Vector) -> list[tuple[str, bool] | None]:
-    """Label of the scalar that a coordinate stands for, and whether it is its logarithm; None for anything else."""
+def named_coordinates(chart: Chart, x: Vector) -> list[tuple[str, bool] | None]:
+    """What every coordinate stands for.
+
+    Parameters
+    ----------
+    chart : Chart
+    x : ndarray, shape (p,)
+
+    Returns
+    -------
+    list of (str, bool) or None
+        Label of the scalar, and whether the coordinate is its logarithm; None where it is neither that nor the scalar.
+    """
     step = 0.5
     found: list[tuple[str, bool] | None] = []
     free = chart.space.flat(chart.theta(np.vstack([x, x + step * np.eye(x.size)])), chart.names)
