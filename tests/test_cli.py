@@ -316,3 +316,16 @@ def test_a_copied_model_with_a_changed_prior_runs_on_another_csv(run, tmp_path):
     code, out, _ = run("fit", "mine.py", "--data", "mine.csv", "--seed", "2", "--no-report")
     assert code == 0
     assert "Normal(170, 5)" in out
+
+
+def test_the_bootstrap_takes_a_kind_and_a_number_of_replicates(run):
+    code, out, _ = run(
+        "likelihood", "bootstrap", HEIGHT, "--kind", "nonparametric", "--replicates", 20, "--seed", 1, "--level", 0.8,
+        "--json",
+    )  # fmt: skip
+    assert code == 0
+    study = wb.load(HEIGHT, seed=1)
+    found = json.loads(out)["likelihood.bootstrap"]
+    assert found == json.loads(study.likelihood.bootstrap(20, "nonparametric", 0.8).to_json())
+    assert run("likelihood", "bootstrap", HEIGHT, "--kind", "wild")[0] == 2
+    assert run("likelihood", "bootstrap", HEIGHT, "--replicates", 1)[0] == 2

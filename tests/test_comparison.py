@@ -2,7 +2,9 @@
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
+from scipy import stats
 
 import workbench as wb
 from tests import studies
@@ -79,3 +81,51 @@ def test_maximum_is_the_same_under_reparametrisation_and_map_moves():
         assert study.evidence.estimate().log_evidence == pytest.approx(-np.log(11), abs=1e-8)
     assert float(first.posterior.mode().map.theta["p"]) == pytest.approx(7 / 10, abs=1e-9)
     assert float(second.posterior.mode().map.theta["p"]) == pytest.approx(8 / 12, abs=1e-9)
+
+
+def test_profile_bounds_are_those_of_the_closed_form_and_stand_beside_wald():
+    y = np.random.default_rng(3).normal(170.0, 8.0, size=12)
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 170.0, 20.0), pm.HalfNormal("sigma", 20.0), observed=y)
+    found = wb.Study(model, seed=1).compare().table()
+    # The profile of mu is -n/2 log(1 + (mu - mean)^2 / s^2): solved for a deviance of 3.84.
+    half = y.std() * np.sqrt(np.exp(stats.chi2.ppf(0.95, 1) / 12) - 1)
+    assert found.loc["mu", "profile 95% lower"] == pytest.approx(y.mean() - half, rel=1e-8)
+    assert found.loc["mu", "profile 95% upper"] == pytest.approx(y.mean() + half, rel=1e-8)
+    assert found.loc["sigma", "profile 95% upper"] > found.loc["sigma", "Wald 95% upper"]
+
+
+def test_a_scalar_deterministic_has_a_profile_and_a_vector_says_how_to_get_one():
+    with pm.Model() as model:
+        rate = pm.HalfNormal("rate", 5.0)
+        pm.Deterministic("mean", 1 / rate)
+        pm.Deterministic("powers", rate ** np.arange(1, 4))
+        pm.Deterministic("fixed", pt.constant(2.0))
+        pm.Exponential("y", rate, observed=np.random.default_rng(4).exponential(3.0, size=20))
+    found = wb.Study(model, seed=1).compare()
+    rows = dict(zip(found.labels, zip(found.profile_lower, found.profile_upper, strict=True), strict=True))
+    assert rows["mean"] == pytest.approx((1 / rows["rate"][1], 1 / rows["rate"][0]), rel=1e-8)
+    assert np.isnan(rows["powers[0]"]).all()
+    reasons = {column: reason for column, reason in found.refused.items() if "profile" in column}
+    assert reasons == {
+        "profile interval of powers[0], powers[1], powers[2]": "likelihood.profile(NAME) gives it",
+        "profile interval of fixed": "fixed is constant",
+    }
+
+
+def test_what_a_latent_variable_enters_has_no_profile_and_the_reason():
+    found = studies.eight_schools().compare()
+    known = dict(zip(found.labels, found.profile_lower, strict=True))
+    assert known["tau"] == 0.0
+    assert np.isnan(known["eta[0]"])
+    (reason,) = (reason for column, reason in found.refused.items() if "profile" in column)
+    assert "integrated out" in reason
+
+
+def test_a_side_that_the_data_leave_open_is_infinite():
+    with pm.Model() as model:
+        a, b = pm.Normal("a", 0.0, 1.0), pm.Normal("b", 0.0, 1.0)
+        pm.Normal("y", a + b, 1.0, observed=np.linspace(0.0, 2.0, 50))
+    found = wb.Study(model, seed=2).compare()
+    assert found.profile_lower.tolist() == [-np.inf, -np.inf]
+    assert found.profile_upper.tolist() == [np.inf, np.inf]

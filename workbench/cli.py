@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.errors import InputError, UsageError, WorkbenchError
+from workbench.errors import InputError, WorkbenchError
 from workbench.options import (
     NAMED,
     AcceptOption,
@@ -20,6 +20,7 @@ from workbench.options import (
     DataOption,
     DrawsOption,
     JsonOption,
+    KindOption,
     LatentOption,
     LevelOption,
     ModelArgument,
@@ -27,16 +28,17 @@ from workbench.options import (
     OutOption,
     ParameterOption,
     PotentialOption,
+    ReplicatesOption,
     SeedOption,
     SetOption,
     TuneOption,
+    described_study,
     progress_display,
     split_names,
 )
 
 if TYPE_CHECKING:
     from workbench.result import Result
-    from workbench.study import Study
 
 app = typer.Typer(
     name="workbench",
@@ -46,44 +48,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-def _study(
-    model: Path,
-    data: Path | None,
-    settings: list[str] | None,
-    seed: int | None,
-    progress: Any,
-    numbers: dict[str, Any],
-    roles: dict[str, list[str] | None],
-) -> Study:
-    """The study that the options describe."""
-    from workbench.model.load import parse_setting
-    from workbench.settings import Settings
-    from workbench.study import load
-
-    chosen = dict(parse_setting(text) for text in settings or [])
-    sides: dict[str, Any] = {}
-    for text in roles["potentials"] or []:
-        name, equals, side = text.partition("=")
-        if not equals:
-            raise UsageError(f"{text!r} has no side", "--potential", "write --potential name=likelihood, or =prior")
-        sides[name] = side
-    try:
-        turned = Settings(**numbers)
-    except InputError as error:
-        raise UsageError(error.what, error.where, error.fix) from error
-    return load(
-        model,
-        data,
-        seed=seed,
-        settings=turned,
-        progress=progress,
-        potentials=sides,
-        parameters=roles["parameters"] or (),
-        latents=roles["latents"] or (),
-        **chosen,
-    )
 
 
 def _numbers(chains: int, draws: int, tune: int, target_accept: float, level: float) -> dict[str, Any]:
@@ -134,7 +98,7 @@ def fit(
     numbers = _numbers(chains, draws, tune, target_accept, level)
     roles = {"potentials": potential, "parameters": parameter, "latents": latent}
     with progress_display("fitting") as progress:
-        study = _study(model, data, set_, seed, progress, numbers, roles)
+        study = described_study(model, data, set_, seed, progress, numbers, roles)
         answers = study.answers()
         path = study.save(new_run_folder(out, study.name), report=report)
         verdict = study.verdict()
@@ -163,7 +127,7 @@ def check(
     """Look at MODEL and its data without fitting: roles, what can be asked, what is wrong."""
     with progress_display("checking") as progress:
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
-        study = _study(model, data, set_, 0, progress, {}, roles)
+        study = described_study(model, data, set_, 0, progress, {}, roles)
     _print({"anatomy": study.anatomy}, json_)
 
 
@@ -188,7 +152,7 @@ def _register_question(group: typer.Typer, term: str, question: str, summary: st
         numbers = _numbers(chains, draws, tune, target_accept, level)
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
         with progress_display(f"{term} {question}".strip()) as progress:
-            study = _study(model, data, set_, seed, progress, numbers, roles)
+            study = described_study(model, data, set_, seed, progress, numbers, roles)
             owner = getattr(study, term) if term else study
             answer = getattr(owner, question)()
         if question == "draws":
@@ -226,9 +190,9 @@ def _register_named(group: typer.Typer, term: str, question: str, summary: str) 
         roles = {"potentials": potential, "parameters": parameter, "latents": latent}
         given = split_names(question, names or [])
         with progress_display(f"{term} {question}") as progress:
-            study = _study(model, data, set_, seed, progress, numbers, roles)
+            study = described_study(model, data, set_, seed, progress, numbers, roles)
             if question == "nested":
-                given = (_study(Path(given[0]), data, set_, seed, progress, numbers, roles),)
+                given = (described_study(Path(given[0]), data, set_, seed, progress, numbers, roles),)
             answer = getattr(getattr(study, term), question.replace("-", "_"))(*given)
         _print({f"{term}.{question}": answer}, json_)
 
@@ -236,12 +200,36 @@ def _register_named(group: typer.Typer, term: str, question: str, summary: str) 
     group.command(question)(command)
 
 
+def _register_bootstrap(group: typer.Typer) -> None:
+    """The command ``workbench likelihood bootstrap MODEL``, which has a kind and a number of replicates."""
+
+    @group.command("bootstrap")
+    def _command(
+        model: ModelArgument,
+        data: DataOption = None,
+        set_: SetOption = None,
+        seed: SeedOption = None,
+        kind: KindOption = "parametric",
+        replicates: ReplicatesOption = 1000,
+        level: LevelOption = 0.95,
+        potential: PotentialOption = None,
+        parameter: ParameterOption = None,
+        latent: LatentOption = None,
+        json_: JsonOption = False,
+    ) -> None:
+        """The maximum of replicates of the data, and intervals from them."""
+        roles = {"potentials": potential, "parameters": parameter, "latents": latent}
+        with progress_display("likelihood bootstrap") as progress:
+            study = described_study(model, data, set_, seed, progress, {"level": level}, roles)
+            answer = study.likelihood.bootstrap(replicates, kind)
+        _print({"likelihood.bootstrap": answer}, json_)
+
+
 _QUESTIONS = {
     "prior": {"draws": "Draws from the prior, summarised."},
     "likelihood": {
         "maximum": "The maximum likelihood estimate with standard errors and a certificate.",
         "errors": "Standard errors in four forms.",
-        "bootstrap": "The maximum of 1,000 replicates of the data, and intervals from them.",
         "latents": "Latent variables at the maximum, with their errors.",
         "surface": "Profile likelihood curves around the maximum.",
     },
@@ -263,6 +251,8 @@ for _term, _asked in _QUESTIONS.items():
     _group = typer.Typer(help=f"Questions to the {_term}.", no_args_is_help=True, rich_markup_mode=None)
     for _question, _summary in _asked.items():
         _register_question(_group, _term, _question, _summary)
+    if _term == "likelihood":
+        _register_bootstrap(_group)
     for _question, _summary in NAMED.get(_term, {}).items():
         _register_named(_group, _term, _question, _summary)
     app.add_typer(_group, name=_term)
@@ -285,7 +275,7 @@ def compare_models(
     with progress_display("comparing") as progress:
         roles = dict.fromkeys(("potentials", "parameters", "latents"))
         names = [p.stem if [q.stem for q in models_].count(p.stem) == 1 else str(p) for p in models_]
-        studies = [_study(path, data, None, seed, progress, {}, roles) for path in models_]
+        studies = [described_study(path, data, None, seed, progress, {}, roles) for path in models_]
         _print({"models_compared": compared(dict(zip(names, studies, strict=True)))}, json_)
 
 
@@ -303,7 +293,7 @@ def at(
     theta = dict(parse_setting(text) for text in values)
     with progress_display("evaluating") as progress:
         roles = dict.fromkeys(("potentials", "parameters", "latents"))
-        point = _study(model, data, set_, 0, progress, {}, roles).at(**theta)
+        point = described_study(model, data, set_, 0, progress, {}, roles).at(**theta)
     _print({"at": point}, json_)
 
 

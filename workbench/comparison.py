@@ -45,6 +45,8 @@ class Comparison(Result):
         Probability of all intervals.
     mle, mle_error, wald_lower, wald_upper : ndarray, shape (k,)
         Maximum of the likelihood, its standard error, Wald interval.
+    profile_lower, profile_upper : ndarray, shape (k,)
+        Profile likelihood interval; infinite on a side that the data leave open.
     map : ndarray, shape (k,)
         Mode of prior * likelihood in theta.
     mean, median, sd, mcse, eti_lower, eti_upper, hdi_lower, hdi_upper : ndarray, shape (k,)
@@ -77,6 +79,8 @@ class Comparison(Result):
     mle_error: Vector
     wald_lower: Vector
     wald_upper: Vector
+    profile_lower: Vector
+    profile_upper: Vector
     map: Vector
     mean: Vector
     median: Vector
@@ -107,6 +111,8 @@ class Comparison(Result):
             "std_error": self.mle_error,
             f"Wald {percent} lower": self.wald_lower,
             f"Wald {percent} upper": self.wald_upper,
+            f"profile {percent} lower": self.profile_lower,
+            f"profile {percent} upper": self.profile_upper,
             "MAP": self.map,
             "mean": self.mean,
             "mcse": self.mcse,
@@ -163,6 +169,8 @@ class Context:
         Label -> standard error from the curvature of the likelihood alone at the MAP.
     latents : Latents or None
         Estimates of the latent variables at the maximum of the likelihood.
+    bounds : dict of str to (lower, upper)
+        Label -> profile likelihood interval.
     """
 
     n_observations: int
@@ -172,6 +180,7 @@ class Context:
     prior_sd: dict[str, float]
     error_at_map: dict[str, float]
     latents: Latents | None
+    bounds: dict[str, tuple[float, float]]
 
 
 def _at(labels: tuple[str, ...], found: tuple[str, ...], values: Vector) -> Vector:
@@ -242,6 +251,7 @@ def compare(
     mean, sd, mcse = posterior["mean"], posterior["sd"], posterior["mcse"]
     estimate, error = _maximum(labels, mle, context.latents)
     half = stats.norm.ppf(0.5 + level / 2) * error
+    lower, upper = np.array([context.bounds.get(label, (np.nan, np.nan)) for label in labels]).T
     mode = nothing if map_ is None else _at(labels, map_.map.labels, map_.map.estimate)
     mode_error = nothing if map_ is None else _at(labels, map_.map.labels, map_.map.errors)
     alone = np.array([context.error_at_map.get(label, np.nan) for label in labels])
@@ -270,6 +280,8 @@ def compare(
         mle_error=error,
         wald_lower=estimate - half,
         wald_upper=estimate + half,
+        profile_lower=lower,
+        profile_upper=upper,
         map=mode,
         **posterior,
         shift=shift,

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.check import Check
-from workbench.errors import NumericalError, RefusalError
+from workbench.errors import NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
-from workbench.likelihood.profile import Name, Profile, profile_likelihood
+from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
+from workbench.likelihood.unbounded import UnboundedError
 from workbench.model.anatomy import require
 from workbench.model.mode import Mode
 
@@ -27,9 +28,17 @@ _RESTARTS = 5
 
 
 def _mode(study: Study) -> Mode | None:
-    """The MLE, or None where it was refused because there is none."""
+    """The MLE, or None where it was refused because there is none.
+
+    Raises
+    ------
+    UnboundedError
+        If the likelihood rises without bound: then nothing can be measured from its highest point.
+    """
     try:
         return study.likelihood.maximum()
+    except UnboundedError:
+        raise
     except RefusalError:
         return None
 
@@ -80,6 +89,54 @@ def ask_profile(study: Study, names: tuple[Name, ...], level: float | None) -> P
             lambda summit, mode: profile_likelihood(study.problem, summit, mode, names, chosen),
         ),
     )
+
+
+def bounds_beside(study: Study) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """Profile likelihood intervals of the scalars of a comparison, and why some have none.
+
+    Free variables as in the report, then deterministics that are one number, as long as a profile is cheap: a dozen
+    scalars in all, and no deterministics where each step along one is an integral over latent variables.
+
+    Parameters
+    ----------
+    study : Study
+
+    Returns
+    -------
+    bounds : dict of str to (lower, upper)
+    refused : dict of str to str
+        ``profile interval of ...`` -> the reason.
+    """
+    try:
+        found = _bounds(ask_profile(study, (), None))
+    except WorkbenchError as error:
+        return {}, {"profile interval": error.what}
+    space, chart, known = study.density.space, study.problem.chart, len(study.starts)
+    missing: dict[str, list[str]] = {}
+    for name in (*space.names, *space.deterministics):
+        labels = [label for label in space.labels(name) if label not in found]
+        if name not in (*chart.names, *chart.deterministics):
+            missing.setdefault("latent variables, which they are or depend on, are integrated out", []).append(name)
+        elif len(space.labels(name)) > 1 or len(found) >= MAX_DEFAULT or study.density.latents:
+            missing.setdefault("likelihood.profile(NAME) gives it", []).extend(labels)
+        elif labels:
+            try:
+                found |= _bounds(ask_profile(study, (labels[0],), None))
+            except WorkbenchError as error:
+                missing.setdefault(error.what, []).append(name)
+    if len(study.starts) > known:  # the profile of a deterministic came upon a better maximum
+        return bounds_beside(study)
+    return found, {f"profile interval of {_listed(names)}": reason for reason, names in missing.items() if names}
+
+
+def _bounds(profile: Profile) -> dict[str, tuple[float, float]]:
+    """Scalar -> its interval."""
+    return dict(zip(profile.names, zip(profile.lower.tolist(), profile.upper.tolist(), strict=True), strict=True))
+
+
+def _listed(names: list[str]) -> str:
+    """The first few names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def ask_contour(study: Study, names: tuple[Name, ...], level: float | None) -> Contour:

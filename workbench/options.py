@@ -1,4 +1,4 @@
-"""What commands share: arguments and options, a display of progress, names of scalars as they are typed."""
+"""What commands share: arguments and options, the study that they describe, a display of progress, typed names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from workbench.errors import UsageError
+from workbench.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from workbench.study import Study
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file with a `build` function.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; by default the model's own DATA.")]
@@ -30,6 +33,10 @@ ParameterOption = Annotated[
 ]
 LatentOption = Annotated[list[str] | None, typer.Option("--latent", help="A free variable to treat as latent.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+KindOption = Annotated[
+    Literal["parametric", "nonparametric", "bayesian"], typer.Option("--kind", help="How the data are drawn again.")
+]
+ReplicatesOption = Annotated[int, typer.Option("--replicates", min=2, help="How often.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder in which run folders are made.")]
 NamesArgument = Annotated[
     list[str] | None,
@@ -53,6 +60,67 @@ _WANTED = {
     "savage-dickey": "one NAME=VALUE",
     "nested": "one model file",
 }
+
+
+def described_study(
+    model: Path,
+    data: Path | None,
+    settings: list[str] | None,
+    seed: int | None,
+    progress: Any,
+    numbers: dict[str, Any],
+    roles: dict[str, list[str] | None],
+) -> Study:
+    """The study that the options describe.
+
+    Parameters
+    ----------
+    model, data : Path
+        Model file and CSV; the model's own data if None.
+    settings : list of str
+        Hyperparameters as they are typed, such as ``prior_sd=10``.
+    seed : int, optional
+    progress : callable, optional
+    numbers : dict
+        Fields of `Settings`.
+    roles : dict of str to list of str
+        Values of ``--potential``, ``--parameter`` and ``--latent``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    UsageError
+        If a potential has no side, or a setting is out of range.
+    """
+    from workbench.model.load import parse_setting
+    from workbench.settings import Settings
+    from workbench.study import load
+
+    chosen = dict(parse_setting(text) for text in settings or [])
+    sides: dict[str, Any] = {}
+    for text in roles["potentials"] or []:
+        name, equals, side = text.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r} has no side", "--potential", "write --potential name=likelihood, or =prior")
+        sides[name] = side
+    try:
+        turned = Settings(**numbers)
+    except InputError as error:
+        raise UsageError(error.what, error.where, error.fix) from error
+    return load(
+        model,
+        data,
+        seed=seed,
+        settings=turned,
+        progress=progress,
+        potentials=sides,
+        parameters=roles["parameters"] or (),
+        latents=roles["latents"] or (),
+        **chosen,
+    )
 
 
 @contextlib.contextmanager

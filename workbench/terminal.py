@@ -160,6 +160,7 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
         "",
         "MLE +- std_error",
         f"Wald {percent}",
+        f"profile {percent}",
         "MAP",
         "posterior mean +- sd",
         f"ETI {percent}",
@@ -172,10 +173,12 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
         scale = sd if math.isnan(error) else error
         mle = "-" if math.isnan(answer.mle[i]) else f"{_digits(answer.mle[i], error)} +- {_digits(error, error)}"
         wald = "-" if math.isnan(error) else _pair(answer.wald_lower[i], answer.wald_upper[i], error)
+        low, high = float(answer.profile_lower[i]), float(answer.profile_upper[i])
         table.add_row(
             Text(label),
             mle,
             wald,
+            "-" if math.isnan(low) else _pair(low, high, scale),
             _digits(float(answer.map[i]), scale),
             f"{_digits(float(answer.mean[i]), sd)} +- {_digits(sd, sd)}",
             _pair(answer.eti_lower[i], answer.eti_upper[i], sd),

@@ -22,7 +22,7 @@ from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
 from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
 from workbench.evidence.tempering import Tempering, temper
-from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
+from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test, bounds_beside
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
 from workbench.likelihood.boundary import support_edges
 from workbench.likelihood.contour import Contour
@@ -324,6 +324,7 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
     refused: dict[str, str] = {}
     found: dict[str, Any] = {}
     posterior = study.posterior.draws()["posterior"]
+    bounds, without = bounds_beside(study)  # first: where it comes upon a better maximum, the MLE is sought again
     for name, question in {"MLE": study.likelihood.maximum, "MAP": study.posterior.mode}.items():
         try:
             found[name] = question()
@@ -361,5 +362,6 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
         prior_sd=spread,
         error_at_map=at_map,
         latents=None if mle is None else study._if_any(study.likelihood.latents),
+        bounds=bounds,
     )
-    return compare(labels, draws, mle, map_, refused, study.settings.level, context)
+    return compare(labels, draws, mle, map_, refused | without, study.settings.level, context)

@@ -203,15 +203,6 @@ def test_one_observation_cannot_be_drawn_again_but_simulated():
     close(boot.std_error, np.sqrt(0.61 * 0.39 / 100), boot, factor=5.0)
 
 
-def test_latent_variables_are_refused_by_name():
-    with pm.Model() as model:
-        u = pm.Normal("u", pm.Normal("mu", 0, 5), pm.HalfNormal("tau", 5), shape=6)
-        pm.Normal("y", u[:, None], 1.0, observed=3 * np.random.default_rng(6).normal(size=(6, 5)))
-    error = _refused(model, "parametric")
-    assert error.where == "u"
-    assert error.fix
-
-
 def test_a_potential_in_the_likelihood_is_refused_for_every_kind():
     with pm.Model() as model:
         mu = pm.Normal("mu", 0, 10)

@@ -139,17 +139,6 @@ def test_one_count_has_no_scores_but_an_expected_information():
         errors.covariance("sandwich")
 
 
-def test_latent_variables_leave_the_observed_form_alone():
-    y = np.random.default_rng(6).normal(size=(6, 5)) + np.random.default_rng(7).normal(size=(6, 1))
-    with pm.Model() as model:
-        mu, tau = pm.Normal("mu", 0, 5), pm.HalfNormal("tau", 5)
-        u = pm.Normal("u", mu, tau, shape=6)
-        pm.Normal("y", u[:, None], 1.0, observed=y)
-    errors = found(model)
-    assert set(errors.std_error) == {"observed"}
-    assert "u" in errors.refused["sandwich"]
-
-
 def test_a_scalar_at_the_edge_has_no_error_and_the_others_have():
     y = np.array([0.3, 1.2, -0.4, 0.8, 0.1])
     with pm.Model() as model:

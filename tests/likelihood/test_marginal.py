@@ -6,9 +6,10 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 import workbench as wb
-from workbench.likelihood.marginal import MarginalLikelihood, nodes_of
+from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.density import LogDensity
 from workbench.numerics.optimise import climb
+from workbench.numerics.quadrature import nodes_of
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
 

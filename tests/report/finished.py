@@ -75,7 +75,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
         ),
         "diagnosis": diagnose_draws(tree, list(names)),
         "posterior.predictive": predictive(data),
-        "comparison": compare(names, stacked, mle, map_, {}, LEVEL, context()),
+        "comparison": compare(names, stacked, mle, map_, {}, LEVEL, context(names)),
         "evidence.estimate": Evidence(
             (), EVIDENCE, 1e-12, "grid", {"bridge": (EVIDENCE, 0.01), "laplace": (EVIDENCE, np.nan)}, True, {}, 481
         ),
@@ -105,9 +105,10 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
     return Finished(answers, tree, MANIFEST if manifest is None else manifest, "ok")
 
 
-def context() -> Context:
+def context(names: tuple[str, str] = ("mu", "sigma")) -> Context:
     """What causes are judged by: much data, one mode, no edges, no prior draws, no latent variables."""
-    return Context(481, 2, 1, {}, {}, {}, None)
+    bounds = {name: (c - 2 * s, c + 2.1 * s) for name, c, s in zip(names, CENTRE, SPREAD, strict=True)}
+    return Context(481, 2, 1, {}, {}, {}, None, bounds)
 
 
 def tempering() -> Tempering:
@@ -149,7 +150,9 @@ def with_latents(names: tuple[str, str] = ("mu", "tau")) -> Finished:
     reason = "eta is latent and has to be integrated out"
     questions = ("likelihood.maximum", "likelihood.surface", "likelihood.profile", "posterior.mode", "posterior.grid")
     refusals = {q: Refusal((), q, f"{q} is refused: {reason}", "eta", "use the draws") for q in questions}
-    comparison = compare(names, stacked, None, None, {"MLE": reason, "MAP": reason}, LEVEL, context())
+    comparison = compare(
+        names, stacked, None, None, {"MLE": reason, "MAP": reason}, LEVEL, replace(context(names), bounds={})
+    )
     found = made.answers["information"]
     assert isinstance(found, Information)
     kept = {k: v for k, v in found.entries.items() if k not in ("maximised log likelihood", "log Occam factor")}

@@ -15,6 +15,7 @@ import pytest
 from tests.report.finished import EVIDENCE, Finished, finished, with_latents
 from workbench.check import SEVERITY, Check
 from workbench.errors import InputError
+from workbench.report.estimates import comparison_section, profile_section
 from workbench.report.page import render, write_report
 from workbench.report.summary import summarise
 from workbench.result import Refusal, result_from_json
@@ -260,3 +261,14 @@ def test_plots_and_report_import_neither_pymc_nor_the_study() -> None:
 def test_importing_workbench_loads_no_plotting() -> None:
     code = "import sys, workbench; print([m for m in sys.modules if m in ('matplotlib', 'workbench.plots', 'jinja2')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_profile_intervals_stand_once_beside_the_others() -> None:
+    made = finished()
+    section = comparison_section(made.answers)
+    (intervals,) = (table for table in section.tables if "95% Wald" in table.columns)
+    assert intervals.columns[1:] == ("95% Wald", "95% profile", "95% ETI", "95% HDI")
+    assert intervals.rows[1][2] == "[6.240, 7.101]"
+    assert not profile_section(made.answers).tables
+    alone = {"likelihood.profile": made.answers["likelihood.profile"]}
+    assert "95% profile" in profile_section(alone).tables[0].columns

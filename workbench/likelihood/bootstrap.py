@@ -3,12 +3,13 @@
 Three ways to draw them again, each with its own meaning:
 
     parametric      y ~ p(y | theta-hat)            repetitions of the experiment if the model is right
-    nonparametric   w ~ Multinomial(n, 1/n)         repetitions if the observations are independent and alike
+    nonparametric   w ~ Multinomial(n, 1/n)         repetitions if the units are independent and alike
     bayesian        w ~ n Dirichlet(1, ..., 1)      posterior of theta-hat under ignorance of the data's distribution
 
-and theta*_b maximises sum_j w_j log p(y_j | theta). Weights and data are run-time inputs of the compiled density, so
-a replicate costs one warm-started climb. Two intervals come from the B maxima: between their percentiles, and BCa,
-which corrects for bias and skewness (`workbench.numerics.bca`).
+and theta*_b maximises sum_u w_u log L_u(theta). A unit u is an observation or, where latent variables are integrated
+out, a block of them with all its observations (`workbench.likelihood.units`). Weights and data are run-time inputs of
+the compiled density, so a replicate costs one warm-started climb. Two intervals come from the B maxima: between their
+percentiles, and BCa, which corrects for bias and skewness (`workbench.numerics.bca`).
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ from scipy import stats
 
 from workbench.check import Check, Status
 from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem
-from workbench.likelihood.refit import Refitter, refitter_at, without
+from workbench.likelihood.refit import Refitter, refitter_at
+from workbench.likelihood.units import Units, independent_units
 from workbench.model.chart import jacobian
-from workbench.model.density import LIKELIHOOD
 from workbench.model.mode import Mode
-from workbench.model.observations import Observations
-from workbench.model.program import Weights
 from workbench.model.simulate import Simulator
 from workbench.numerics.bca import accelerated_interval, acceleration_from
 from workbench.numerics.objective import Objective, Vector
@@ -50,6 +50,8 @@ class Bootstrap(Result):
     kind : {"parametric", "nonparametric", "bayesian"}
     level : float
         Probability of both intervals.
+    unit : str
+        What is drawn again, in words.
     labels : tuple of str
     maximum : ndarray, shape (k,)
         The MLE of the data themselves.
@@ -69,6 +71,7 @@ class Bootstrap(Result):
 
     kind: str
     level: float
+    unit: str
     labels: tuple[str, ...]
     maximum: Vector
     wald_error: Vector
@@ -136,62 +139,62 @@ class Bootstrap(Result):
         share = np.nanmax(np.divide(self.mcse, self.std_error, where=self.std_error > 0, out=np.zeros_like(self.mcse)))
         lines = [
             f"{len(self.complete)} of {len(self.estimates)} replicates; Monte Carlo error of a standard error at most "
-            f"{100 * share:.2g}% of it"
+            f"{100 * share:.2g}% of it",
+            f"what is drawn again: {self.unit}",
         ]
         lines += [f"{label} is at the edge of its support in {count} replicates" for label, count in self.edges.items()]
         return lines + [str(check) for check in self.checks if check.status != "ok"]
 
 
-def _require(problem: Problem, kind: str, count: int) -> None:
-    """Refuse what cannot be drawn again."""
+def _units(problem: Problem, kind: str, count: int) -> Units | None:
+    """What is drawn again; None for whole data sets. What cannot be drawn again is refused."""
     if kind not in get_args(Kind):
         raise InputError(f"there is no bootstrap of kind {kind!r}", "kind", f"say one of {', '.join(get_args(Kind))}")
     if isinstance(count, bool) or int(count) != count or count < 2:
         raise InputError(f"{count} replicates", "replicates", "ask for a whole number of at least 2")
-    density = problem.density
-    if density.latents:
-        names = ", ".join(density.latents)
-        raise RefusalError(
-            f"the {kind} bootstrap is refused: {names} would have to be integrated out again for every replicate",
-            names, "the profile likelihood gives intervals; posterior draws give them too",
-        )  # fmt: skip
     if kind == "parametric":
-        return
-    sided = [name for name, side in density.potentials.items() if side == "likelihood"]
-    single = [name for name, shape in density.likelihood_shapes.items() if np.prod(shape) < 2]
-    for name in [*sided, *single]:
-        raise RefusalError(
-            f"the {kind} bootstrap is refused: {name} has one log likelihood term, so there is nothing to draw from",
-            name, "give the observations one by one, or ask for the parametric kind",
-        )  # fmt: skip
+        return None
+    units = independent_units(problem)
+    for name, urn in units.urns.items():
+        if urn.size < units.least:
+            raise RefusalError(
+                f"the {kind} bootstrap is refused: {units.too_few(name)}", name,
+                "give the observations one by one, or ask for the parametric kind",
+            )  # fmt: skip
+    return units
 
 
-def _drawn_weights(kind: str, shapes: dict[str, tuple[int, ...]], generator: np.random.Generator) -> Weights:
-    """Random weights of the observations of every observed variable; each set adds up to their number."""
-    drawn: dict[str, NDArray] = {}
-    for name, shape in shapes.items():
-        n = int(np.prod(shape))
+def _described(problem: Problem, units: Units | None) -> str:
+    """What is drawn again, in words."""
+    latents = ", ".join(problem.density.latents)
+    return units.text if units else f"a data set{f', with {latents} drawn anew' if latents else ''}"
+
+
+def _drawn_weights(kind: str, units: Units, generator: np.random.Generator) -> Vector:
+    """Random weights of the units, shape ``(n,)``; those of every urn add up to their number."""
+    weights = np.empty(units.count)
+    for urn in units.urns.values():
+        n = urn.size
         if kind == "nonparametric":
-            weights = generator.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64)
+            weights[urn] = generator.multinomial(n, np.full(n, 1.0 / n))
         else:
-            weights = generator.standard_exponential(n)
-            weights *= n / weights.sum()
-        drawn[name] = weights.reshape(shape)
-    return Weights(prior=0.0, jacobian=0.0, likelihood=drawn)
+            drawn = generator.standard_exponential(n)
+            weights[urn] = drawn * (n / drawn.sum())
+    return weights
 
 
-def _objectives(problem: Problem, x: Vector, kind: str, count: int, seed: int) -> Iterator[Objective]:
+def _objectives(
+    problem: Problem, units: Units | None, x: Vector, kind: str, count: int, seed: int
+) -> Iterator[Objective]:
     """The likelihood of every replicate; number b depends on the seed and b alone."""
-    density = problem.density
-    if kind != "parametric":
+    if units is not None:
         for b in range(count):
-            generator = np.random.default_rng((seed, b))
-            yield density.objective(_drawn_weights(kind, density.likelihood_shapes, generator))
+            yield units.weighted(_drawn_weights(kind, units, np.random.default_rng((seed, b))))
         return
-    simulator = Simulator(density, problem.chart.names)
+    simulator = Simulator(problem.density, problem.chart.names)
     theta = {name: array[0] for name, array in problem.chart.theta(x[None]).items()}
     for b in range(count):
-        yield density.objective(LIKELIHOOD, data=simulator(theta, (seed, b)))
+        yield problem.on(simulator(theta, (seed, b)))
 
 
 def bootstrap_maximum(
@@ -228,7 +231,8 @@ def bootstrap_maximum(
     InputError
         If the kind is unknown or there are fewer than two replicates.
     RefusalError
-        If data cannot be simulated, or observations cannot be drawn again: latent variables, one observation.
+        If data cannot be simulated, or there are too few units to draw from: one observation, less than five blocks of
+        latent variables.
     NumericalError
         If no replicate has a maximum.
 
@@ -237,13 +241,14 @@ def bootstrap_maximum(
     Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap. Chapman and Hall.
     Rubin, D. (1981). The Bayesian bootstrap. doi:10.1214/aos/1176345338
     """
-    _require(problem, kind, count)
+    problem = as_at_the_maximum(problem, mode)
+    units = _units(problem, kind, count)
     chart = problem.chart
     x = mode.z[chart.coordinates]
     fit = refitter_at(problem, mode)
     points, edges, failures = np.empty((count, x.size)), {}, {}
     slopes = np.empty((count, x.size))
-    for b, objective in enumerate(_objectives(problem, x, kind, count, seed)):
+    for b, objective in enumerate(_objectives(problem, units, x, kind, count, seed)):
         points[b], edges[b], failures[b] = fit(objective)
         slopes[b] = objective.value_and_gradient(x)[1] if kind == "parametric" else 0.0
         if progress is not None and b % 50 == 0:
@@ -258,15 +263,16 @@ def bootstrap_maximum(
         raise NumericalError(f"only {len(good)} of {count} replicates have a maximum", kind, "use the profile")
     acceleration = np.full(estimates.shape[1], np.nan)
     if kind != "bayesian":
-        acceleration = _acceleration(fit, x, mode, count, slopes if kind == "parametric" else None)
+        acceleration = _acceleration(fit, units, x, mode, count, slopes)
     error = good.std(axis=0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         kurtosis = stats.kurtosis(good, axis=0, fisher=False)
     reasons = Counter(reason for reason in failures.values() if reason)
     return Bootstrap(
-        (_completeness(reasons, count),),
+        (_completeness(reasons, count), *(units.checks if units else ())),
         kind,
         level,
+        _described(problem, units),
         mode.labels,
         mode.estimate,
         mode.errors,
@@ -293,40 +299,40 @@ def _completeness(reasons: Counter[str], count: int) -> Check:
     )  # fmt: skip
 
 
-def _acceleration(fit: Refitter, x: Vector, mode: Mode, count: int, slopes: NDArray | None) -> Vector:
+def _acceleration(
+    fit: Refitter, units: Units | None, x: Vector, mode: Mode, count: int, slopes: NDArray[np.float64]
+) -> Vector:
     """The acceleration of every scalar, shape ``(k,)``; NaN for those at an edge.
 
     Parametric: a sixth of the skewness of the score along the least favourable direction I^-1 dt/dx, over the data
-    sets that were drawn (Efron 1987, section 4). Nonparametric: from leaving out each observation in turn, or where
-    that costs more climbs than the bootstrap itself, from the scores, which give the same up to 1/n.
+    sets that were drawn (Efron 1987, section 4). Nonparametric: from leaving out each unit in turn, or where that costs
+    more climbs than the bootstrap itself, from the scores, which give the same up to 1/n.
     """
-    problem = fit.problem
-    chart, density = problem.chart, problem.density
     if mode.at_edge:
         return np.full(len(mode.labels), np.nan)
     covariance = fit.curvature.covariance
     lengths = np.sqrt(np.diag(covariance))
-    towards = jacobian(chart.scalars, x, lengths) @ covariance
-    if slopes is not None:
+    towards = jacobian(fit.problem.chart.scalars, x, lengths) @ covariance
+    if units is None:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.nan_to_num(np.asarray(stats.skew(slopes @ towards.T, axis=0))) / 6
-    left_out = _left_out(fit) if density.n_observations <= count else None
+    left_out = _left_out(fit, units) if units.count <= count else None
     if left_out is None:
-        directions = np.zeros((x.size, density.space.dimension))
-        directions[:, chart.coordinates] = np.diag(lengths)
-        scores, _ = Observations(density).along(chart.z(x)[0], directions)
+        scores, _ = units.along(x, np.diag(lengths))
         left_out = (scores / lengths) @ towards.T
     return acceleration_from(left_out)
 
 
-def _left_out(fit: Refitter) -> NDArray[np.float64] | None:
-    """Influence of each observation, (n - 1)/n (mean - theta without it), shape ``(n, k)``; None if a climb failed."""
-    density, chart, found = fit.problem.density, fit.problem.chart, []
-    for name, shape in density.likelihood_shapes.items():
-        n = int(np.prod(shape))
+def _left_out(fit: Refitter, units: Units) -> NDArray[np.float64] | None:
+    """Influence of each unit, (n - 1)/n (mean - theta without it), shape ``(n, k)``; None if a climb failed."""
+    chart, found = fit.problem.chart, []
+    for urn in units.urns.values():
+        n = urn.size
         points = np.empty((n, chart.dimension))
-        for j in range(n):
-            points[j], edges, failure = fit(density.objective(without(density.likelihood_shapes, name, j)))
+        for j, unit in enumerate(urn):
+            weights = np.ones(units.count)
+            weights[unit] = 0.0
+            points[j], edges, failure = fit(units.weighted(weights))
             if edges or failure:
                 return None
         estimates = chart.scalars(points)

@@ -17,7 +17,7 @@ from workbench.errors import NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.curvature import Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
-from workbench.numerics.optimise import Climb, climb, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, falls_away
 
 _FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
@@ -119,6 +119,36 @@ def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | N
         if still == 2:
             return at
     return None
+
+
+def peaks_slightly(objective: Objective, end: Climb, direction: Vector) -> bool:
+    """Whether a climb ended at a maximum that hardly rises above the edge of the support beyond it.
+
+    A variance that is a little above 0 is such a maximum: one standard deviation on the log scale lower the likelihood
+    is less than 0.02 nats below it, but lower, there and everywhere beyond. Towards infinity it would be higher.
+
+    Parameters
+    ----------
+    objective : Objective
+    end : Climb
+    direction : ndarray, shape (p,)
+        Unit vector along which it does not fall.
+
+    Returns
+    -------
+    bool
+    """
+    if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+        return False
+    deviation = 1.0 / np.sqrt(direction @ end.curvature.information @ direction)
+    none = _LEVEL * max(1.0, abs(end.value))
+    for step in (deviation, *_INWARDS[2:]):
+        try:
+            if not float(objective.value(end.z + step * direction)) < end.value - none:
+                return False
+        except NumericalError:  # so far out that nothing can be computed; what was nearer has been seen to be lower
+            return bool(step > _INWARDS[2])
+    return True
 
 
 def support_edges(problem: Problem, x: Vector) -> dict[str, tuple[float, float]]:

@@ -1,6 +1,7 @@
 """Standard errors of the maximum likelihood estimate in four forms, side by side.
 
-With the information I = -H of the whole log likelihood and the scores s_j of its observations,
+With the information I = -H of the whole log likelihood and the scores s_j of its independent units, which are the
+observations or, where latent variables are integrated out, blocks of them (`workbench.likelihood.units`),
 
     observed        C = I^-1                      the curvature of these data
     expected        E[I(y_rep)]^-1                the curvature that data from the model would have, by simulation
@@ -27,11 +28,11 @@ from scipy import stats
 from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.likelihood.boundary import held
+from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.units import Units, independent_units
 from workbench.model.chart import delta_method
-from workbench.model.density import LIKELIHOOD
 from workbench.model.mode import Mode
-from workbench.model.observations import Observations
 from workbench.model.simulate import Simulator
 from workbench.numerics.curvature import FLAT, curvature_at, hessian
 from workbench.numerics.objective import Objective, Vector
@@ -61,6 +62,8 @@ class StandardErrors(Result):
         Monte Carlo error of the expected form; of shape (0,) where it is refused.
     replicates : int
         Data sets behind the expected form.
+    unit : str
+        What the scores belong to, in words; empty without scores.
     refused : dict of str to str
         Form that does not exist for this model -> the reason.
     misfit : float
@@ -75,6 +78,7 @@ class StandardErrors(Result):
     covariances: dict[str, NDArray[np.float64]]
     mcse: Vector
     replicates: int
+    unit: str
     refused: dict[str, str]
     misfit: float
     p_value: float
@@ -119,6 +123,8 @@ class StandardErrors(Result):
                 f"expected information averaged over {self.replicates} simulated data sets; Monte Carlo error at most "
                 f"{100 * share:.2g}% of a standard error"
             )
+        if self.unit:
+            lines.append(f"outer product and sandwich take as independent: {self.unit}")
         rough = [x for x, e in zip(self.labels, self.std_error["observed"], strict=True) if np.isnan(e)]
         lines += [f"no standard error of {x}: it is at an edge, or not smooth at the maximum" for x in rough]
         return lines + [str(check) for check in self.checks]
@@ -184,7 +190,7 @@ def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[s
     informations, data = [], []
     for b in range(count):
         drawn = simulator(theta, (seed, b))
-        informations.append(-hessian(peak.section(density.objective(LIKELIHOOD, data=drawn)), peak.x[peak.free]))
+        informations.append(-hessian(peak.section(problem.on(drawn)), peak.x[peak.free]))
         data.append(drawn)
     return np.array(informations), data
 
@@ -246,25 +252,22 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     Efron, B. and Hinkley, D. (1978). The observed versus expected Fisher information. doi:10.1093/biomet/65.3.457
     """
     own = {"observed": mode.errors}, {"observed": mode.covariance_matrix}
-    density, nothing = problem.density, np.zeros(0)
-    if density.latents:
-        names = ", ".join(density.latents)
-        reason = f"{names} {'is' if len(density.latents) == 1 else 'are'} integrated out, for the observed data alone"
-        refused = dict.fromkeys(FORMS[1:], reason)
-        return StandardErrors((), mode.labels, mode.estimate, *own, nothing, 0, refused, np.nan, np.nan)
-    peak = _peak(problem, mode)
+    nothing = np.zeros(0)
+    peak = _peak(as_at_the_maximum(problem, mode), mode)
     covariances: dict[str, NDArray[np.float64]] = {}
     refused = {}
     informations = np.zeros((0, 0, 0))
     data: list[dict[str, NDArray]] = []
-    scores, misfit, p_value = np.zeros((0, 0)), np.nan, np.nan
+    units: Units | None = None
+    misfit, p_value = np.nan, np.nan
     try:
         informations, data = _simulated(peak, seed)
         covariances["expected"] = np.linalg.inv(informations.mean(axis=0))
     except (WorkbenchError, np.linalg.LinAlgError) as error:
         refused["expected"] = getattr(error, "what", "the average information is singular")
     try:
-        scores, misfit, p_value = _from_scores(peak, data)
+        units = independent_units(peak.problem)
+        scores, misfit, p_value = _from_scores(peak, units, data)
         meat = scores.T @ scores
         covariances["sandwich"] = peak.covariance @ meat @ peak.covariance
         covariances["outer product"] = _inverse(meat)
@@ -273,10 +276,11 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     matrices = own[1] | {form: peak.natural(covariances[form], mode.at_edge) for form in FORMS if form in covariances}
     errors = own[0] | {f: np.sqrt(np.maximum(np.diag(m), 0.0)) for f, m in matrices.items() if f != "observed"}
     mcse = _monte_carlo(peak, informations, errors["expected"], mode) if "expected" in errors else nothing
-    checks = (_agreement(errors, p_value),) if scores.size else ()
+    checks = (_agreement(errors, p_value), *units.checks) if "sandwich" in errors and units else ()
     return StandardErrors(
-        checks, mode.labels, mode.estimate, errors, matrices, mcse, len(data), refused, misfit, p_value
-    )
+        checks, mode.labels, mode.estimate, errors, matrices, mcse, len(data), units.text if units and checks else "",
+        refused, misfit, p_value,
+    )  # fmt: skip
 
 
 def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -289,24 +293,17 @@ def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linalg.inv(meat)
 
 
-def _from_scores(peak: _Peak, data: list[dict[str, NDArray]]) -> tuple[NDArray[np.float64], float, float]:
+def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> tuple[NDArray[np.float64], float, float]:
     """Scores on the free coordinates, shape ``(n, f)``; the largest misfit of the information; its p-value."""
-    density = peak.problem.density
-    potentials = [name for name, side in density.potentials.items() if side == "likelihood"]
-    if potentials:
-        what = f"the potential {potentials[0]} is one number: it cannot be shared out to observations"
-        raise RefusalError(what, potentials[0], "write the likelihood as a distribution with `observed=`")
-    observations = Observations(density)
-    if observations.count < 2:
-        raise RefusalError("there is one observation, so its score is zero", "observations", "give the rows apart")
+    if units.count < units.least:
+        raise RefusalError(units.alone, ", ".join(units.urns), "give the rows apart")
     # Along the columns of C a step of one standard error moves every scalar by about its own.
     lengths = np.sqrt(np.diag(peak.covariance))
-    directions = np.zeros((peak.free.size, density.space.dimension))
-    directions[:, peak.problem.chart.coordinates[peak.free]] = (peak.covariance / lengths).T
-    z = peak.problem.chart.z(peak.x)[0]
-    scores, curvatures = observations.along(z, directions)
+    directions = np.zeros((peak.free.size, peak.x.size))
+    directions[:, peak.free] = (peak.covariance / lengths).T
+    scores, curvatures = units.along(peak.x, directions)
     # A large data set is compared with the normal limit instead.
-    null = [_imbalance(*observations.along(z, directions, drawn))[0] for drawn in data if len(data) == _REPLICATES]
+    null = [_imbalance(*units.along(peak.x, directions, drawn))[0] for drawn in data if len(data) == _REPLICATES]
     misfit, p_value = _misfit(_imbalance(scores, curvatures), null)
     # a_i = C e_i / length_i, so the scores on the coordinates are S_a diag(length) I.
     return (scores * lengths) @ np.linalg.inv(peak.covariance), misfit, p_value

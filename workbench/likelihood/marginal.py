@@ -20,17 +20,19 @@ once, so nothing is compiled for the integral.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError
+from workbench.errors import NumericalError, RefusalError
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
 from workbench.model.elements import Elements, Structure, find_structure
 from workbench.numerics.objective import Vector
+from workbench.numerics.quadrature import nodes_of
 
 _NEWTON_STEPS = 60
 _STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12))  # five-point first derivative
@@ -60,30 +62,6 @@ class Expansion:
         return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
 
 
-@cache
-def nodes_of(order: int, size: int) -> tuple[NDArray[np.float64], Vector]:
-    """Gauss-Hermite nodes for a standard normal density in `size` dimensions, and their log weights.
-
-    Parameters
-    ----------
-    order : int
-        Nodes an axis.
-    size : int
-
-    Returns
-    -------
-    nodes : ndarray, shape (order**size, size)
-    log_weights : ndarray, shape (order**size,)
-        The weights add up to 1. Neither array can be written to: every integral shares them.
-    """
-    x, w = np.polynomial.hermite_e.hermegauss(order)
-    grids = np.meshgrid(*[x] * size, indexing="ij")
-    weights = np.meshgrid(*[np.log(w) - 0.5 * np.log(2 * np.pi)] * size, indexing="ij")
-    nodes, log_weights = np.stack([g.ravel() for g in grids], axis=1), sum(g.ravel() for g in weights)
-    nodes.flags.writeable = log_weights.flags.writeable = False
-    return nodes, log_weights
-
-
 class MarginalLikelihood:
     """L(theta) as an objective over the coordinates of the parameters, with its exact gradient.
 
@@ -111,6 +89,8 @@ class MarginalLikelihood:
         self._weighted = density.objective(self.elements.weights(self._weight))
         self._last = density.space.start.copy()
         self._scale = np.zeros(self.structure.coordinates.size)
+        outside = int(np.sum(self.structure.block_of_term < 0))
+        self._shares = np.ones(self.structure.n_blocks + outside)  # weights of blocks, then of terms outside them
 
     def with_order(self, order: int) -> MarginalLikelihood:
         """The same integral with another order of quadrature; nothing is searched for again."""
@@ -127,6 +107,31 @@ class MarginalLikelihood:
         """The same integral with importance sampling where Laplace was used; the same draws at every theta."""
         other = self.with_order(self.order)
         other.draws, other._seed = draws, seed
+        return other
+
+    def with_data(self, data: Mapping[str, NDArray]) -> MarginalLikelihood:
+        """The likelihood of other observations of the same shape, in the same blocks; nothing is searched for again.
+
+        Raises
+        ------
+        RefusalError
+            If an observation now depends on latent variables on which it did not depend before.
+        """
+        other = self.with_order(self.order)
+        other.elements = self.elements.with_data(data)
+        if not self.structure.holds_for(self.density, other.elements):
+            names = ", ".join(self.density.latents)
+            raise RefusalError(
+                f"which observations depend on {names} changes with the data", names, "resample: --kind nonparametric"
+            )
+        other._joint = self.density.objective(INTEGRAND, data)
+        other._weighted = self.density.objective(self.elements.weights(self._weight), data)
+        return other
+
+    def with_weights(self, shares: Vector) -> MarginalLikelihood:
+        """The weighted sum of `parts` instead of their sum; the integrals stay the same."""
+        other = self.with_order(self.order)
+        other._shares = shares
         return other
 
     def _by_laplace(self, group: NDArray[np.int64]) -> bool:
@@ -287,37 +292,46 @@ class MarginalLikelihood:
         """L(theta), nats, and its gradient, shape ``(p,)``."""
         return self._integrated(theta, gradient=True)
 
+    def parts(self, theta: Vector) -> Vector:
+        """Log L of every block, then of every observation outside all blocks, nats; their sum is L(theta)."""
+        with np.errstate(all="ignore"):
+            return self._by_block(self.expand(theta), gradient=False)[0]
+
     def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         with np.errstate(all="ignore"):  # what is not finite is an error of its own below
-            value, slope = self._by_block(self.expand(theta), gradient)
+            parts, slope = self._by_block(self.expand(theta), gradient)
+            value = float(np.where(self._shares == 0.0, 0.0, self._shares * parts).sum())
         if np.isnan(value) or value == np.inf or not np.all(np.isfinite(slope)):
             raise NumericalError(f"the integral over the latent variables is {value}, slope {slope}", "latents")
         return value, slope
 
-    def _by_block(self, at: Expansion, gradient: bool) -> tuple[float, Vector]:
-        """The sum over blocks, each by quadrature or by Laplace."""
-        p = self.chart.coordinates
+    def _by_block(self, at: Expansion, gradient: bool) -> tuple[Vector, Vector]:
+        """The parts, each block by quadrature or by Laplace, and the gradient of their weighted sum."""
+        p, blocks = self.chart.coordinates, self.structure.n_blocks
         block_of, at_mode = self.structure.block_of_term, self.elements(at.z[None])[0]
-        total, slope = float(at_mode[block_of < 0].sum()), np.zeros(p.size)
-        expanded = np.where(block_of < 0, 1.0, 0.0)  # terms whose gradient is taken at the mode
+        outside, slope = block_of < 0, np.zeros(p.size)
+        parts = np.concatenate([np.zeros(blocks), at_mode[outside]])
+        expanded = np.zeros(block_of.size)  # weights of terms whose gradient is taken at the mode
+        expanded[outside] = self._shares[blocks:]
         determinants = at.log_determinants()
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
             mine = (block_of >= numbers.start) & (block_of < numbers.stop)
+            own, shares = block_of[mine] - numbers.start, self._shares[numbers]
             if self._by_laplace(group):
-                total += at_mode[mine].sum() + 0.5 * (group.size * np.log(2 * np.pi) - log_det.sum())
-                expanded[mine] = 1.0
+                sums = np.bincount(own, at_mode[mine], len(group))
+                parts[numbers] = sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
+                expanded[mine] = shares[own]
                 continue
-            log_integrals, shares, points = self._quadrature(at, numbers, group, root, log_det)
-            total += log_integrals.sum()
+            parts[numbers], of_nodes, points = self._quadrature(at, numbers, group, root, log_det)
             if gradient:
-                for share, point in zip(shares, points, strict=True):
+                for of_node, point in zip(of_nodes, points, strict=True):
                     weight = np.zeros(block_of.size)
-                    weight[mine] = share[block_of[mine] - numbers.start]
+                    weight[mine] = (shares * of_node)[own]
                     slope += self._slope(point, weight)
         if gradient:
             slope += self._slope(at.z, expanded)
             slope -= 0.5 * self._log_determinant_slope(at)
-        return total, slope
+        return parts, slope
 
     def _slope(self, z: Vector, weight: Vector) -> Vector:
         """Gradient over the parameters of the weighted sum of terms."""
@@ -364,7 +378,8 @@ class MarginalLikelihood:
             h = 5e-3 / np.sqrt(curvature) if curvature > 0 else 1e-3
             for step, weight in _STENCIL:
                 blocks = self._information(at.z + step * h * direction)
-                logs = [np.linalg.slogdet(b)[1].sum() for b, far in zip(blocks, large, strict=True) if far]
+                each = zip(blocks, self.structure.numbered(), large, strict=True)
+                logs = [np.linalg.slogdet(b)[1] @ self._shares[numbers] for b, (numbers, _), far in each if far]
                 slope[k] += weight * float(sum(logs)) / h
         return slope
 

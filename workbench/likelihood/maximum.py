@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import Edge, settle_at_edge
+from workbench.likelihood.boundary import Edge, held, settle_at_edge
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.mode import Mode, climb_all, describe_mode
 from workbench.numerics.curvature import curvature_at
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct
+from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
 
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart
@@ -33,6 +34,7 @@ _DRAWS = 2000  # importance draws that check Laplace, and replace it where it ha
 _STEPS = 30
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
+_NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 
 
 def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95) -> Mode:
@@ -58,6 +60,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     RefusalError
         If the model has ambiguous or discrete variables or a potential without a side; or if the likelihood has no
         maximum: it is flat, rises without bound, or keeps rising towards infinity.
+    UnboundedError
+        If it rises without bound beyond a peak, which the message offers.
     NumericalError
         If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
@@ -70,7 +74,12 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
-    return _described(problem, climb_all(problem.objective, points, "MLE", persistent), level, ())
+    climbs = climb_all(problem.objective, points, "MLE", persistent)
+    peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
+    spike = None if peak is None else find_spike(problem, peak)
+    if peak is not None and spike is not None:
+        refuse_spike(problem, peak, spike)
+    return _described(problem, climbs, level, ())
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
@@ -138,7 +147,8 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         climbs = _refined(fine, climbs)
         finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(_DRAWS, seed=1)
         shift, change = _moved_by(finer, climbs[0])
-        if shift < _SHIFT:
+        arrived = climbs[0].edm < EDM_TOLERANCE or not climbs[0].curvature.is_peak
+        if shift < _SHIFT and arrived:  # with too few nodes the gradient is not quite that of the value
             break
     if not marginal.all_by_nodes and shift > _UPGRADE:
         fine, climbs = finer, [_follow(finer, climbs[0])]
@@ -189,6 +199,40 @@ def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
         x = x + covariance @ gradient
     bend = curvature_at(finer, x)
     return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)
+
+
+def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:
+    """The same problem, its latent variables integrated as finely as the maximum needs and no finer.
+
+    Parameters
+    ----------
+    problem : Problem
+    mode : Mode
+        The maximum likelihood estimate.
+
+    Returns
+    -------
+    Problem
+        With the first integral whose own maximum is less than 1e-3 standard errors away; the finest if there is none.
+    """
+    marginal = problem.objective
+    if not isinstance(marginal, MarginalLikelihood):
+        return problem
+    if marginal.all_by_nodes:
+        finer = [marginal.with_order(order) for order in (_COARSE, *_ORDERS)]
+    else:
+        finer = [marginal.with_order(_ORDERS[0]), marginal.with_order(_ORDERS[0]).with_draws(_DRAWS, seed=1)]
+    x, of = mode.z[problem.chart.coordinates], scalar_parameters(problem)
+    fixed = np.array([of[label] for label in mode.at_edge], dtype=np.int64)
+    free = np.setdiff1d(np.arange(x.size), fixed)
+    if not free.size:
+        return replace(problem, objective=finer[-1])
+    covariance = curvature_at(held(marginal, x, fixed), x[free]).covariance
+    for objective in finer:
+        move = np.abs(covariance @ objective.value_and_gradient(x)[1][free]) / np.sqrt(np.diag(covariance))
+        if np.max(move) < _NEARLY:
+            break
+    return replace(problem, objective=objective)
 
 
 def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: float, change: float) -> Check:

@@ -6,7 +6,10 @@ coordinates x of the parameters, and the chart that says what x means.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from numpy.typing import NDArray
 
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
@@ -30,6 +33,18 @@ class Problem:
     density: LogDensity
     objective: Objective
     chart: Chart
+
+    def on(self, data: Mapping[str, NDArray]) -> Objective:
+        """The likelihood of other observations of the same shape, by observed variable.
+
+        Raises
+        ------
+        RefusalError
+            If an observation now depends on latent variables on which it did not depend before.
+        """
+        if isinstance(self.objective, MarginalLikelihood):
+            return self.objective.with_data(data)
+        return self.density.objective(LIKELIHOOD, data=data)
 
 
 def pose(density: LogDensity) -> Problem:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import settle_at_edge
+from workbench.likelihood.boundary import peaks_slightly, settle_at_edge
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.model.mode import Mode
 from workbench.model.program import Weights
@@ -34,6 +34,7 @@ BROKEN = "its likelihood is not a number"
 MOST_REFITS = 2000  # each costs a few passes over all observations, so that the whole grows with their square
 _FAR = (100.0, 200.0)  # on a log or logit scale both are the edge itself
 _FLAT = 0.01  # nats
+_AS_HIGH = 1e-7  # of the log likelihood, or nats below 1: ends that differ by less are equally high
 _SETTLED = 1e-6  # nats between the two that is no change
 
 
@@ -60,7 +61,9 @@ class Refitter:
         """The end of the climb; raises `NumericalError` where the likelihood is not a number."""
         if self.curvature.is_peak:
             return climb_near(objective, self.starts[0], self.curvature)
-        return max((climb(objective, start) for start in self.starts), key=lambda one: one.value)
+        ends = [climb(objective, start) for start in self.starts]
+        top = max(end.value for end in ends)
+        return next(end for end in ends if end.value >= top - _AS_HIGH * max(1.0, abs(top)))
 
     def __call__(self, objective: Objective) -> tuple[Vector, dict[str, float], str]:
         """The maximum, the scalars at their edge, and why there is no maximum (empty if there is)."""
@@ -68,14 +71,19 @@ class Refitter:
             end = self.climb(objective)
         except NumericalError:
             return self.starts[0], {}, BROKEN
-        if falls_away(objective, end)[0]:
+        falls, direction = falls_away(objective, end)
+        if falls:
             return end.z, {}, "" if end.edm < EDM_TOLERANCE else STUCK
         edge = settle_at_edge(replace(self.problem, objective=objective), end, self.scalars)
-        return (end.z, {}, NO_MAXIMUM) if edge is None else (edge.x, edge.values, "")
+        if edge is not None:
+            return edge.x, edge.values, ""
+        return end.z, {}, "" if peaks_slightly(objective, end, direction) else NO_MAXIMUM
 
 
 def refitter_at(problem: Problem, mode: Mode) -> Refitter:
-    """What refits start from: the maximum; where it is at an edge, also a point inside, as no slope leads back.
+    """What refits start from: the maximum; where it is at an edge, first a point inside.
+
+    No slope leads back from an edge, and far out is rounding.
 
     Parameters
     ----------
@@ -93,7 +101,7 @@ def refitter_at(problem: Problem, mode: Mode) -> Refitter:
     if mode.at_edge:
         inside, places = x.copy(), [scalars[label] for label in mode.at_edge]
         inside[places] = problem.density.space.start[problem.chart.coordinates[places]]
-        starts = [x, inside]
+        starts = [inside, x]
     return Refitter(problem, starts, scalars, curvature_at(problem.objective, x))
 
 

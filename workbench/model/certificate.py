@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status, worst_status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
+from workbench.model.identified import identified_combinations
 from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
@@ -134,17 +135,10 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
                 "data without spread, or an edge in the prior, cause this: report the bound, not an error",
             )
         if 1 < end.z.size <= _RIDGE and _returns(objective, end, direction):
-            return (
-                f"flat along {along}: only a combination of them is determined by the data",
-                "fix one of these variables, or give the model data that tell them apart",
-            )
+            return _flat(objective, chart, climbs, names)
         return f"a peak too sharp or too flat along {along} for its curvature to be measured", "rescale the data"
     if not any(fallen):
-        return (
-            f"flat along {along}: only a combination of them is determined by the data" if len(names) > 1
-            else f"flat along {along}: the data do not determine it",
-            "fix one of these variables, or give the model data that tell them apart",
-        )  # fmt: skip
+        return _flat(objective, chart, climbs, names)
     sign = -1.0 if fallen[0] else 1.0
     far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
@@ -153,6 +147,15 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
+
+
+def _flat(objective: Objective, chart: Chart, climbs: list[Climb], names: list[str]) -> tuple[str, str]:
+    """What is said of a ridge, with what is determined on it."""
+    identified = identified_combinations(objective, chart, climbs)
+    combined = len(names) > 1 or bool(identified)
+    what = "only a combination of them is determined by the data" if combined else "the data do not determine it"
+    fix = "fix one of these variables, or give the model data that tell them apart"
+    return f"flat along {' and '.join(names)}: {what}{'; ' * bool(identified)}{identified}", fix
 
 
 def _towards_infinity(objective: Objective, climbs: list[Climb]) -> Vector | None:

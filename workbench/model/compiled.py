@@ -119,26 +119,28 @@ def interpreted(
 
 
 @without_traces()
-def batched(z: Variable, graphs: Sequence[Variable]) -> Callable[[NDArray], list[NDArray]]:
+def batched(z: Variable, graphs: Sequence[Variable], inputs: Sequence[Variable] = ()) -> Callable[..., list[NDArray]]:
     """A function of many points: arrays of shape ``(m, d)`` to one array of shape ``(m, *shape)`` per graph.
 
     Parameters
     ----------
     z : pytensor vector, shape (d,)
-    graphs : sequence of pytensor variables over z
+    graphs : sequence of pytensor variables over z and the inputs
+    inputs : sequence of pytensor variables
+        What else the graphs depend on, the same at every point, such as data; arguments after the points.
 
     Returns
     -------
     callable
     """
     if not graphs:
-        return lambda _: []
+        return lambda *_: []
     points = pt.TensorType("float64", shape=(None, z.type.shape[0]))("Z")
     # A graph that does not depend on z has no leading axis until it is given one.
     zero = pt.zeros_like(z[:1].sum()) if z.type.shape[0] else pt.constant(0.0)
     tied = [graph + zero.astype(graph.dtype) for graph in graphs]
-    call = interpreted([points], list(vectorize_graph(tied, {z: points})))
-    return lambda array: call(np.ascontiguousarray(array, dtype=np.float64))
+    call = interpreted([points, *inputs], list(vectorize_graph(tied, {z: points})))
+    return lambda array, *others: call(np.ascontiguousarray(array, dtype=np.float64), *others)
 
 
 @dataclass(frozen=True)

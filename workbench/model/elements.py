@@ -10,11 +10,10 @@ that a thousand effects need twenty looks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.traversal import ancestors
 from scipy import sparse
@@ -22,10 +21,10 @@ from scipy.sparse import csgraph
 
 from workbench.errors import RefusalError
 from workbench.model.blocks import decode, looks
-from workbench.model.compiled import batched
+from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
-from workbench.model.program import Weights
+from workbench.model.program import Weights, static_border
 from workbench.numerics.objective import Objective, Vector
 
 _CHUNK = 4_000_000  # terms evaluated at a time, 32 MB
@@ -33,7 +32,9 @@ _SINGLY = 5_000  # coordinates that can be moved one at a time
 
 
 class Elements:
-    """Every log likelihood term and every log prior term of the latent variables, at many points.
+    """Every log likelihood term and every log prior term of the latent variables, at many points, on any data.
+
+    What depends on the data alone is computed once per data set.
 
     Parameters
     ----------
@@ -61,15 +62,36 @@ class Elements:
         jacobians = [g for n, g in s.log_jacobian.items() if n in density.latents]
         graphs = [s.log_likelihood[n] if n in s.log_likelihood else s.potential[n].sum() for n in self._likelihood]
         graphs += [s.log_prior[n] if n in s.log_prior else s.potential[n].sum() for n in self._latent]
-        constants = {v: pt.constant(s.observed[n]) for n, v in s.data.items()}
-        self._call = batched(space.vector, space.on_vector(replaced([*graphs, *jacobians], constants)))
-        self.count = int(sum(array.size for array in self._call(space.start[None])))
+        graphs = space.on_vector([*graphs, *jacobians])
+        derived = static_border(graphs, [space.vector], s.data.values())
+        self._derive = interpreted(list(s.data.values()), derived) if derived else lambda *_: []
+        inputs = [variable.type() for variable in derived]
+        self._call = batched(space.vector, replaced(graphs, dict(zip(derived, inputs, strict=True))), inputs)
+        self._observed = s.observed
+        self._static = self._derive(*s.observed.values())
+        self.count = int(sum(array.size for array in self._call(space.start[None], *self._static)))
+
+    def with_data(self, data: Mapping[str, NDArray]) -> Elements:
+        """The same terms on other observations of the same shape, by observed variable."""
+        other = object.__new__(Elements)
+        arrays = [np.asarray(data.get(n, array)).astype(array.dtype) for n, array in self._observed.items()]
+        other.__dict__.update(self.__dict__, _static=self._derive(*arrays))
+        return other
+
+    @property
+    def observations(self) -> dict[str, slice]:
+        """Observed variable, or potential in the likelihood -> its place among the terms."""
+        position, found = 0, {}
+        for name, shape in self._likelihood.items():
+            found[name] = slice(position, position + int(np.prod(shape)))
+            position = found[name].stop
+        return found
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Every term at many points, shape ``(m, count)``, nats."""
         points = np.atleast_2d(points)
         size = max(1, _CHUNK // max(self.count, 1))
-        parts = [self._call(points[i : i + size]) for i in range(0, len(points), size)]
+        parts = [self._call(points[i : i + size], *self._static) for i in range(0, len(points), size)]
         return np.concatenate([np.concatenate([a.reshape(len(a), -1) for a in part], axis=1) for part in parts])
 
     def weights(self, vector: Vector) -> Weights:
@@ -124,12 +146,49 @@ class Structure:
         """How many blocks there are."""
         return sum(len(group) for group in self.groups)
 
+    @property
+    def block_of_position(self) -> NDArray[np.int64]:
+        """The block of every position in `coordinates`, shape ``(n,)``."""
+        found = np.empty(self.coordinates.size, dtype=np.int64)
+        for numbers, group in self.numbered():
+            found[group] = np.arange(numbers.start, numbers.stop)[:, None]
+        return found
+
+    def holds_for(self, density: LogDensity, elements: Elements) -> bool:
+        """Whether the terms of other data move with the latent coordinates of their own block alone.
+
+        A count of zero may tell nothing of a latent variable where another count would. Blocks are moved together by
+        the binary digits of their numbers; a term may only change with a set that holds its block.
+
+        Parameters
+        ----------
+        density : LogDensity
+        elements : Elements
+            On the other data.
+        """
+        z, generator = _place(density, 0)
+        digits = max(1, int(np.ceil(np.log2(max(self.n_blocks, 2)))))
+        places = np.arange(digits)[:, None]
+        step = generator.uniform(0.1, 0.3, size=self.coordinates.size)
+        moves, allowed = np.zeros((2 * digits, z.size)), []
+        for side in (0, 1):
+            rows = slice(side * digits, (side + 1) * digits)
+            moves[rows, self.coordinates] = np.where((self.block_of_position >> places) & 1 == side, step, 0.0)
+            allowed.append(((self.block_of_term >> places) & 1 == side) & (self.block_of_term >= 0))
+        return not bool(np.any(_changed(elements, z, moves) & ~np.concatenate(allowed)))
+
     def numbered(self) -> Iterator[tuple[slice, NDArray[np.int64]]]:
         """Every group with the range of its blocks' numbers."""
         position = 0
         for group in self.groups:
             yield slice(position, position + len(group)), group
             position += len(group)
+
+
+def _place(density: LogDensity, seed: int) -> tuple[Vector, np.random.Generator]:
+    """A point near the start at which terms are looked at, so that no coincidence hides a dependence."""
+    generator = np.random.default_rng(seed)
+    return density.space.start + generator.uniform(-0.3, 0.3, size=density.space.dimension), generator
 
 
 def _changed(elements: Elements, z: Vector, moves: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -219,8 +278,7 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     Curtis, A. R., Powell, M. J. D. and Reid, J. K. (1974). On the estimation of sparse Jacobian matrices.
     doi:10.1093/imamat/13.1.117
     """
-    space, generator = density.space, np.random.default_rng(seed)
-    z = space.start + generator.uniform(-0.3, 0.3, size=space.dimension)
+    space, (z, generator) = density.space, _place(density, seed)
     blocks = [np.arange(space.blocks[name].start, space.blocks[name].stop) for name in density.latents]
     coordinates, pairs, position = np.concatenate(blocks), [], 0
     for block in blocks:

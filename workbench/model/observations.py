@@ -12,17 +12,15 @@ at t = 0, so p directions cost 4 p + 1 evaluations of the likelihood whatever n 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
-import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
 from workbench.errors import NumericalError
-from workbench.model.compiled import interpreted, without_traces
+from workbench.model.compiled import batched, without_traces
 from workbench.model.density import LogDensity
 from workbench.numerics.objective import Vector
 
@@ -110,10 +108,8 @@ class Observations:
         s, space = density.symbolic, density.space
         self._observed = dict(s.observed)
         self.shapes = dict(density.likelihood_shapes)
-        points = pt.TensorType("float64", shape=(None, space.dimension))("Z")
-        zero = pt.zeros_like(space.vector[:1].sum())
-        graphs = [g + zero for g in space.on_vector(list(s.log_likelihood.values()))]
-        self._call = interpreted([points, *s.data.values()], list(vectorize_graph(graphs, {space.vector: points})))
+        graphs = space.on_vector(list(s.log_likelihood.values()))
+        self._call = batched(space.vector, graphs, list(s.data.values()))
 
     @property
     def count(self) -> int:
@@ -173,22 +169,48 @@ class Observations:
         NumericalError
             If an observation has no finite likelihood next to z.
         """
-        at = self.log_likelihood(z[None], data)[0]
-        scores, curvatures = np.empty((at.size, len(directions))), np.empty((at.size, len(directions)))
-        steps = _STEP * np.array([1.0, -1.0, 2.0, -2.0])
-        batch = max(1, _CHUNK // (4 * max(at.size, 1)))
-        for first in range(0, len(directions), batch):
-            some = directions[first : first + batch]
-            points = z + (steps[None, :, None] * some[:, None, :]).reshape(-1, z.size)
-            values = self.log_likelihood(points, data).reshape(len(some), 4, at.size)
-            plus, minus, plus2, minus2 = values.transpose(1, 0, 2)
-            with np.errstate(invalid="ignore"):  # what is not finite is found below
-                slope = (8 * (plus - minus) - (plus2 - minus2)) / (12 * _STEP)
-                bend = (16 * (plus + minus) - (plus2 + minus2) - 30 * at) / (12 * _STEP**2)
-            scores[:, first : first + len(some)], curvatures[:, first : first + len(some)] = slope.T, bend.T
-        if not (np.all(np.isfinite(scores)) and np.all(np.isfinite(curvatures))):
-            raise NumericalError(
-                "an observation is impossible next to the maximum: the likelihood has no score there", "observations",
-                "the support of the data depends on a parameter; use the profile or the bootstrap",
-            )  # fmt: skip
-        return scores, curvatures
+        return scores_along(lambda points: self.log_likelihood(points, data), z, directions)
+
+
+def scores_along(
+    terms: Callable[[NDArray[np.float64]], NDArray[np.float64]], z: Vector, directions: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and second derivatives of many terms along directions, by a five-point stencil.
+
+    Parameters
+    ----------
+    terms : callable
+        Points of shape ``(m, d)`` to log likelihoods of shape ``(m, n)``, nats.
+    z : ndarray, shape (d,)
+    directions : ndarray, shape (p, d)
+        Each about as long as a standard error.
+
+    Returns
+    -------
+    scores, curvatures : ndarray, shape (n, p)
+        Nats per direction, and per direction squared.
+
+    Raises
+    ------
+    NumericalError
+        If a term is not finite next to z.
+    """
+    at = terms(z[None])[0]
+    scores, curvatures = np.empty((at.size, len(directions))), np.empty((at.size, len(directions)))
+    steps = _STEP * np.array([1.0, -1.0, 2.0, -2.0])
+    batch = max(1, _CHUNK // (4 * max(at.size, 1)))
+    for first in range(0, len(directions), batch):
+        some = directions[first : first + batch]
+        points = z + (steps[None, :, None] * some[:, None, :]).reshape(-1, z.size)
+        values = terms(points).reshape(len(some), 4, at.size)
+        plus, minus, plus2, minus2 = values.transpose(1, 0, 2)
+        with np.errstate(invalid="ignore"):  # what is not finite is found below
+            slope = (8 * (plus - minus) - (plus2 - minus2)) / (12 * _STEP)
+            bend = (16 * (plus + minus) - (plus2 + minus2) - 30 * at) / (12 * _STEP**2)
+        scores[:, first : first + len(some)], curvatures[:, first : first + len(some)] = slope.T, bend.T
+    if not (np.all(np.isfinite(scores)) and np.all(np.isfinite(curvatures))):
+        raise NumericalError(
+            "an observation is impossible next to the maximum: the likelihood has no score there", "observations",
+            "the support of the data depends on a parameter; use the profile or the bootstrap",
+        )  # fmt: skip
+    return scores, curvatures

@@ -80,7 +80,7 @@ class Program:
         parts = {n: pt.TensorType("float64", shape=shape)(n) for n, shape in space.block_shapes.items()}
         graphs = self._graphs(parts, scalars, weights, latent)
         inputs = [*scalars, *latent.values(), *weights.values()]
-        self._derived = _static_border(graphs, [*parts.values(), *inputs], symbolic.data.values())
+        self._derived = static_border(graphs, [*parts.values(), *inputs], symbolic.data.values())
         self._derive = interpreted(list(symbolic.data.values()), self._derived) if self._derived else None
         self._observed_static = self._static(symbolic.observed)
         stand_ins = [v.type() for v in self._derived]
@@ -163,11 +163,21 @@ def _checked_weights(weights: float | Mapping[str, Any], shapes: Mapping[str, tu
     return vectors
 
 
-def _static_border(graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]) -> list[Variable]:
+def static_border(graphs: list[Variable], moving: Iterable[Variable], data: Iterable[Variable]) -> list[Variable]:
     """The variables at which the part of the graphs that depends on data alone meets the part that moves.
 
     They are computed once per data set instead of once per call. Shared variables are always among them, so that
     the compiled function has no hidden inputs; an index or a shape that no data enter stays visible to the compiler.
+
+    Parameters
+    ----------
+    graphs : list of pytensor variables
+    moving, data : iterable of pytensor variables
+        The inputs that change from call to call, and those that change with the data set.
+
+    Returns
+    -------
+    list of pytensor variables
     """
     moves, from_data = set(moving), set(data)
     nodes = list(toposort(graphs))

@@ -37,7 +37,8 @@ class Simulator:
     Raises
     ------
     RefusalError
-        If there are no observed variables, a likelihood is a potential, or a distribution cannot be drawn from.
+        If there are no observed variables, a likelihood is a potential, a potential tilts what has to be drawn, or a
+        distribution cannot be drawn from.
     """
 
     @without_traces()
@@ -49,6 +50,12 @@ class Simulator:
             raise RefusalError(
                 f"data cannot be simulated: {what}", sided[0] if sided else "model",
                 "write the likelihood as a distribution with `observed=`",
+            )  # fmt: skip
+        tilted = [name for name in density.latent_shapes if name not in density.latents]
+        if tilted:
+            raise RefusalError(
+                f"data cannot be simulated: the potential {tilted[0]} changes the distribution of the latent variables",
+                tilted[0], "write it as a distribution of the latent variables, or ask for the nonparametric kind",
             )  # fmt: skip
         self._model, self.names = model, tuple(rv.name for rv in model.observed_RVs)
         owners = [*model.basic_RVs, *model.deterministics]

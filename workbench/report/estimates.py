@@ -47,9 +47,10 @@ def comparison_section(answers: Mapping[str, Result]) -> Section:
             "In the units of the model. Each number has the digits that its error leaves.",
         ),
         _without_empty(
-            ("", f"{percent} Wald", f"{percent} ETI", f"{percent} HDI"),
+            ("", f"{percent} Wald", f"{percent} profile", f"{percent} ETI", f"{percent} HDI"),
             [(row[0], *row[7:]) for row in rows],
-            f"Intervals, each at {percent}: Wald for the MLE, equal-tailed and highest-density for the posterior.",
+            f"Intervals, each at {percent}: Wald and profile likelihood for the MLE, equal-tailed and highest-density "
+            "for the posterior.",
         ),
     ]
     notes: tuple[str, ...] = ()
@@ -64,8 +65,8 @@ def comparison_section(answers: Mapping[str, Result]) -> Section:
         "where prior times likelihood is highest; it moves when a parameter is written on another scale. The "
         "posterior mean is an average over everything that is still plausible.",
         "std_error: spread of the MLE over repetitions of the experiment. sd: what is still uncertain after the "
-        "data. mcse: how far the mean is off because the draws are finite in number. Wald, ETI and HDI intervals "
-        f"are at {percent}. shift / se: from the MLE to the posterior mean, in standard errors of the MLE.",
+        "data. mcse: how far the mean is off because the draws are finite in number. Wald, profile, ETI and HDI "
+        f"intervals are at {percent}. shift / se: from the MLE to the posterior mean, in standard errors of the MLE.",
     )
     return Section(
         "comparison", TITLES["comparison"], sentences, tables=tuple(tables), checks=found.checks, notes=notes
@@ -92,7 +93,7 @@ def _row(found: Comparison, i: int) -> tuple[str, ...]:
     error, sd, mcse = at(found.mle_error), at(found.sd), at(found.mcse)
     shift = at(found.shift)
     if sd <= CONSTANT * abs(at(found.mean)):  # a deterministic that only rounding moves, or one that never does
-        return (found.labels[i], "–", "–", number(float(f"{at(found.mean):.9g}")), "constant", *"–" * 5)
+        return (found.labels[i], "–", "–", number(float(f"{at(found.mean):.9g}")), "constant", *"–" * 6)
     return (
         found.labels[i],
         f"{number(at(found.mle), error, 3)} ± {number(error, error, 3)}"
@@ -104,6 +105,7 @@ def _row(found: Comparison, i: int) -> tuple[str, ...]:
         number(at(found.median), mcse, 1),
         "–" if np.isnan(shift) else f"{shift:+.2f}",
         interval(at(found.wald_lower), at(found.wald_upper), error, 3),
+        interval(at(found.profile_lower), at(found.profile_upper), error if np.isfinite(error) else sd, 3),
         interval(at(found.eti_lower), at(found.eti_upper), 3.0 * mcse, 1),
         interval(at(found.hdi_lower), at(found.hdi_upper), 3.0 * mcse, 1),
     )
@@ -222,6 +224,31 @@ def profile_section(answers: Mapping[str, Result]) -> Section:
     found: Profile | None = answer(answers, question, "Profile")
     if found is None:
         return plain(question, answers[question], TITLES[question])
+    sentences = [
+        "Every value that a likelihood-ratio test would keep, the other parameters at their best for each. Where the "
+        "signed root is a straight line, Wald says the same; where it bends, use the profile. At a bound the deviance "
+        f"is {found.cut:.4g} (chi-square, {100 * found.level:g}%)."
+    ]
+    pictures = (
+        picture(
+            lambda: plot_profile(found),
+            f"Signed root and fall of the profile likelihood of {', '.join(found.names)}.",
+            "Left: the signed root of the deviance, shaded where a value is kept. Right: the fall of the log "
+            "likelihood. Dashed: what the Wald interval takes for granted. Dotted: the bounds.",
+        ),
+    )
+    beside = answer(answers, "comparison", "Comparison") is not None
+    if beside:
+        sentences.append(f"The intervals stand under {TITLES['comparison']}.")
+    notes = tuple(note for note in found.notes() if " bound short of " in note)
+    return Section(
+        anchor(question), TITLES[question], tuple(sentences), pictures=pictures,
+        tables=() if beside else (_profile_intervals(found),), checks=found.checks, notes=notes,
+    )  # fmt: skip
+
+
+def _profile_intervals(found: Profile) -> Table:
+    """MLE, profile and Wald interval of every scalar."""
     percent, (low, high) = f"{100 * found.level:g}%", found.wald
     rows = []
     for i, name in enumerate(found.names):
@@ -232,25 +259,8 @@ def profile_section(answers: Mapping[str, Result]) -> Section:
         rows.append(
             (name, number(float(ends[0]), digits, 3), interval(float(ends[1]), float(ends[2]), digits, 3), wald)
         )
-    caption = f"In the units of the model. At a bound the deviance is {found.cut:.4g} (chi-square, {percent})."
-    sentence = (
-        "Every value that a likelihood-ratio test would keep, the other parameters at their best for each. Where the "
-        "signed root is a straight line, Wald says the same; where it bends, use the profile."
-    )
-    pictures = (
-        picture(
-            lambda: plot_profile(found),
-            f"Signed root and fall of the profile likelihood of {', '.join(found.names)}.",
-            "Left: the signed root of the deviance, shaded where a value is kept. Right: the fall of the log "
-            "likelihood. Dashed: what the Wald interval takes for granted. Dotted: the bounds.",
-        ),
-    )
-    table = Table(("", "MLE", f"{percent} profile", f"{percent} Wald"), tuple(rows), caption, frozenset({1, 2, 3}))
-    notes = tuple(note for note in found.notes() if " bound short of " in note)
-    return Section(
-        anchor(question), TITLES[question], (sentence,), pictures=pictures, tables=(table,), checks=found.checks,
-        notes=notes,
-    )  # fmt: skip
+    columns = ("", "MLE", f"{percent} profile", f"{percent} Wald")
+    return Table(columns, tuple(rows), "In the units of the model.", frozenset({1, 2, 3}))
 
 
 def mode_section(answers: Mapping[str, Result]) -> Section:

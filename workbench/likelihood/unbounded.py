@@ -1,0 +1,206 @@
+"""Likelihoods that rise without bound although a climb found a peak: one component of a mixture shrinks to a point.
+
+In a mixture of Normals with a scale of its own for every component, put the mean of component k on an observation and
+let sigma_k -> 0: the density of that observation grows as 1 / sigma_k, the others are taken care of by the other
+components, and the likelihood goes to infinity (Day 1969). The peak that a climb finds is then a local maximum, if a
+useful one, and the maximum likelihood estimate does not exist.
+
+From the peak, the elements of positive vectors are looked at one by one (in a mixture single positive variables as
+well): one is shrunk, or grown, by factors of a million and more, with elements of the same number in other variables on
+an observation, or refitted. What rises in proportion to the logarithm over several decades rises for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError, RefusalError, WorkbenchError
+from workbench.likelihood.boundary import held
+from workbench.likelihood.problem import Problem
+from workbench.model.identified import named_coordinates
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import Climb, climb
+
+_MOST = 24  # elements that are looked at: a mixture has fewer
+_LOOKS = tuple(np.log([1e8, 1e10]))  # factors at which a likelihood that does not care has levelled off
+_FALLS = 3.0  # nats, between the two: this one cares
+_DECADES = tuple(np.log([1e8, 1e10, 1e12]))
+_GENTLY = tuple(np.log([3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e5]))  # so that the other coordinates can follow
+_RISES = 0.4  # nats a nat of the logarithm: a scale gains 1, a precision 1/2
+_EVEN = 0.05  # of a rise: it is in proportion to the logarithm
+_LEFT = 1e-3  # nats: a step that changes less changes nothing
+_NEAREST = 3  # observations that are tried as a place
+_SHOWN = 8  # scalars of the peak in the message
+
+
+class UnboundedError(RefusalError):
+    """A likelihood that rises without bound, so that nothing can be measured from its highest point."""
+
+
+@dataclass(frozen=True)
+class Spike:
+    """Where a likelihood rises without bound.
+
+    Attributes
+    ----------
+    label : str
+        The scalar that shrinks or grows.
+    grows : bool
+    places : dict of str to float
+        Scalars on an observation.
+    """
+
+    label: str
+    grows: bool
+    places: dict[str, float]
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{label} = {value:.6g}" for label, value in self.places.items())
+        return f"unbounded as {self.label} -> {'infinity' if self.grows else '0'}{f' (at {where})' if where else ''}"
+
+
+def find_spike(problem: Problem, peak: Climb) -> Spike | None:
+    """A way on which the likelihood rises without bound, from a peak; None where none was found.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without latent variables.
+    peak : Climb
+
+    Returns
+    -------
+    Spike or None
+
+    References
+    ----------
+    Day, N. E. (1969). Estimating the components of a mixture of normal distributions. doi:10.1093/biomet/56.3.463
+    """
+    objective, names = problem.objective, named_coordinates(problem.chart, peak.z)
+    for variable, offset, i in _elements(problem):
+        named = names[i]
+        if named is None or not named[1]:
+            continue
+        for side in (-1.0, 1.0):
+            looks = [_value(objective, _moved(peak.z, i, side * step)) for step in _LOOKS]
+            if not np.isfinite(looks[1]) or looks[1] < looks[0] - _FALLS:
+                continue
+            for z, places in _placed(problem, peak.z, variable, offset):
+                if _rises([_value(objective, _moved(z, i, side * step)) for step in _DECADES], _DECADES):
+                    return Spike(named[0], side > 0, places)
+            if _rises(_refitted(objective, peak.z, i, side)[-3:], _GENTLY[-3:]):
+                return Spike(named[0], side > 0, {})
+    return None
+
+
+def _elements(problem: Problem) -> Iterator[tuple[str, int, int]]:
+    """Elements of variables that may be those of components: variable, number of the element, coordinate."""
+    chart, space = problem.chart, problem.chart.space
+    mixture = any("Mixture" in type(rv.owner.op).__name__ for rv in problem.density.model.observed_RVs)
+    count = 0
+    for name in chart.names:
+        block, size = chart.blocks[name], int(np.prod(space.shapes[name]))
+        if block.stop - block.start != size or (size < 2 and not mixture):
+            continue
+        for offset in range(size):
+            count += 1
+            if count > _MOST:
+                return
+            yield name, offset, block.start + offset
+
+
+def _moved(z: Vector, i: int, step: float) -> Vector:
+    moved = z.copy()
+    moved[i] += step
+    return moved
+
+
+def _value(objective: Objective, z: Vector) -> float:
+    """Log likelihood, nats; -inf where it is not a number."""
+    try:
+        return objective.value(z)
+    except NumericalError:
+        return -np.inf
+
+
+def _rises(heights: list[float], steps: tuple[float, ...]) -> bool:
+    """Whether heights at even steps of the logarithm rise by a fixed share of it."""
+    if len(heights) < len(steps) or not np.all(np.isfinite(heights)):
+        return False
+    gains = np.diff(heights) / np.diff(steps)
+    return bool(np.all(gains > _RISES) and np.ptp(gains) < _EVEN * np.max(gains))
+
+
+def _placed(problem: Problem, z: Vector, variable: str, offset: int) -> Iterator[tuple[Vector, dict[str, float]]]:
+    """The point, then points at which an element of the same number in another variable is an observation."""
+    yield z, {}
+    space, chart = problem.chart.space, problem.chart
+    theta = {name: array[0] for name, array in chart.theta(z[None]).items() if name in chart.names}
+    seen = _observations(problem)
+    for name in chart.names:
+        same = space.shapes[name] == space.shapes[variable] and space.block_shapes[name] == space.shapes[name]
+        if name == variable or not same or not seen.size:
+            continue
+        label, here = space.labels(name)[offset], float(theta[name].ravel()[offset])
+        for value in seen[np.argsort(np.abs(seen - here))[:_NEAREST]]:
+            array = np.array(theta[name])
+            array.flat[offset] = value
+            try:
+                yield space.z({**theta, name: array}), {label: float(value)}
+            except WorkbenchError:  # outside the support, or out of order
+                continue
+
+
+def _observations(problem: Problem) -> NDArray[np.float64]:
+    """Different observed numbers."""
+    arrays = [np.ravel(a) for a in problem.density.symbolic.observed.values() if a.dtype.kind == "f"]
+    found = np.unique(np.concatenate([np.zeros(0), *arrays]))
+    return found[np.isfinite(found)]
+
+
+def _refitted(objective: Objective, z: Vector, i: int, side: float) -> list[float]:
+    """Heights at the steps of `_GENTLY`, the other coordinates at their best for each; fewer where nothing follows."""
+    heights: list[float] = []
+    first, rest = z[i], np.setdiff1d(np.arange(z.size), [i])
+    for step in _GENTLY if rest.size else ():
+        z = _moved(z, i, first + side * step - z[i])
+        try:
+            end = climb(held(objective, z, np.array([i])), z[rest])
+        except NumericalError:
+            break
+        if heights and abs(end.value - heights[-1]) < _LEFT:  # the component has lost its observations
+            break
+        z[rest] = end.z
+        heights.append(end.value)
+    return heights if len(heights) == len(_GENTLY) else []
+
+
+def refuse_spike(problem: Problem, peak: Climb, spike: Spike) -> None:
+    """Say that there is no maximum, and offer the peak.
+
+    Parameters
+    ----------
+    problem : Problem
+    peak : Climb
+    spike : Spike
+
+    Raises
+    ------
+    UnboundedError
+        Always.
+    """
+    values = problem.chart.scalars(peak.z[None])[0]
+    names = [label for name in problem.chart.names for label in problem.chart.space.labels(name)]
+    shown = ", ".join(f"{label} = {value:.5g}" for label, value in list(zip(names, values, strict=False))[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise UnboundedError(
+        f"the likelihood has no maximum: {spike}; the highest peak inside has log likelihood {peak.value:.6g} nats, at "
+        f"{shown}{more}",
+        spike.label,
+        "quote that peak as a local maximum; tie the scales to each other, or use the posterior with a prior that "
+        "keeps them away from the limit",
+    )
