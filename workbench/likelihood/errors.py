@@ -41,6 +41,7 @@ from workbench.result import Result
 FORMS = ("observed", "expected", "outer product", "sandwich")
 _REPLICATES = 200  # data sets; the least p-value is then 1 / 201
 _WORK = 20_000_000  # observations times parameters over all data sets: large data sets need few, their spread is small
+_INTEGRAL = 20  # times the work of a likelihood without latent variables
 _LEAST = 4
 _SIGNIFICANT = 0.01
 
@@ -184,7 +185,8 @@ def _peak(problem: Problem, mode: Mode) -> _Peak:
 def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[str, NDArray]]]:
     """Information of data sets drawn at the maximum, shape ``(R, f, f)``, and the data sets."""
     problem, density = peak.problem, peak.problem.density
-    count = int(np.clip(_WORK // max(density.n_observations * peak.free.size, 1), _LEAST, _REPLICATES))
+    work = density.n_observations * peak.free.size * (_INTEGRAL if density.latents else 1)
+    count = int(np.clip(_WORK // max(work, 1), _LEAST, _REPLICATES))
     simulator = Simulator(density, problem.chart.names)
     theta = {name: array[0] for name, array in problem.chart.theta(peak.x[None]).items()}
     informations, data = [], []
