@@ -29,6 +29,7 @@ QUESTIONS = {
     "posterior.grid": lambda s: s.posterior.grid(),
     "posterior.draws": lambda s: s.posterior.draws(),
     "posterior.predictive": lambda s: s.posterior.predictive(),
+    "evidence.audit": lambda s: s.evidence.audit(),
     "evidence.bridge": lambda s: s.evidence.bridge(),
     "evidence.tempering": lambda s: s.evidence.tempering(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
@@ -142,7 +143,8 @@ def test_model_files_refuse_nothing_but_latent_variables_that_they_do_not_have(n
         ("discrete", "evidence.estimate", "discrete"),
         ("discrete", "posterior.laplace", "discrete"),
         ("no data", "likelihood.maximum", "no data"),
-        ("no data", "evidence.estimate", "no data"),
+        ("no data", "evidence.bridge", "no data"),
+        ("no data", "information", "no data"),
         ("no data", "posterior.predictive", "no data"),
     ],
 )

@@ -32,7 +32,7 @@ VIEWS = {
         "test",
     },
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
-    "evidence": {"estimate", "bridge", "tempering"},
+    "evidence": {"audit", "estimate", "bridge", "tempering"},
 }
 
 

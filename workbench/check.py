@@ -49,6 +49,7 @@ CATALOGUE: dict[str, str] = {
     "grid-converged": "Refining the grid does not change the integral.",
     "laplace-mass": "The mode at which the Laplace approximation stands is a proper peak.",
     # evidence
+    "priors-normalised": "Every prior integrates to one, or to a constant that is known and subtracted.",
     "bridge-error": "The standard error of the bridge estimate is small enough to use.",
     "bridge-overlap": "Proposal and posterior overlap: the bracket around the log evidence is narrow.",
     "bridge-tails": "The means of which the bridge is made do not hang on a few draws (Pareto k).",

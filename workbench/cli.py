@@ -249,6 +249,7 @@ _QUESTIONS = {
     },
     "evidence": {
         "estimate": "Log p(y) by every route that applies, compared.",
+        "audit": "Every term and its side, and whether each prior integrates to one.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
         "tempering": "Log p(y) along a path of temperatures from the prior.",
     },

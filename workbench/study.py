@@ -22,7 +22,7 @@ from workbench.check import Check, Status, worst_status
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.evidence.estimate import Evidence
 from workbench.likelihood.problem import Problem, pose
-from workbench.model.anatomy import Anatomy, examine
+from workbench.model.anatomy import Anatomy, examine, require
 from workbench.model.density import LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.nuts import Progress
@@ -32,7 +32,7 @@ from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
 from workbench.terms_at_draws import likelihood_at_prior, prior_entropy, taught_about
-from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, three_answers
+from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, prior_integral, three_answers
 
 _CANDIDATES = 128  # prior draws among which starting points are chosen
 _VALUES = 10_000_000  # log densities of single observations that the choice may cost
@@ -132,8 +132,9 @@ class Study:
             and not self.reading.questions["posterior grid"]
             and not self.reading.questions["evidence estimate"]
         ):
-            grid = self.posterior.grid()
-            return walk_through(self.density, theta, (grid.log_integral, grid.error))
+            grid, (shift, error) = self.posterior.grid(), prior_integral(self)
+            found = (grid.log_integral - shift, float(np.hypot(grid.error, error)))
+            return walk_through(self.density, theta, found if np.isfinite(shift) else None)
         known = (kept.log_evidence, kept.std_error) if isinstance(kept, Evidence) else None
         return walk_through(self.density, theta, known)
 
@@ -155,15 +156,16 @@ class Study:
         """The account in nats and bits; raises `RefusalError` where the evidence does not exist."""
 
         def compute() -> information.Information:
+            require(self.reading, "information")
             evidence = self.evidence.estimate()
             z, log_prior, log_likelihood = self.log_terms
-            draws = self.posterior.draws()
+            draws, audit = self.posterior.draws(), self.evidence.audit()
             mle, grid = self._if_any(self.likelihood.maximum), self._if_any(self.posterior.grid)
             return information.account(
                 evidence,
                 log_likelihood,
-                log_prior,
-                taught_about(self.density, self.reading, z),
+                log_prior - audit.log_normaliser,
+                taught_about(self.density, self.reading, z, audit),
                 mle,
                 grid,
                 prior_entropy(self.density, self._if_any(self.prior.draws)),
@@ -188,6 +190,7 @@ class Study:
             "diagnosis": self.diagnosis,
             "posterior.predictive": self.posterior.predictive,
             "comparison": self.compare,
+            "evidence.audit": self.evidence.audit,
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
             "evidence.tempering": self.evidence.tempering,

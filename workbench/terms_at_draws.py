@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.evidence.audit import Audit
 from workbench.information import marginal_information
 from workbench.model.anatomy import Anatomy
 from workbench.model.density import LogDensity
@@ -56,8 +57,12 @@ def prior_entropy(density: LogDensity, prior: xr.DataTree | None) -> tuple[float
     return -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
 
 
-def taught_about(density: LogDensity, anatomy: Anatomy, z: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+def taught_about(
+    density: LogDensity, anatomy: Anatomy, z: NDArray[np.float64], audit: Audit
+) -> dict[str, tuple[float, float]]:
     """What the data taught about each scalar variable whose prior stands on fixed numbers.
+
+    With a potential in the prior the marginal prior of one variable is not known: then nothing.
 
     Parameters
     ----------
@@ -65,18 +70,22 @@ def taught_about(density: LogDensity, anatomy: Anatomy, z: NDArray[np.float64]) 
     anatomy : Anatomy
     z : ndarray, shape (chains, draws, d)
         Posterior draws.
+    audit : Audit
+        With what each prior integrates to.
 
     Returns
     -------
     dict of str to (value, std_error)
         Nats.
     """
+    if audit.routes:
+        return {}
     terms, found = density.terms(z.reshape(-1, z.shape[-1])), {}
     for name in anatomy.named("parameter"):
         block = density.space.blocks[name]
         if block.stop - block.start != 1 or "depends on" in anatomy.variables[name]["why"]:
             continue
-        prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0)
+        prior = terms.log_prior[name] + terms.log_jacobian.get(name, 0.0) - audit.terms[name]["log_normaliser"]
         taught = marginal_information(z[..., block.start], prior.reshape(z.shape[:2]))
         if taught is not None:
             found[name] = taught

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from workbench.comparison import Comparison, Context, compare
 from workbench.errors import NumericalError, RefusalError, WorkbenchError
-from workbench.evidence.audit import require_evidence
+from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import look_for_basins
 from workbench.evidence.bridge import Bridge, bridge_sampling
-from workbench.evidence.estimate import Evidence, combine
+from workbench.evidence.estimate import Evidence, combine, without_data
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.paths import choose_path
+from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.tempering import Tempering, temper
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
@@ -168,7 +169,7 @@ class PosteriorView(_View):
 
         def compute() -> Grid:
             require(s.reading, "posterior grid")
-            return integrate_posterior(s.density, s.reading, self.laplace())
+            return integrate_posterior(s.density, s.reading, self.laplace(), prior_integral(s)[0])
 
         return s.once("posterior.grid", compute)
 
@@ -190,15 +191,32 @@ class PosteriorView(_View):
 class EvidenceView(_View):
     """Log p(y)."""
 
+    def audit(self) -> Audit:
+        """Every term of the joint density: its side, and whether each prior integrates to one.
+
+        Raises `RefusalError` if a potential is part of the prior and no route to its integral could be taken.
+        """
+        s = self._study
+
+        def compute() -> Audit:
+            found = examine_terms(s.density, s.seed_of("evidence.audit"))
+            tilted = "prior" in s.density.potentials.values()
+            if not tilted or found.refused or s.density.unlabelled or s.density.discrete:
+                return found
+            return with_potentials(found, integrate_prior(s.density, s.settings, s.seed_of("evidence.prior")))
+
+        return s.once("evidence.audit", compute)
+
     def bridge(self) -> Bridge:
         """Bridge sampling from the posterior draws; raises `RefusalError` where the evidence does not exist."""
         s = self._study
 
         def compute() -> Bridge:
-            require_evidence(s.reading, "evidence bridge")
+            audit = self._required("evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
             objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
-            return bridge_sampling(objective, z, log_prior + log_likelihood, seed, s.settings.evidence_error)
+            found = bridge_sampling(objective, z, log_prior + log_likelihood, seed, s.settings.evidence_error)
+            return found.over(audit.log_normaliser, audit.std_error)
 
         return s.once("evidence.bridge", compute)
 
@@ -207,13 +225,14 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Tempering:
-            require_evidence(s.reading, "evidence tempering")
+            audit = self._required("evidence tempering")
             z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
             doubtful = any(check.code in _ONE_MODE_OF_SEVERAL for check in s.doubts())
             with contextlib.suppress(WorkbenchError):
                 doubtful |= s.posterior.laplace().checks[0].status != "ok"
             path = choose_path(s.density, s.reading, z, seed, doubtful)
-            return temper(path, seed, z if path.name == "prior" else None)
+            found = temper(path, seed, z if path.name == "prior" else None)
+            return found.over(audit.log_normaliser, audit.std_error)
 
         return s.once("evidence.tempering", compute)
 
@@ -222,7 +241,9 @@ class EvidenceView(_View):
         s = self._study
 
         def compute() -> Evidence:
-            require_evidence(s.reading)
+            audit = self._required("evidence estimate")
+            if not s.density.has_data:
+                return without_data(audit)
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {
@@ -239,10 +260,23 @@ class EvidenceView(_View):
                 raise failure
             with contextlib.suppress(RefusalError):
                 routes["prior average"] = average_over_prior(s.prior_log_likelihood)
-            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes)
-            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen))
+            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes, audit.log_normaliser)
+            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit)
 
         return s.once("evidence.estimate", compute)
+
+    def _required(self, question: str) -> Audit:
+        """The audit, if the evidence exists."""
+        require(self._study.reading, question)  # before a prior is measured, which an improper one cannot be
+        audit = self.audit()
+        require_proper(audit, question)
+        return audit
+
+
+def prior_integral(study: Study) -> tuple[float, float]:
+    """Log of what the prior as it is written integrates to and its error, nats; NaN where that is not known."""
+    audit = study._if_any(study.evidence.audit)
+    return (float("nan"),) * 2 if audit is None else (audit.log_normaliser, audit.std_error)
 
 
 def _best_draws(study: Study) -> NDArray[np.float64]:

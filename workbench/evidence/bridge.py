@@ -30,7 +30,7 @@ from workbench.check import Check, Status
 from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
 from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
-from workbench.numerics.objective import Objective, values
+from workbench.numerics.objective import Objective, ObjectiveOfMany, values
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -90,6 +90,13 @@ class Bridge(Result):
     proposal: str
     pilots: dict[str, float]
     title: ClassVar[str] = "log evidence by bridge sampling"
+
+    def over(self, log_integral: float, error: float) -> Bridge:
+        """The same, divided by another integral, such as that of the prior: its log is subtracted, nats."""
+        return replace(
+            self, log_evidence=self.log_evidence - log_integral, lower=self.lower - log_integral,
+            upper=self.upper - log_integral, std_error=float(np.hypot(self.std_error, error)),
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """The estimate, its error and where that comes from."""
@@ -167,6 +174,9 @@ class _Crossfit:
 def _gradients(objective: Objective, z: Matrix) -> Matrix:
     """Gradients at the draws, of the shape of z; NaN if one cannot be computed: fits to them then do not apply."""
     found = np.full(z.shape, np.nan)
+    if isinstance(objective, ObjectiveOfMany):
+        value, gradient = objective.sweep(z.reshape(-1, z.shape[-1]))
+        return gradient.reshape(z.shape) if np.isfinite(value).all() else found
     try:
         for place in np.ndindex(z.shape[:-1]):
             found[place] = objective.value_and_gradient(np.ascontiguousarray(z[place]))[1]

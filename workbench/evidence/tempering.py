@@ -24,7 +24,7 @@ doi:10.1214/20-BA1222 (Hamiltonian moves).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -90,6 +90,14 @@ class Tempering(Result):
     particles: int
     evaluations: int
     title: ClassVar[str] = "log evidence by tempering"
+
+    def over(self, log_integral: float, error: float) -> Tempering:
+        """The same, divided by another integral, such as that of the prior: its log is subtracted, nats."""
+        return replace(
+            self, log_evidence=self.log_evidence - log_integral, islands=self.islands - log_integral,
+            curve=self.curve - log_integral, kl_divergence=self.kl_divergence + log_integral,
+            std_error=float(np.hypot(self.std_error, error)), kl_error=float(np.hypot(self.kl_error, error)),
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """The evidence, the fit and the divergence, each with its error."""

@@ -152,6 +152,11 @@ class LogDensity:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
 
+    @property
+    def has_data(self) -> bool:
+        """Whether anything is observed, or a potential stands for data."""
+        return bool(self.symbolic.log_likelihood) or "likelihood" in self.potentials.values()
+
     @cached_property
     def latent_shapes(self) -> dict[str, tuple[int, ...]]:
         """Terms that belong to the latent variables -> shape: their log prior, and potentials in it that they enter."""
