@@ -1,4 +1,4 @@
-"""The bridge on whole models of the literature whose evidence is known in closed form or by long importance sampling."""
+"""The bridge on models of the literature whose evidence is known in closed form or by long importance sampling."""
 
 import numpy as np
 import pymc as pm

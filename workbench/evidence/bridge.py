@@ -31,6 +31,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
 from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
 from workbench.numerics.objective import Objective, ObjectiveOfMany, values
+from workbench.numerics.threads import threads_for
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -242,6 +243,12 @@ def bridge_sampling(objective: Objective, z: Matrix, log_f: Matrix, seed: int, t
         If no proposal can be fitted, or log f is NaN at a proposal draw.
     """
     _require_draws(z, log_f)
+    with threads_for(z.shape[-1]):
+        return _bridged(objective, z, log_f, seed, target_error)
+
+
+def _bridged(objective: Objective, z: Matrix, log_f: Matrix, seed: int, target_error: float) -> Bridge:
+    """The bridge of draws that are fit for one."""
     crossfit = _Crossfit(objective, z, log_f, _gradients(objective, z))
     pilot_generator, generator = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     pilots = _pilot(crossfit, pilot_generator)
