@@ -32,13 +32,14 @@ QUESTIONS = {
     "evidence.audit": lambda s: s.evidence.audit(),
     "evidence.bridge": lambda s: s.evidence.bridge(),
     "evidence.tempering": lambda s: s.evidence.tempering(),
+    "evidence.nested": lambda s: s.evidence.nested(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
     "comparison": lambda s: s.compare(),
     "information": lambda s: s.information(),
     "diagnosis": lambda s: s.diagnosis(),
 }
 TREES = ("prior.draws", "posterior.draws")
-ON_REQUEST = ("likelihood.latents", "likelihood.errors", "likelihood.bootstrap")  # not in a report
+ON_REQUEST = ("likelihood.latents", "likelihood.errors", "likelihood.bootstrap", "evidence.nested")  # not in a report
 
 
 def _discrete():

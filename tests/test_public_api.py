@@ -32,7 +32,7 @@ VIEWS = {
         "test",
     },
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
-    "evidence": {"audit", "estimate", "bridge", "tempering"},
+    "evidence": {"audit", "estimate", "bridge", "nested", "tempering"},
 }
 
 

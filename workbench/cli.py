@@ -251,6 +251,7 @@ _QUESTIONS = {
         "estimate": "Log p(y) by every route that applies, compared.",
         "audit": "Every term and its side, and whether each prior integrates to one.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
+        "nested": "Log p(y) by nested sampling with dynesty, an extra.",
         "tempering": "Log p(y) along a path of temperatures from the prior.",
     },
 }

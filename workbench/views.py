@@ -17,6 +17,7 @@ from workbench.evidence.basins import look_for_basins
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine, without_data
 from workbench.evidence.importance import average_over_prior
+from workbench.evidence.nested import Nested, nest
 from workbench.evidence.paths import choose_path
 from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.tempering import Tempering, temper
@@ -235,6 +236,16 @@ class EvidenceView(_View):
             return found.over(audit.log_normaliser, audit.std_error)
 
         return s.once("evidence.tempering", compute)
+
+    def nested(self) -> Nested:
+        """Nested sampling by dynesty, an extra; raises `RefusalError` without it, or without independent quantiles."""
+        s = self._study
+
+        def compute() -> Nested:
+            self._required("evidence nested")
+            return nest(s.density, s.seed_of("evidence.nested"))
+
+        return s.once("evidence.nested", compute)
 
     def estimate(self) -> Evidence:
         """Every route that applies, compared; raises `RefusalError` where the evidence does not exist."""

@@ -171,6 +171,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "evidence estimate": exists,
         "evidence bridge": evidence,
         "evidence tempering": evidence,
+        "evidence nested": evidence,
         "information": evidence,
     }
 
