@@ -29,8 +29,10 @@ QUESTIONS = {
     "posterior.grid": lambda s: s.posterior.grid(),
     "posterior.draws": lambda s: s.posterior.draws(),
     "posterior.predictive": lambda s: s.posterior.predictive(),
+    "evidence.audit": lambda s: s.evidence.audit(),
     "evidence.bridge": lambda s: s.evidence.bridge(),
     "evidence.tempering": lambda s: s.evidence.tempering(),
+    "evidence.nested": lambda s: s.evidence.nested(),
     "evidence.estimate": lambda s: s.evidence.estimate(),
     "evidence.robustness": lambda s: s.evidence.robustness(),
     "evidence.sequential": lambda s: s.evidence.sequential(),
@@ -50,7 +52,8 @@ def _start_of(study):
 
 TREES = ("prior.draws", "posterior.draws")
 ON_REQUEST = (  # not in a report
-    "likelihood.latents", "likelihood.errors", "likelihood.bootstrap", "evidence.savage_dickey", "evidence.sequential",
+    "likelihood.latents", "likelihood.errors", "likelihood.bootstrap", "evidence.nested", "evidence.savage_dickey",
+    "evidence.sequential",
 )  # fmt: skip
 
 
@@ -163,7 +166,8 @@ def test_model_files_refuse_nothing_but_latent_variables_that_they_do_not_have(n
         ("discrete", "evidence.estimate", "discrete"),
         ("discrete", "posterior.laplace", "discrete"),
         ("no data", "likelihood.maximum", "no data"),
-        ("no data", "evidence.estimate", "no data"),
+        ("no data", "evidence.bridge", "no data"),
+        ("no data", "information", "no data"),
         ("no data", "posterior.predictive", "no data"),
     ],
 )

@@ -7,8 +7,9 @@ import pytest
 
 from workbench.check import CATALOGUE
 from workbench.cli import app
+from workbench.evidence_view import EvidenceView
 from workbench.study import Study
-from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView
+from workbench.views import LikelihoodView, PosteriorView, PriorView
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = ROOT / "docs" / "questions"

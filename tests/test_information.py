@@ -336,3 +336,12 @@ def test_evidence_error_enters_the_divergence():
     worse = replace(study.evidence.estimate(), std_error=0.5)
     found = account(worse, log_likelihood, log_prior)
     assert found.entries["KL(posterior || prior)"][1] >= 0.5
+
+
+def test_a_divergence_below_zero_fails_the_account():
+    study = studies.eight_schools()
+    kept = study.evidence.estimate()
+    _, log_prior, log_likelihood = study.log_terms
+    wrong = Evidence(**{**kept.__dict__, "log_evidence": float(log_likelihood.mean()) + 3.0})
+    found = account(wrong, log_likelihood, log_prior, {}, None, None, None, ({}, ()))
+    assert "cannot be negative" in str([check for check in found.checks if check.status == "failed"])

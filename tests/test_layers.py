@@ -34,7 +34,7 @@ LAYERS = (
         "point",
         "terms_at_draws",
     ),
-    ("study", "views", "intervals"),
+    ("study", "views", "evidence_view", "intervals"),
     ("runs", "plots", "report"),
     ("terminal", "options", "cli", "__main__"),
 )

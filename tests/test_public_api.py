@@ -32,7 +32,16 @@ VIEWS = {
         "test",
     },
     "posterior": {"mode", "laplace", "grid", "draws", "predictive"},
-    "evidence": {"estimate", "bridge", "robustness", "savage_dickey", "sequential", "tempering"},
+    "evidence": {
+        "audit",
+        "estimate",
+        "bridge",
+        "nested",
+        "robustness",
+        "savage_dickey",
+        "sequential",
+        "tempering",
+    },  # fmt: skip
 }
 
 

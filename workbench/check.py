@@ -50,6 +50,7 @@ CATALOGUE: dict[str, str] = {
     "grid-converged": "Refining the grid does not change the integral.",
     "laplace-mass": "The mode at which the Laplace approximation stands is a proper peak.",
     # evidence
+    "priors-normalised": "Every prior integrates to one, or to a constant that is known and subtracted.",
     "bridge-error": "The standard error of the bridge estimate is small enough to use.",
     "bridge-overlap": "Proposal and posterior overlap: the bracket around the log evidence is narrow.",
     "bridge-tails": "The means of which the bridge is made do not hang on a few draws (Pareto k).",
@@ -59,6 +60,8 @@ CATALOGUE: dict[str, str] = {
     "tempering-error": "The standard error of the tempered estimate is small enough to use.",
     "tempering-islands": "Groups of particles that never meet give the same evidence.",
     "tempering-moves": "At every temperature the particles forgot where they were.",
+    "nested-error": "The standard error of nested sampling is small enough to use.",
+    "nested-runs": "Runs of nested sampling with seeds of their own give the same evidence.",
     "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
     "evidence-reliable": "The evidence of every model that is compared passed its own checks.",
     "robustness-tails": "Reweighting from one prior to another does not hang on a few draws (Pareto k).",

@@ -16,6 +16,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.options import (
     NAMED,
     AcceptOption,
+    AllOption,
     ChainsOption,
     DataOption,
     DrawsOption,
@@ -32,6 +33,7 @@ from workbench.options import (
     SeedOption,
     SetOption,
     TuneOption,
+    ask_slow_questions,
     described_study,
     progress_display,
     split_names,
@@ -90,6 +92,7 @@ def fit(
     latent: LatentOption = None,
     out: OutOption = Path("runs"),
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html with figures.")] = True,
+    all_: AllOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Run everything on MODEL, print it, and leave a run folder with draws, results and a report."""
@@ -99,6 +102,8 @@ def fit(
     roles = {"potentials": potential, "parameters": parameter, "latents": latent}
     with progress_display("fitting") as progress:
         study = described_study(model, data, set_, seed, progress, numbers, roles)
+        if all_:
+            ask_slow_questions(study)
         answers = study.answers()
         path = study.save(new_run_folder(out, study.name), report=report)
         verdict = study.verdict()
@@ -242,7 +247,9 @@ _QUESTIONS = {
     },
     "evidence": {
         "estimate": "Log p(y) by every route that applies, compared.",
+        "audit": "Every term and its side, and whether each prior integrates to one.",
         "bridge": "Log p(y) by bridge sampling from the draws.",
+        "nested": "Log p(y) by nested sampling with dynesty, an extra.",
         "tempering": "Log p(y) along a path of temperatures from the prior.",
         "sequential": "Log p(y) as a sum of predictions, one observation after the other.",
     },
@@ -364,7 +371,7 @@ def demo(out: OutOption = Path("runs")) -> None:
     model = Path("models/height_as_normal.py")
     if not model.is_file():
         raise InputError("the demo model is not here", str(model), "run it in a checkout of Workbench")
-    fit(model, seed=1, out=out)
+    fit(model, seed=1, out=out, all_=True)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from workbench.errors import InputError, UsageError
+from workbench.errors import InputError, UsageError, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -32,6 +32,9 @@ ParameterOption = Annotated[
     list[str] | None, typer.Option("--parameter", help="A free variable to treat as a parameter, not as latent.")
 ]
 LatentOption = Annotated[list[str] | None, typer.Option("--latent", help="A free variable to treat as latent.")]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Also what draws anew many times: prior robustness, the sequence of predictions.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 KindOption = Annotated[
     Literal["parametric", "nonparametric", "bayesian"], typer.Option("--kind", help="How the data are drawn again.")
@@ -195,3 +198,15 @@ def split_names(question: str, names: list[str]) -> tuple[Any, ...]:
     if len(names) != {"contour": 2, "nested": 1}.get(question):
         raise UsageError(f"{len(names)} arguments for {question}", question, f"give {_WANTED[question]}")
     return tuple(names)
+
+
+def ask_slow_questions(study: Study) -> None:
+    """Ask what a study answers in its report only where it was asked before; a refusal is an answer as well.
+
+    Parameters
+    ----------
+    study : Study
+    """
+    for question in (study.evidence.robustness, study.evidence.sequential):
+        with contextlib.suppress(WorkbenchError):
+            question()

@@ -21,6 +21,7 @@ from workbench import comparison, diagnosis, information, prediction
 from workbench.check import Check, Status, worst_status
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.evidence.estimate import Evidence
+from workbench.evidence_view import EvidenceView
 from workbench.likelihood.problem import Problem, pose
 from workbench.model.anatomy import Anatomy, examine, require
 from workbench.model.density import LogDensity, Model, Side
@@ -32,7 +33,7 @@ from workbench.prior.draws import draw_prior, starting_points
 from workbench.result import Refusal, Result
 from workbench.settings import Settings
 from workbench.terms_at_draws import learnt_about, likelihood_at_prior
-from workbench.views import EvidenceView, LikelihoodView, PosteriorView, PriorView, three_answers
+from workbench.views import LikelihoodView, PosteriorView, PriorView, prior_integral, three_answers
 
 _CANDIDATES = 128  # prior draws among which starting points are chosen
 _VALUES = 10_000_000  # log densities of single observations that the choice may cost
@@ -132,8 +133,9 @@ class Study:
             and not self.reading.questions["posterior grid"]
             and not self.reading.questions["evidence estimate"]
         ):
-            grid = self.posterior.grid()
-            return walk_through(self.density, theta, (grid.log_integral, grid.error))
+            grid, (shift, error) = self.posterior.grid(), prior_integral(self)
+            found = (grid.log_integral - shift, float(np.hypot(grid.error, error)))
+            return walk_through(self.density, theta, found if np.isfinite(shift) else None)
         known = (kept.log_evidence, kept.std_error) if isinstance(kept, Evidence) else None
         return walk_through(self.density, theta, known)
 
@@ -169,7 +171,8 @@ class Study:
         """The account in nats and bits; raises `RefusalError` where the evidence does not exist."""
 
         def compute() -> information.Information:
-            evidence, draws = self.evidence.estimate(), self.posterior.draws()
+            require(self.reading, "information")
+            evidence, draws, audit = self.evidence.estimate(), self.posterior.draws(), self.evidence.audit()
             _, log_prior, log_likelihood = self.log_terms
             mle, grid = self._if_any(self.likelihood.maximum), self._if_any(self.posterior.grid)
             scored = self._if_any(self.prediction)
@@ -177,8 +180,8 @@ class Study:
             found = information.account(
                 evidence,
                 log_likelihood,
-                log_prior,
-                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid),
+                log_prior - audit.log_normaliser,
+                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid, audit),
                 mle,
                 grid,
                 self._if_any(self.evidence.tempering),
@@ -192,7 +195,7 @@ class Study:
     def answers(self) -> dict[str, Result]:
         """Every question that the report shows, answered or refused, in the order of the theorem.
 
-        The sequence of predictions is among them if it was asked for before.
+        What draws anew many times (prior robustness, the sequence of predictions) is among them if it was asked for.
         """
         questions: dict[str, Callable[[], Any]] = {
             "anatomy": lambda: self.anatomy,
@@ -205,16 +208,16 @@ class Study:
             "diagnosis": self.diagnosis,
             "posterior.predictive": self.posterior.predictive,
             "comparison": self.compare,
+            "evidence.audit": self.evidence.audit,
             "evidence.estimate": self.evidence.estimate,
             "evidence.bridge": self.evidence.bridge,
             "evidence.tempering": self.evidence.tempering,
-            "evidence.robustness": self.evidence.robustness,
             "prediction": self.prediction,
             "information": self.information,
         }
-        # It draws anew many times, so that a report has it only where it was asked for.
-        if "evidence.sequential" in self._kept:
-            questions["evidence.sequential"] = self.evidence.sequential
+        for name in ("robustness", "sequential"):
+            if f"evidence.{name}" in self._kept:
+                questions[f"evidence.{name}"] = getattr(self.evidence, name)
         found: dict[str, Result] = {}
         for position, (name, question) in enumerate(questions.items()):
             if self.progress is not None:

@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from workbench.evidence.audit import Audit
 from workbench.information import Learnt, Pair, marginal_information
 from workbench.model.density import LogDensity
+from workbench.model.prior_elements import prior_by_element
 from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance, tail_index
 from workbench.posterior.grid import Grid
 
@@ -67,6 +69,7 @@ def learnt_about(
     log_prior: NDArray[np.float64],
     prior: xr.DataTree | None,
     grid: Grid | None,
+    audit: Audit,
 ) -> Learnt:
     """What the data taught about single scalars, and the entropies that do not follow from the identity.
 
@@ -81,6 +84,8 @@ def learnt_about(
         Prior draws, where there are any.
     grid : Grid or None
         Quadrature, which gives the expected log Jacobian without Monte Carlo error.
+    audit : Audit
+        With what each prior integrates to.
 
     Returns
     -------
@@ -94,33 +99,41 @@ def learnt_about(
         stretch = float(np.mean(log_prior - own)), mcse_of_mean(log_prior - own)
     return Learnt(
         variables=density.space.names,
-        about=taught_about(density, z),
+        about=taught_about(density, z, audit),
         contraction={} if prior is None else contraction(density, draws, prior),
         prior_entropy=prior_entropy(density, prior),
         stretch=stretch,
     )
 
 
-def taught_about(density: LogDensity, z: NDArray[np.float64]) -> dict[str, Pair]:
+def taught_about(density: LogDensity, z: NDArray[np.float64], audit: Audit) -> dict[str, Pair]:
     """What the data taught about each scalar whose prior stands on fixed numbers and is independent of the others.
+
+    With a potential in the prior the marginal prior of one variable is not known: then nothing.
 
     Parameters
     ----------
     density : LogDensity
     z : ndarray, shape (chains, draws, d)
         Posterior draws.
+    audit : Audit
+        With what each prior integrates to.
 
     Returns
     -------
     dict of str to (value, std_error)
         Nats.
     """
+    if audit.routes:
+        return {}
     found = {}
     points = z.reshape(-1, z.shape[-1])
-    for name, log_prior in density.prior_by_element(points).items():
-        block = density.space.blocks[name]
+    for name, log_prior in prior_by_element(density, points).items():
+        block, log_normaliser = density.space.blocks[name], audit.terms[name]["log_normaliser"]
+        if audit.terms[name]["proper"] == "cut" and log_prior.shape[1] > 1:
+            continue  # of the share that is kept, nobody knows each element's part
         for place, label in enumerate(density.space.labels(name)):
-            column = log_prior[:, place].reshape(z.shape[:2])
+            column = log_prior[:, place].reshape(z.shape[:2]) - log_normaliser
             taught = marginal_information(z[..., block.start + place], column)
             if taught is not None:
                 found[label] = taught

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.comparison import Comparison, Context, compare
-from workbench.errors import NumericalError, RefusalError, WorkbenchError
-from workbench.evidence.audit import require_evidence
-from workbench.evidence.basins import look_for_basins
-from workbench.evidence.bridge import Bridge, bridge_sampling
-from workbench.evidence.estimate import Evidence, combine
-from workbench.evidence.importance import average_over_prior
-from workbench.evidence.paths import choose_path
-from workbench.evidence.robustness import Robustness, vary_priors
-from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
-from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
-from workbench.evidence.tempering import Tempering, temper
+from workbench.errors import NumericalError, WorkbenchError
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test, bounds_beside
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
 from workbench.likelihood.boundary import support_edges
@@ -34,8 +23,6 @@ from workbench.likelihood.profile import Name, Profile
 from workbench.likelihood.surface import Surface, explore_surface
 from workbench.model.anatomy import require
 from workbench.model.chart import delta_method
-from workbench.model.density import TARGET
-from workbench.model.hyperparameters import Hyperparameters
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
 from workbench.posterior.draws import draw_posterior
@@ -44,25 +31,22 @@ from workbench.posterior.laplace import Laplace, approximate
 from workbench.posterior.mode import PosteriorMode, maximise_posterior
 from workbench.posterior.predictive import Predictive, check_predictive
 from workbench.prior.draws import draw_prior
-from workbench.result import Result
 
 if TYPE_CHECKING:
     from workbench.study import Study
 
 
 _HIGHER = 1e-4  # nats by which a draw has to outdo a maximum; more than the rounding of many observations
-# Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
-_ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
 
 
-class _View:
+class View:
     """One part of a study; it holds nothing of its own."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
 
 
-class PriorView(_View):
+class PriorView(View):
     """What the model believes before the data."""
 
     def draws(self) -> xr.DataTree:
@@ -73,7 +57,7 @@ class PriorView(_View):
         )
 
 
-class LikelihoodView(_View):
+class LikelihoodView(View):
     """Questions to the likelihood alone."""
 
     def maximum(self) -> Mode:
@@ -151,7 +135,7 @@ class LikelihoodView(_View):
         return ask_nested(self._study, smaller)
 
 
-class PosteriorView(_View):
+class PosteriorView(View):
     """Questions to prior and likelihood together."""
 
     def mode(self) -> PosteriorMode:
@@ -172,7 +156,7 @@ class PosteriorView(_View):
 
         def compute() -> Grid:
             require(s.reading, "posterior grid")
-            return integrate_posterior(s.density, s.reading, self.laplace())
+            return integrate_posterior(s.density, s.reading, self.laplace(), prior_integral(s)[0])
 
         return s.once("posterior.grid", compute)
 
@@ -191,112 +175,10 @@ class PosteriorView(_View):
         return s.once("posterior.predictive", lambda: check_predictive(s.density, s.reading, self.draws(), count, seed))
 
 
-class EvidenceView(_View):
-    """Log p(y)."""
-
-    def bridge(self) -> Bridge:
-        """Bridge sampling from the posterior draws; raises `RefusalError` where the evidence does not exist."""
-        s = self._study
-
-        def compute() -> Bridge:
-            require_evidence(s.reading, "evidence bridge")
-            z, log_prior, log_likelihood = s.log_terms
-            objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
-            log_f = log_prior + log_likelihood
-            beside = {"log likelihood": log_likelihood, "log target": log_f}
-            return bridge_sampling(objective, z, log_f, seed, s.settings.evidence_error, beside)
-
-        return s.once("evidence.bridge", compute)
-
-    def tempering(self) -> Tempering:
-        """A path of temperatures from the prior; raises `RefusalError` where the evidence does not exist."""
-        s = self._study
-
-        def compute() -> Tempering:
-            require_evidence(s.reading, "evidence tempering")
-            z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
-            doubtful = any(check.code in _ONE_MODE_OF_SEVERAL for check in s.doubts())
-            with contextlib.suppress(WorkbenchError):
-                doubtful |= s.posterior.laplace().checks[0].status != "ok"
-            path = choose_path(s.density, s.reading, z, seed, doubtful)
-            return temper(path, seed, z if path.name == "prior" else None)
-
-        return s.once("evidence.tempering", compute)
-
-    def estimate(self) -> Evidence:
-        """Every route that applies, compared; raises `RefusalError` where the evidence does not exist."""
-        s = self._study
-
-        def compute() -> Evidence:
-            require_evidence(s.reading)
-            routes: dict[str, Any] = {}
-            refused: dict[str, str] = {}
-            routes_taken: dict[str, Callable[[], Result]] = {
-                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
-                "tempering": self.tempering,
-            }  # fmt: skip
-            for name, question in routes_taken.items():
-                try:
-                    routes[name] = question()
-                except WorkbenchError as error:
-                    refused[name] = error.what
-                    failure = error
-            if not {"grid", "bridge", "tempering"} & set(routes):
-                raise failure
-            with contextlib.suppress(RefusalError):
-                routes["prior average"] = average_over_prior(s.prior_log_likelihood)
-            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes)
-            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen))
-
-        return s.once("evidence.estimate", compute)
-
-    def robustness(self, *names: str) -> Robustness:
-        """Log p(y) over the fixed numbers of the priors; raises as `estimate`, `InputError` for unknown names.
-
-        Parameters
-        ----------
-        *names : str
-            Hyperparameters such as ``mu.sigma``, or free variables; by default the scales of the parameters' priors.
-        """
-        s = self._study
-
-        def compute() -> Robustness:
-            require_evidence(s.reading, "evidence robustness")
-            numbers = s.once("hyperparameters", lambda: Hyperparameters(s.density))
-            return vary_priors(
-                numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"), s.doubts()
-            )
-
-        return s.once(":".join(("evidence.robustness", *names)), compute)
-
-    def savage_dickey(self, name: str, value: float) -> SavageDickey:
-        """The Bayes factor of a fixed value of a scalar; raises as `estimate`, and where its prior has parents.
-
-        Parameters
-        ----------
-        name : str
-            A scalar free variable or an element of one, such as ``beta[1]``.
-        value : float
-            In its own unit; raises `InputError` outside the support.
-        """
-        s = self._study
-
-        def compute() -> SavageDickey:
-            require_evidence(s.reading, "evidence savage-dickey")
-            z, error = s.log_terms[0], s.settings.evidence_error
-            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
-
-        return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
-
-    def sequential(self) -> Sequential:
-        """Every observation scored before it is seen; raises as `estimate`, and where there is no order."""
-        s, seed = self._study, self._study.seed_of("evidence.sequential")
-
-        def compute() -> Sequential:
-            require_evidence(s.reading, "evidence sequential")
-            return score_in_order(s.density, prior_groups(s.density, s.reading, seed), self.estimate(), seed)
-
-        return s.once("evidence.sequential", compute)
+def prior_integral(study: Study) -> tuple[float, float]:
+    """Log of what the prior as it is written integrates to and its error, nats; NaN where that is not known."""
+    audit = study._if_any(study.evidence.audit)
+    return (float("nan"),) * 2 if audit is None else (audit.log_normaliser, audit.std_error)
 
 
 def _best_draws(study: Study) -> NDArray[np.float64]:

@@ -161,3 +161,26 @@ def test_a_covariate_of_a_hundred_thousand_rows_is_an_input_and_not_part_of_the_
     assert sum(array.size for array in objective.inputs) > x.size
     # The residuals at beta = 1 are rounding alone; 1e5 terms of -log sqrt(2 pi).
     assert objective.value(np.ones(3)) == pytest.approx(-0.5 * np.log(2 * np.pi) * 100_000, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["height", "noncentred", "simplex", "cholesky"])
+def test_many_points_in_one_call_give_the_same_bits_as_one_at_a_time(density, name):
+    d = density(name)
+    objective = d.objective(TARGET)
+    points = d.space.start + 0.3 * np.random.default_rng(1).normal(size=(9, d.space.dimension))
+    value, gradient = objective.sweep(points)
+    singly = [objective.value_and_gradient(point) for point in points]
+    assert np.array_equal(value, [v for v, _ in singly])
+    assert np.array_equal(gradient, [g for _, g in singly])
+    assert np.array_equal(objective.sweep(np.asfortranarray(points))[0], value)
+    assert np.array_equal(values(objective, points), value)
+    assert objective.sweep(points[:0])[0].shape == (0,)
+
+
+def test_a_point_among_many_that_cannot_be_computed_is_an_error_that_names_it(density):
+    objective = density("height").objective(TARGET)
+    points = np.array([[170.0, 2.0], [np.nan, 2.0], [171.0, 2.0]])
+    value, _ = objective.sweep(points)
+    assert np.isfinite(value).tolist() == [True, False, True]
+    with pytest.raises(NumericalError, match="nan"):
+        values(objective, points)

@@ -119,7 +119,9 @@ def missed_modes(
     return share / (1.0 + share)
 
 
-def look_for_basins(objective: Objective, draws: NDArray[np.float64], routes: Mapping[str, Any]) -> Check:
+def look_for_basins(
+    objective: Objective, draws: NDArray[np.float64], routes: Mapping[str, Any], log_prior_integral: float = 0.0
+) -> Check:
     """Whether the chains left out a part of the posterior, by every route to the evidence that can say so.
 
     Parameters
@@ -129,6 +131,8 @@ def look_for_basins(objective: Objective, draws: NDArray[np.float64], routes: Ma
     draws : ndarray, shape (chains, draws, d)
     routes : mapping of str to result
         Of the routes ``tempering``, ``laplace`` and ``bridge`` those that were taken.
+    log_prior_integral : float
+        What the bridge's log evidence lacks to be the log of the integral of f, nats.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def look_for_basins(objective: Objective, draws: NDArray[np.float64], routes: Ma
     missed = float("nan")
     if laplace is not None and bridge is not None:
         modes = np.vstack([laplace.mode, laplace.other_modes])
-        missed = missed_modes(objective, modes, draws, bridge.log_evidence)
+        missed = missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
     return basin_check(share, missed)
 
 

@@ -31,7 +31,8 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge_equation import Budget, Ratios, effective_size, error_budget
 from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
 from workbench.numerics.monte_carlo import covariance_of_means
-from workbench.numerics.objective import Objective, values
+from workbench.numerics.objective import Objective, ObjectiveOfMany, values
+from workbench.numerics.threads import threads_for
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -94,6 +95,13 @@ class Bridge(Result):
     pilots: dict[str, float]
     covariances: dict[str, float]
     title: ClassVar[str] = "log evidence by bridge sampling"
+
+    def over(self, log_integral: float, error: float) -> Bridge:
+        """The same, divided by another integral, such as that of the prior: its log is subtracted, nats."""
+        return replace(
+            self, log_evidence=self.log_evidence - log_integral, lower=self.lower - log_integral,
+            upper=self.upper - log_integral, std_error=float(np.hypot(self.std_error, error)),
+        )  # fmt: skip
 
     def table(self) -> pd.DataFrame:
         """The estimate, its error and where that comes from."""
@@ -171,6 +179,9 @@ class _Crossfit:
 def _gradients(objective: Objective, z: Matrix) -> Matrix:
     """Gradients at the draws, of the shape of z; NaN if one cannot be computed: fits to them then do not apply."""
     found = np.full(z.shape, np.nan)
+    if isinstance(objective, ObjectiveOfMany):
+        value, gradient = objective.sweep(z.reshape(-1, z.shape[-1]))
+        return gradient.reshape(z.shape) if np.isfinite(value).all() else found
     try:
         for place in np.ndindex(z.shape[:-1]):
             found[place] = objective.value_and_gradient(np.ascontiguousarray(z[place]))[1]
@@ -245,6 +256,14 @@ def bridge_sampling(
         If no proposal can be fitted, or log f is NaN at a proposal draw.
     """
     _require_draws(z, log_f)
+    with threads_for(z.shape[-1]):
+        return _bridged(objective, z, log_f, seed, target_error, beside or {})
+
+
+def _bridged(
+    objective: Objective, z: Matrix, log_f: Matrix, seed: int, target_error: float, beside: Mapping[str, Matrix]
+) -> Bridge:
+    """The bridge of draws that are fit for one."""
     crossfit = _Crossfit(objective, z, log_f, _gradients(objective, z))
     pilot_generator, generator = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     pilots = _pilot(crossfit, pilot_generator)
@@ -273,7 +292,7 @@ def bridge_sampling(
         n_proposal=total,
         proposal=name,
         pilots=pilots,
-        covariances={n: covariance_of_means(budget.influence, a) for n, a in (beside or {}).items()},
+        covariances={n: covariance_of_means(budget.influence, a) for n, a in beside.items()},
     )
 
 

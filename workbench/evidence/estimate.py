@@ -5,10 +5,14 @@ does, with a standard error. A path of temperatures from the prior is the second
 proposal with the bridge and finds modes that no chain visited. Where routes disagree there is no final number. The
 Laplace approximation stands beside them as the crude version: its difference from the best route is the error that
 nobody could know from Laplace alone.
+
+Where the prior as it is written does not integrate to one (a potential in it, an order of its values) the log of its
+own integral is subtracted from every route, and its error added in squares.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.check import Check, worst_status
+from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.importance import PriorAverage
 from workbench.evidence.tempering import Tempering
@@ -42,7 +47,8 @@ class Evidence(Result):
     log_evidence, std_error : float
         Nats, by `method`.
     method : str
-        ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed.
+        ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed;
+        ``no data``: exactly 0.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
     agrees : bool or None
@@ -50,6 +56,10 @@ class Evidence(Result):
     refused : dict of str to str
         Routes that could not be taken -> why.
     n_observations : int
+    parts : dict of str to (float, float)
+        Where the prior as it is written does not integrate to one: ``prior x likelihood`` and ``prior``, the logs of
+        the two integrals whose difference the evidence is, with their standard errors, nats; every route to the
+        second, such as ``prior, bridge``. Else empty.
     """
 
     log_evidence: float
@@ -59,18 +69,25 @@ class Evidence(Result):
     agrees: bool | None
     refused: dict[str, str]
     n_observations: int
+    parts: dict[str, tuple[float, float]]
     title: ClassVar[str] = "log evidence, log p(y)"
 
     def table(self) -> pd.DataFrame:
-        """One row a route: value, standard error, difference from the main one."""
+        """One row a route: value, standard error, difference from the main one; and the parts, if there are two."""
         rows = {self.method: (self.log_evidence, self.std_error, 0.0)}
         for name, (value, error) in self.cross_checks.items():
             rows[name] = (value, error, value - self.log_evidence)
+        for name, (value, error) in self.parts.items():
+            rows[f"integral of {name}"] = (value, error, float("nan"))
         return pd.DataFrame.from_dict(rows, orient="index", columns=["log_evidence", "std_error", "difference"])
 
     def notes(self) -> list[str]:
         """A conflict, units, refused routes and checks."""
+        if self.method == "no data":
+            return ["there are no data: the integral of the prior, which is one", *super().notes()]
         lines = ["conflict: the routes disagree, so none of these numbers is final"] if self.agrees is False else []
+        if self.parts:
+            lines.append("the prior as it is written does not integrate to one: its integral is taken out of the other")
         lines += [f"in nats; {self.log_evidence / np.log(2):.6g} bits; {self.log_evidence / np.log(10):.6g} in log10"]
         if "laplace" in self.cross_checks:
             lines.append("laplace states no error of its own: its difference from the main route is its error")
@@ -101,11 +118,27 @@ def strength(value: float, error: float) -> str:
     return next(words for limit, words in _WORDS if abs(value) < limit)
 
 
+def without_data(audit: Audit) -> Evidence:
+    """The evidence of a model without data: exactly 0, the log of the integral of its prior.
+
+    Parameters
+    ----------
+    audit : Audit
+        In which every prior is proper.
+
+    Returns
+    -------
+    Evidence
+    """
+    return Evidence(audit.checks[:1], 0.0, 0.0, "no data", {}, None, {}, 0, {})
+
+
 def combine(
     routes: dict[str, Grid | Bridge | Tempering | Laplace | PriorAverage],
     refused: dict[str, str],
     n_observations: int,
     extra: tuple[Check, ...],
+    audit: Audit,
 ) -> Evidence:
     """One statement of the evidence from every route that could be taken.
 
@@ -119,16 +152,56 @@ def combine(
     n_observations : int
     extra : tuple of Check
         Checks that concern every route, such as a failed diagnosis of the draws.
+    audit : Audit
+        With the integral of the prior, which is taken out of grid and Laplace here; bridge and tempering come without
+        it (`Bridge.over`, `Tempering.over`).
 
     Returns
     -------
     Evidence
     """
+    stated, checks, refused = _stated(routes, refused, audit)
+    grid, laplace, tempered = (routes.get(name) for name in ("grid", "laplace", "tempering"))
+    main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
+    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
+    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered):
+        # The draws cannot carry a number; particles that came from the prior can.
+        main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
+    if isinstance(tempered, Tempering) and main == "tempering":
+        checks += tempered.checks
+    value, error = stated.pop(main)
+    gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
+    agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
+    crosses = dict(stated)
+    if isinstance(laplace, Laplace):
+        crosses["laplace"] = (laplace.log_integral - audit.log_normaliser, float("nan"))
+        checks += [check for check in laplace.checks if check.code == "starts-agree"]
+    if gaps:
+        found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
+        message = f"{'' if agrees else 'conflict: '}distance from {main} in combined standard errors: {found_gaps}"
+        remedy = "" if agrees else "do not quote one of them: draw more, and look for modes that the chains missed"
+        checks.append(Check("routes-agree", "ok" if agrees else "failed", message, remedy))
+    elif main == "bridge" and isinstance(laplace, Laplace):
+        message = f"only one route with an error; laplace differs by {crosses['laplace'][0] - value:+.3g} nats"
+        checks.append(Check("routes-agree", "unknown", message, "see why tempering was not available"))
+    checks += [*audit.checks, *extra]
+    if main in _OWN:
+        checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
+                  for c in checks]  # fmt: skip
+    parts = _parts(value, error, audit)
+    return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations, parts)
+
+
+def _stated(
+    routes: Mapping[str, Result], refused: dict[str, str], audit: Audit
+) -> tuple[dict[str, tuple[float, float]], list[Check], dict[str, str]]:
+    """Value and error of every route that states one, the checks of the first two, and the routes that do not count."""
     stated: dict[str, tuple[float, float]] = {}
     checks: list[Check] = []
-    grid, found, laplace = routes.get("grid"), routes.get("bridge"), routes.get("laplace")
+    grid, found = routes.get("grid"), routes.get("bridge")
     if isinstance(grid, Grid):
-        stated["grid"] = (grid.log_integral, grid.error)
+        value, error = grid.log_integral - audit.log_normaliser, float(np.hypot(grid.error, audit.std_error))
+        stated["grid"] = (value, error)
         checks += grid.checks
     if isinstance(found, Bridge):
         stated["bridge"] = (found.log_evidence, found.std_error)
@@ -143,33 +216,18 @@ def combine(
     average = routes.get("prior average")
     if isinstance(average, PriorAverage):
         stated["prior average"] = (average.log_evidence, average.std_error)
-    main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
-    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
-    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered):
-        # The draws cannot carry a number; particles that came from the prior can.
-        main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
-    if isinstance(tempered, Tempering) and main == "tempering":
-        checks += tempered.checks
-    value, error = stated.pop(main)
-    gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
-    agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
-    crosses = dict(stated)
-    if isinstance(laplace, Laplace):
-        crosses["laplace"] = (laplace.log_integral, float("nan"))
-        checks += [check for check in laplace.checks if check.code == "starts-agree"]
-    if gaps:
-        found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
-        message = f"{'' if agrees else 'conflict: '}distance from {main} in combined standard errors: {found_gaps}"
-        remedy = "" if agrees else "do not quote one of them: draw more, and look for modes that the chains missed"
-        checks.append(Check("routes-agree", "ok" if agrees else "failed", message, remedy))
-    elif main == "bridge" and isinstance(laplace, Laplace):
-        message = f"only one route with an error; laplace differs by {laplace.log_integral - value:+.3g} nats"
-        checks.append(Check("routes-agree", "unknown", message, "see why tempering was not available"))
-    checks += extra
-    if main in _OWN:
-        checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
-                  for c in checks]  # fmt: skip
-    return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations)
+    return stated, checks, refused
+
+
+def _parts(value: float, error: float, audit: Audit) -> dict[str, tuple[float, float]]:
+    """The two integrals whose ratio the evidence is; empty where the prior integrates to one as it is written."""
+    if audit.log_normaliser == 0.0 and audit.std_error == 0.0:
+        return {}
+    joint = float(np.sqrt(max(error**2 - audit.std_error**2, 0.0)))
+    parts = {"prior x likelihood": (value + audit.log_normaliser, joint)}
+    parts["prior"] = (audit.log_normaliser, audit.std_error)
+    main = next(iter(audit.routes), "")
+    return parts | {f"prior, {name}": found for name, found in audit.routes.items() if name != main}
 
 
 def _stands_alone(tempered: Tempering) -> bool:

@@ -33,6 +33,7 @@ from workbench.evidence.estimate import Evidence, strength
 from workbench.evidence.reweighting import TAIL_LIMIT, Reweighted, reweight
 from workbench.likelihood.quantity import is_number
 from workbench.model.density import TARGET, LogDensity
+from workbench.model.prior_elements import prior_elements, summed_into
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import integrate
@@ -223,8 +224,8 @@ def _place(density: LogDensity, label: str, value: float, z: Matrix) -> _Place:
     theta[name] = theta[name].astype(np.float64).copy()
     theta[name].reshape(-1)[index] = value
     fixed = space.z_of_draws(theta)[0] if space.block_shapes[name] == shape else np.full(point.size, np.nan)
-    log_prior, log_jacobian = density.prior_elements(name, fixed)
-    if space.block_shapes[name] != shape or log_prior.shape != shape:
+    log_prior, log_jacobian = prior_elements(density, name, fixed)
+    if space.block_shapes[name] != shape or log_prior.shape != shape or summed_into(density, name):
         raise RefusalError(
             f"the elements of {name} are not independent in the prior, so the others would not keep theirs",
             name,

@@ -24,7 +24,8 @@ doi:10.1214/20-BA1222 (Hamiltonian moves).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -39,6 +40,7 @@ from workbench.evidence.basins import unvisited_share
 from workbench.evidence.paths import Path
 from workbench.numerics.moves import Cloud, Matrix, Mixing, mix
 from workbench.numerics.objective import Vector
+from workbench.numerics.threads import threads_for
 from workbench.result import Result
 
 ISLANDS = 16  # a spread of 16 is known to 18%
@@ -91,6 +93,14 @@ class Tempering(Result):
     evaluations: int
     title: ClassVar[str] = "log evidence by tempering"
 
+    def over(self, log_integral: float, error: float) -> Tempering:
+        """The same, divided by another integral, such as that of the prior: its log is subtracted, nats."""
+        return replace(
+            self, log_evidence=self.log_evidence - log_integral, islands=self.islands - log_integral,
+            curve=self.curve - log_integral, kl_divergence=self.kl_divergence + log_integral,
+            std_error=float(np.hypot(self.std_error, error)), kl_error=float(np.hypot(self.kl_error, error)),
+        )  # fmt: skip
+
     def table(self) -> pd.DataFrame:
         """The evidence, the fit and the divergence, each with its error."""
         rows = {
@@ -140,13 +150,19 @@ def _resampled(log_weights: Matrix, generator: np.random.Generator) -> NDArray[n
     return (np.stack(chosen) + size * np.arange(b)[:, None]).ravel()
 
 
-def _pooled(log_evidence: Vector, means: Vector) -> tuple[float, float, float]:
-    """Log of the mean evidence, the mean weighted by it, and their difference, over islands."""
-    total = logsumexp(log_evidence)
-    weights = np.exp(log_evidence - total)
-    mean = float(np.sum(np.where(weights > 0, weights * means, 0.0)))
-    value = float(total - np.log(len(log_evidence)))
-    return value, mean, mean - value
+def _pooled(log_evidence: NDArray[np.float64], means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of the mean evidence, the mean weighted by it, and their difference, over islands on the last axis."""
+    total = logsumexp(log_evidence, axis=-1)
+    weights = np.exp(log_evidence - total[..., None])
+    mean = np.sum(np.where(weights > 0, weights * means, 0.0), axis=-1)
+    value = total - np.log(log_evidence.shape[-1])
+    return np.stack([value, mean, mean - value], axis=-1)
+
+
+@functools.cache
+def _widening(b: int) -> float:
+    """How much wider an interval from b values has to be than one from many, by Student's t."""
+    return float(stats.t.ppf(0.975, b - 1) / stats.norm.ppf(0.975))
 
 
 def with_errors(log_evidence: Vector, means: Vector) -> tuple[Vector, Vector]:
@@ -168,10 +184,10 @@ def with_errors(log_evidence: Vector, means: Vector) -> tuple[Vector, Vector]:
         Log of the mean evidence, mean of the quantity weighted by it, and the second minus the first.
     """
     b = len(log_evidence)
-    left = np.array([_pooled(np.delete(log_evidence, i), np.delete(means, i)) for i in range(b)])
+    others = np.argsort(np.eye(b), axis=1, kind="stable")[:, :-1]  # row i: every island but the i-th
+    left = _pooled(log_evidence[others], means[others])
     errors = np.sqrt((b - 1) / b * np.sum((left - left.mean(axis=0)) ** 2, axis=0))
-    errors *= stats.t.ppf(0.975, b - 1) / stats.norm.ppf(0.975)
-    return np.array(_pooled(log_evidence, means)), errors
+    return _pooled(log_evidence, means), errors * _widening(b)
 
 
 @dataclass(frozen=True)
@@ -207,9 +223,8 @@ def _moved(
     return joined, [mixing for _, mixing in mixed]
 
 
-def _annealed(path: Path, particles: int, generator: np.random.Generator) -> _Annealed:
+def _annealed(path: Path, points: Matrix, generator: np.random.Generator) -> _Annealed:
     """Carry particles from the reference to the target."""
-    points = path.start(particles, generator)
     cloud, increments = Cloud(points, *path.sweep(0.0)(points)), path.increments(points)
     t, steps = 0.0, np.full(_GROUPS, 0.5)
     log_evidence = np.zeros(ISLANDS)
@@ -267,7 +282,10 @@ def temper(
         If the likelihood is zero at every particle.
     """
     particles = -(-(particles or path.particles) // ISLANDS) * ISLANDS
-    end = _annealed(path, particles, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    start = path.start(particles, generator)
+    with threads_for(start.shape[1]):
+        end = _annealed(path, start, generator)
     points = end.increments.points
     fit = path.log_likelihood(points).reshape(ISLANDS, -1).mean(axis=1)
     estimates, errors = with_errors(end.log_evidence, fit)

@@ -23,7 +23,7 @@ from pytensor.graph.basic import Variable
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
 from workbench.model.elements import moving_support
-from workbench.model.roles import unnormalised
+from workbench.model.proper import prior_forms
 from workbench.model.terms import is_discrete
 from workbench.result import Result
 
@@ -55,7 +55,7 @@ class VariableAnatomy:
     shape : tuple of int
     support : str
     proper : bool
-        Whether its prior integrates to one.
+        Whether its prior, as a density on z, integrates to one by what the graph shows; the audit measures the rest.
     """
 
     name: str
@@ -136,9 +136,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     discrete, latent, ambiguous = named("discrete"), named("latent"), named("ambiguous")
     split = f"the potential {density.unlabelled[0]!r} has no side" if density.unlabelled else ""
     gradient = f"{discrete} is discrete: {density.why_discrete}" if discrete else ""
-    nothing = (
-        "" if density.symbolic.log_likelihood or "likelihood" in density.potentials.values() else "there are no data"
-    )
+    nothing = "" if density.has_data else "there are no data"
     maximum = gradient or split or nothing
     if not maximum and ambiguous:
         maximum = f"the role of {ambiguous} is ambiguous"
@@ -146,17 +144,18 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         maximum = f"{latent} is latent and has to be integrated out: no parameter is left to maximise over"
     if not maximum and moving_support(density):
         maximum = f"the support of the latent variable {moving_support(density)} moves with a parameter"
-    no_prior = next(iter(unnormalised(density.model).values()), "")
+    forms = prior_forms(density.model).values()
+    improper = next((form.why for form in forms if form.kind == "improper"), "")
+    cut = next((form.why for form in forms if form.kind == "cut"), "")
     inside = [name for name in density.symbolic.potential if density.potentials.get(name) != "likelihood"]
     tilted = f"the potential {inside[0]!r} is not known to stay out of the prior" if inside else ""
-    evidence = gradient or no_prior or split or nothing
-    if not evidence and inside:
-        evidence = f"the potential {inside[0]!r} is part of the prior, whose normaliser is then unknown"
+    exists = improper or split or ("" if nothing else gradient)
+    evidence = exists or (f"{nothing}, so that log p(y) is exactly 0" if nothing else "")
     small = (
         "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
     )
     return {
-        "prior draws": no_prior or tilted,
+        "prior draws": improper or cut or tilted,
         "likelihood maximum": maximum,
         "likelihood latents": maximum or ("" if density.latents else "the model has no latent variables"),
         "likelihood surface": maximum,
@@ -170,9 +169,11 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior draws": "",
         "posterior predictive": "" if density.symbolic.log_likelihood else "there are no data",
         "prediction": "" if density.symbolic.log_likelihood else "there are no data",
-        "evidence estimate": evidence,
+        "evidence audit": "",
+        "evidence estimate": exists,
         "evidence bridge": evidence,
         "evidence tempering": evidence,
+        "evidence nested": evidence,
         "evidence robustness": evidence,
         "evidence savage-dickey": evidence,
         "evidence sequential": evidence or _without_order(density),
@@ -217,7 +218,7 @@ def examine(density: LogDensity) -> Anatomy:
     Anatomy
         With `widened` empty: `workbench.model.preflight.narrow_constants` fills it.
     """
-    model, space, found, improper = density.model, density.space, density.roles, unnormalised(density.model)
+    model, space, found, forms = density.model, density.space, density.roles, prior_forms(density.model)
     variables: dict[str, VariableAnatomy] = {}
     shapes_of = space.shapes | (density.summation.shapes if density.summation is not None else {})
     for rv in model.free_RVs:
@@ -225,7 +226,7 @@ def examine(density: LogDensity) -> Anatomy:
         transform = type(model.rvs_to_transforms.get(rv)).__name__
         support = "integers" if is_discrete(rv) else _SUPPORTS.get(transform, "real")
         shape = shapes_of[rv.name]
-        text, proper = distribution_text(rv), rv.name not in improper
+        text, proper = distribution_text(rv), forms[rv.name].kind in ("known", "open")
         variables[rv.name] = VariableAnatomy(rv.name, text, role, why, shape, support, proper)
     shapes = {name: array.shape for name, array in density.symbolic.observed.items()}
     for rv in model.observed_RVs:
@@ -260,8 +261,8 @@ _REMEDIES = {
     "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
     "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
-    "not normalised": "write the prior so that it is normalised on what it keeps, such as sums of positive steps",
-    "normaliser": "write it as a normalised distribution (pm.CustomDist), or declare it as likelihood if it is data",
+    "only a part": "draws of a prior that a transformation cuts short are not built in: write it as sums of positive "
+    "steps; the evidence divides by what is kept",
     "data": "observe at least one variable",
     "dimensions": "use study.posterior.draws() or .laplace()",
 }

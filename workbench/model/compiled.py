@@ -279,6 +279,52 @@ def native(
     return NativeFunction(compiled.address, _SIGNATURE(compiled.address), compiled.cache_hits > 0, (compiled, function))
 
 
+_MANY = ctypes.CFUNCTYPE(
+    None, ctypes.c_int64, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t,
+    ctypes.c_size_t,
+)  # fmt: skip
+
+
+@cache
+def caller_of_many() -> Any:
+    """A C function that calls a density at many points: ``(m, d, density, points, gradients, values, inputs)``.
+
+    All but the first two arguments are addresses. It belongs to no model: it calls through the address that it is
+    given, so it is compiled once a machine, and a point costs no call from Python.
+    """
+    import numba
+    from llvmlite import ir
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+    from pytensor.link.numba.cache import compile_numba_function_src
+
+    @intrinsic
+    def call_density(_typing_context: Any, address: Any, d: Any, z: Any, gradient: Any, value: Any, inputs: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            long, pointer = context.get_value_type(types.int64), cgutils.voidptr_t
+            kind = ir.FunctionType(long, [context.get_value_type(types.uint64), *[pointer] * 4])
+            function = builder.inttoptr(arguments[0], kind.as_pointer())
+            places = [builder.inttoptr(argument, pointer) for argument in arguments[2:]]
+            return builder.call(function, [arguments[1], *places])
+
+        return types.int64(address, d, z, gradient, value, inputs), generate
+
+    source = "\n".join(
+        [
+            "def call_many(m, d, address, points, gradients, values, inputs):",
+            "    for i in range(m):",
+            "        step = np.uint64(8 * i)",
+            "        call(address, d, points + step * d, gradients + step * d, values + step, inputs)",
+        ]
+    )
+    scope = {"np": np, "call": call_density, "__name__": __name__}
+    key = f"workbench-call-many-{numba.__version__}"
+    wrapper = compile_numba_function_src(source, "call_many", scope, cache_key=key)
+    signature = numba.types.void(numba.types.int64, *[numba.types.uint64] * 6)
+    compiled = numba.cfunc(signature, cache=True)(wrapper)
+    return _MANY(compiled.address), compiled
+
+
 @cache
 def _pointers() -> tuple[Any, Any]:
     """Numba's cast from an address to a pointer, and a pointer moved by some elements; made when first needed."""

@@ -162,6 +162,11 @@ class LogDensity:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
 
+    @property
+    def has_data(self) -> bool:
+        """Whether anything is observed, or a potential stands for data."""
+        return bool(self.symbolic.log_likelihood) or "likelihood" in self.potentials.values()
+
     @cached_property
     def latent_shapes(self) -> dict[str, tuple[int, ...]]:
         """Terms that belong to the latent variables -> shape: their log prior, and potentials in it that they enter."""
@@ -209,37 +214,6 @@ class LogDensity:
             log_likelihood={name: next(arrays) for name in s.log_likelihood},
         )
 
-    @cached_property
-    def _by_element(self) -> tuple[list[str], Any]:
-        s, space, chosen = self.symbolic, self.space, []
-        parents = self.parents
-        for name in space.names:
-            shape = space.shapes[name]
-            graphs = [s.log_prior[name], *([s.log_jacobian[name]] if name in s.log_jacobian else [])]
-            single = space.block_shapes[name] == shape and all(g.type.ndim == len(shape) for g in graphs)
-            entered = self.summation is not None and name in self.summation.owners  # its elements may stand elsewhere
-            if single and not entered and not parents[name] and name not in self.discrete:
-                chosen.append(name)
-        graphs = [s.log_prior[n] + s.log_jacobian[n] if n in s.log_jacobian else s.log_prior[n] for n in chosen]
-        return chosen, batched(space.vector, space.on_vector(graphs))
-
-    def prior_by_element(self, points: NDArray[np.float64]) -> dict[str, NDArray]:
-        """Log prior density on z of every element, where the elements are independent and stand on fixed numbers.
-
-        Parameters
-        ----------
-        points : ndarray, shape (m, d)
-
-        Returns
-        -------
-        dict of str to ndarray, shape (m, elements)
-            Nats. Variables with a joint prior (a simplex, a multivariate normal), with free variables among their
-            parents, and discrete ones are left out.
-        """
-        names, call = self._by_element
-        arrays = zip(names, call(np.atleast_2d(points)), strict=True)
-        return {n: np.broadcast_to(a, (len(points), *self.space.shapes[n])).reshape(len(points), -1) for n, a in arrays}
-
     def sums(self, points: NDArray[np.float64]) -> tuple[Vector, Vector, Vector]:
         """log_prior, log_likelihood and log_jacobian at many points, each summed, potentials on their sides.
 
@@ -284,25 +258,6 @@ class LogDensity:
                 name,
                 f"say Study(model, potentials={{{name!r}: 'likelihood'}}) or 'prior'; --potential {name}=likelihood",
             )
-
-    def prior_elements(self, name: str, z: Vector) -> tuple[NDArray, NDArray]:
-        """The log prior of one variable at one point, element by element, and the log Jacobian of its transformation.
-
-        Parameters
-        ----------
-        name : str
-            A free variable.
-        z : ndarray, shape (d,)
-
-        Returns
-        -------
-        log_prior, log_jacobian : ndarray
-            Nats; of the shape of the variable where its elements have densities of their own.
-        """
-        s = self.symbolic
-        graphs = [s.log_prior[name], s.log_jacobian.get(name, pt.zeros_like(s.values[name]))]
-        log_prior, log_jacobian = batched(self.space.vector, self.space.on_vector(graphs))(z[None])
-        return log_prior[0], log_jacobian[0]
 
     # -- the first route: one compiled function -------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.type import TensorType
 
 from workbench.errors import InputError, NumericalError
-from workbench.model.compiled import NativeFunction, interpreted, native, stabilised, without_traces
+from workbench.model.compiled import NativeFunction, caller_of_many, interpreted, native, stabilised, without_traces
 from workbench.model.constants import replaced
 from workbench.numerics.objective import Vector
 
@@ -248,6 +248,18 @@ class NativeObjective:
                 "look for a division by zero or a log of a negative number in the model",
             )
         return number
+
+    def sweep(self, points: NDArray[np.float64]) -> tuple[Vector, NDArray[np.float64]]:
+        """Log f and its gradient at points of shape ``(m, d)``, in one call of compiled code.
+
+        Where log f is NaN it is returned as it is; what that means is for the caller to say.
+        """
+        points = np.ascontiguousarray(points, dtype=np.float64)
+        value, gradient = np.zeros(len(points)), np.zeros(points.shape)
+        call, _ = caller_of_many()
+        call(len(points), self.dimension, self.function.address, points.ctypes.data, gradient.ctypes.data,
+             value.ctypes.data, self.table.ctypes.data)  # fmt: skip
+        return value, gradient
 
     def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
         """Log f(z) in nats and its gradient, shape ``(d,)``; see `value`."""

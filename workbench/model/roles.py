@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pymc as pm
-from pymc.distributions.transforms import _default_transform
 from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.blockwise import Blockwise
@@ -24,7 +23,6 @@ from workbench.errors import InputError
 from workbench.model.terms import is_discrete
 
 _POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
-IMPROPER = ("FlatRV", "HalfFlatRV", "ICARRV")
 # Distributions on the whole line that can be centred on 0, and which of their parameters is the centre; the next one is
 # the scale.
 _CENTRE = {
@@ -197,37 +195,4 @@ def decide_roles(
             )
         if not discrete:
             found[name] = ("parameter" if name in parameters else "latent", "you said so")
-    return found
-
-
-def unnormalised(model: pm.Model) -> dict[str, str]:
-    """Free variables whose prior, as a density on z, does not integrate to one, and why.
-
-    Parameters
-    ----------
-    model : pm.Model
-
-    Returns
-    -------
-    dict of str to str
-        Name -> reason. A transformation that is not the distribution's own may keep only part of its support, as
-        `ordered` on three normal variables keeps one of their six orders.
-    """
-    found = {}
-    for rv in model.free_RVs:
-        name = type(rv.owner.op).__name__
-        if name in IMPROPER:
-            found[rv.name] = f"the prior of {rv.name} is improper"
-            continue
-        own = model.rvs_to_transforms.get(rv)
-        try:
-            usual = _default_transform(rv.owner.op, rv)
-        except NotImplementedError:
-            usual = None
-        same = type(own) is type(usual) or {type(own).__name__, type(usual).__name__} <= {"LogTransform", "LogExpM1"}
-        if own is not None and not same:
-            found[rv.name] = (
-                f"the prior of {rv.name} is not normalised: its transformation {type(own).__name__} may keep only a "
-                "part of it"
-            )
     return found

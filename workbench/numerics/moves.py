@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
-from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.objective import Objective, ObjectiveOfMany, Vector
 
 Matrix = NDArray[np.float64]
 Sweep = Callable[[Matrix], tuple[Vector, Matrix]]  # points (m, d) -> values (m,), gradients (m, d)
@@ -92,12 +92,16 @@ def sweep_of(objective: Objective) -> Sweep:
     """
 
     def sweep(points: Matrix) -> tuple[Vector, Matrix]:
-        value, gradient = np.empty(len(points)), np.zeros(points.shape)
-        for i, point in enumerate(points):
-            try:
-                value[i], gradient[i] = objective.value_and_gradient(point)
-            except NumericalError:
-                value[i] = -np.inf
+        if isinstance(objective, ObjectiveOfMany):
+            value, gradient = objective.sweep(points)
+            value = np.where(np.isnan(value) | np.isposinf(value), -np.inf, value)
+        else:
+            value, gradient = np.empty(len(points)), np.zeros(points.shape)
+            for i, point in enumerate(points):
+                try:
+                    value[i], gradient[i] = objective.value_and_gradient(point)
+                except NumericalError:
+                    value[i] = -np.inf
         lost = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1))
         gradient[lost] = 0.0
         return value, gradient

@@ -46,7 +46,8 @@ class Grid(Result):
         Differential entropy of the posterior on z, nats.
     expected_log_likelihood, kl_divergence, variance_log_likelihood : float
         E_post[log p(y given theta)] and KL(posterior || prior) in nats, Var_post[log p(y given theta)] in nats
-        squared; NaN where prior and likelihood cannot be told apart.
+        squared; NaN where prior and likelihood cannot be told apart, the divergence also where the prior does not
+        integrate to a known number.
     """
 
     log_integral: float
@@ -71,7 +72,9 @@ class Grid(Result):
         return [f"log integral {self.log_integral:.10g} nats, error below {self.error:.1e}", *super().notes()]
 
 
-def integrate_posterior(density: LogDensity, anatomy: Anatomy, laplace: Laplace) -> Grid:
+def integrate_posterior(
+    density: LogDensity, anatomy: Anatomy, laplace: Laplace, log_prior_integral: float = 0.0
+) -> Grid:
     """The posterior of a model with at most two dimensions, by the trapezoidal rule on z.
 
     Parameters
@@ -80,6 +83,8 @@ def integrate_posterior(density: LogDensity, anatomy: Anatomy, laplace: Laplace)
     anatomy : Anatomy
     laplace : Laplace
         Where the peak is and how wide.
+    log_prior_integral : float
+        Log of what the prior as it is written integrates to, nats; NaN where that is not known.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def integrate_posterior(density: LogDensity, anatomy: Anatomy, laplace: Laplace)
         seen = np.isfinite(apart) & np.isfinite(log_likelihood)
         if weights[~seen].sum() < _NEGLIGIBLE:
             log_likelihood, apart = np.where(seen, log_likelihood, 0.0), np.where(seen, apart, 0.0)
-        likelihood, kl = float(weights @ log_likelihood), float(weights @ apart)
+        likelihood, kl = float(weights @ log_likelihood), float(weights @ apart) + log_prior_integral
         spread = float(weights @ (log_likelihood - likelihood) ** 2)
     status: Status = "ok" if found.converged else "failed"
     message = f"spacing {found.spacing:.3g} sd, {len(found.points)} points, error below {found.error:.1e} nats"

@@ -44,6 +44,73 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _drawn(model: pm.Model, names: list[str] | None, draws: int, seed: int) -> xr.DataTree:
+    """PyMC's forward draws of these variables, or of all, run through NumPy."""
+    with quiet(), without_compiler():
+        return pm.sample_prior_predictive(
+            draws, model=model, var_names=names, random_seed=seed, compile_kwargs=_INTERPRETED
+        )
+
+
+def places_to_hold(density: LogDensity, count: int, seed: int) -> NDArray[np.float64]:
+    """Values of z at which variables are held while another one is looked at: draws from the prior as it is written.
+
+    Where the prior cannot be drawn from they lie around the model's own start, as far away as PyMC's jitter.
+
+    Parameters
+    ----------
+    density : LogDensity
+    count : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (count, d)
+    """
+    space = density.space
+    try:
+        group = _drawn(density.model, list(space.names), count, seed)["prior"].to_dataset()
+        z = space.z_of_draws({name: group[name].values[0] for name in space.names})
+    except (NotImplementedError, ArithmeticError, ValueError):
+        z = space.start + np.random.default_rng(seed).uniform(-1.0, 1.0, size=(count, space.dimension))
+    return np.where(np.isfinite(z), z, space.start)  # a draw on the edge of its support, or outside of a cut one
+
+
+def draws_given(
+    density: LogDensity, name: str, z: NDArray[np.float64] | None, count: int, seed: int
+) -> NDArray[np.float64]:
+    """Independent draws of one free variable as its distribution is written, the others held.
+
+    Parameters
+    ----------
+    density : LogDensity
+    name : str
+    z : ndarray, shape (d,), or None
+        Where the others are held; None for a variable that depends on no other.
+    count : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (count, d)
+        On z; NaN where a draw lies outside of what a transformation keeps.
+
+    Raises
+    ------
+    RefusalError
+        If it cannot be drawn from.
+    """
+    space = density.space
+    held = {n: a[0] for n, a in space.theta(space.start if z is None else z).items() if n in space.names and n != name}
+    model = density.model if z is None else pm.do(density.model, held)
+    try:
+        drawn = _drawn(model, [name], count, seed)["prior"].to_dataset()[name].values[0]
+    except (NotImplementedError, ArithmeticError, ValueError) as error:
+        raise RefusalError(f"{name} cannot be drawn from", name, "give it a `random` method") from error
+    with np.errstate(invalid="ignore"):
+        return space.z_of_draws({n: drawn if n == name else np.repeat(held[n][None], count, 0) for n in space.names})
+
+
 def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int, data: bool = True) -> xr.DataTree:
     """Draws of the free variables from the prior, and of the data from the prior predictive.
 
@@ -72,14 +139,7 @@ def draw_prior(density: LogDensity, anatomy: Anatomy, draws: int, seed: int, dat
         raise InputError(f"{draws} draws", "draws", "ask for at least 1")
     require(anatomy, "prior draws")
     try:
-        with quiet(), without_compiler():
-            tree = pm.sample_prior_predictive(
-                draws,
-                model=density.model,
-                var_names=None if data else list(density.space.names),
-                random_seed=seed,
-                compile_kwargs=_INTERPRETED,
-            )
+        tree = _drawn(density.model, None if data else list(density.space.names), draws, seed)
     except (NotImplementedError, ArithmeticError, ValueError) as error:
         # ArithmeticError: a prior so vague that its draws overflow, such as InverseGamma(0.001, 0.001).
         raise RefusalError(

@@ -31,6 +31,11 @@ _ROUTES = {
     "laplace": "a normal approximation at the mode: states no error, its difference from the main route is its error",
 }
 
+_PARTS = {
+    "prior x likelihood": "of the prior as it is written",
+    "prior": "what the prior as it is written integrates to: taken out of the row above",
+}
+
 
 def evidence_section(answers: Mapping[str, Result]) -> Section:
     """Log p(y) by every route."""
@@ -51,6 +56,9 @@ def evidence_section(answers: Mapping[str, Result]) -> Section:
         for name, (value, error) in routes.items()
     )
     value = found.log_evidence
+    if found.method == "no data":
+        sentence = "There are no data: log p(y) is exactly 0, the log of the integral of the prior, which is one."
+        return Section(anchor(question), title, (sentence,), checks=found.checks)
     each = f", {nats(value / found.n_observations)} nats an observation" if found.n_observations else ""
     sentences = (
         f"log p(y) = {amount(value, found.std_error)} nats ({nats(value / BIT)} bits; {nats(value / np.log(10))} "
@@ -60,6 +68,10 @@ def evidence_section(answers: Mapping[str, Result]) -> Section:
         _agreement(found),
     )
     notes = tuple(f"The route {route} was not available: {reason}." for route, reason in found.refused.items())
+    rows += tuple(
+        (f"integral of {name}", nats(value, max(error, 1e-4)), nats_error(error), "", _PARTS.get(name, "another route"))
+        for name, (value, error) in found.parts.items()
+    )
     table = Table(
         ("route", "log evidence / nats", "std_error / nats", "difference / nats", "how"), rows, "", frozenset({1, 2, 3})
     )

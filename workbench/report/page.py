@@ -122,6 +122,7 @@ def render(answers: Mapping[str, Result], draws: xr.DataTree, manifest: Mapping[
             "posterior.predictive": lambda: predictive_section(answers, draws),
         },
         "Evidence and information": {
+            "evidence.audit": lambda: plain("evidence.audit", answers["evidence.audit"], "Is every term a density?"),
             "evidence.estimate": lambda: evidence_section(answers),
             "evidence.bridge": lambda: bridge_section(answers),
             "evidence.tempering": lambda: tempering_section(answers),

@@ -1,0 +1,184 @@
+"""The view of a study on log p(y): one method a question, each answer kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from workbench.errors import RefusalError, WorkbenchError
+from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
+from workbench.evidence.basins import look_for_basins
+from workbench.evidence.bridge import Bridge, bridge_sampling
+from workbench.evidence.estimate import Evidence, combine, without_data
+from workbench.evidence.importance import average_over_prior
+from workbench.evidence.nested import Nested, nest
+from workbench.evidence.paths import choose_path
+from workbench.evidence.prior_integral import integrate_prior
+from workbench.evidence.robustness import Robustness, vary_priors
+from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
+from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
+from workbench.evidence.tempering import Tempering, temper
+from workbench.model.anatomy import require
+from workbench.model.density import TARGET
+from workbench.model.hyperparameters import Hyperparameters
+from workbench.result import Result
+from workbench.views import View
+
+# Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
+_ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
+
+
+class EvidenceView(View):
+    """Log p(y)."""
+
+    def audit(self) -> Audit:
+        """Every term of the joint density: its side, and whether each prior integrates to one.
+
+        Raises `RefusalError` if a potential is part of the prior and no route to its integral could be taken.
+        """
+        s = self._study
+
+        def compute() -> Audit:
+            found = examine_terms(s.density, s.seed_of("evidence.audit"))
+            tilted = "prior" in s.density.potentials.values()
+            if not tilted or found.refused or s.density.unlabelled or s.density.discrete:
+                return found
+            return with_potentials(found, integrate_prior(s.density, s.settings, s.seed_of("evidence.prior")))
+
+        return s.once("evidence.audit", compute)
+
+    def bridge(self) -> Bridge:
+        """Bridge sampling from the posterior draws; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Bridge:
+            audit = self._required("evidence bridge")
+            z, log_prior, log_likelihood = s.log_terms
+            objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
+            log_f = log_prior + log_likelihood
+            beside = {"log likelihood": log_likelihood, "log target": log_f}
+            found = bridge_sampling(objective, z, log_f, seed, s.settings.evidence_error, beside)
+            return found.over(audit.log_normaliser, audit.std_error)
+
+        return s.once("evidence.bridge", compute)
+
+    def tempering(self) -> Tempering:
+        """A path of temperatures from the prior; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Tempering:
+            audit = self._required("evidence tempering")
+            z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
+            doubtful = any(check.code in _ONE_MODE_OF_SEVERAL for check in s.doubts())
+            with contextlib.suppress(WorkbenchError):
+                doubtful |= s.posterior.laplace().checks[0].status != "ok"
+            path = choose_path(s.density, s.reading, z, seed, doubtful)
+            found = temper(path, seed, z if path.name == "prior" else None)
+            return found.over(audit.log_normaliser, audit.std_error)
+
+        return s.once("evidence.tempering", compute)
+
+    def nested(self) -> Nested:
+        """Nested sampling by dynesty, an extra; raises `RefusalError` without it, or without independent quantiles."""
+        s = self._study
+
+        def compute() -> Nested:
+            self._required("evidence nested")
+            return nest(s.density, s.seed_of("evidence.nested"))
+
+        return s.once("evidence.nested", compute)
+
+    def estimate(self) -> Evidence:
+        """Every route that applies, compared; raises `RefusalError` where the evidence does not exist."""
+        s = self._study
+
+        def compute() -> Evidence:
+            audit = self._required("evidence estimate")
+            if not s.density.has_data:
+                return without_data(audit)
+            routes: dict[str, Any] = {}
+            refused: dict[str, str] = {}
+            routes_taken: dict[str, Callable[[], Result]] = {
+                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
+                "tempering": self.tempering,
+            }  # fmt: skip
+            for name, question in routes_taken.items():
+                try:
+                    routes[name] = question()
+                except WorkbenchError as error:
+                    refused[name] = error.what
+                    failure = error
+            if not {"grid", "bridge", "tempering"} & set(routes):
+                raise failure
+            with contextlib.suppress(RefusalError):
+                routes["prior average"] = average_over_prior(s.prior_log_likelihood)
+            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes, audit.log_normaliser)
+            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit)
+
+        return s.once("evidence.estimate", compute)
+
+    def robustness(self, *names: str) -> Robustness:
+        """Log p(y) over the fixed numbers of the priors; raises as `estimate`, `InputError` for unknown names.
+
+        Parameters
+        ----------
+        *names : str
+            Hyperparameters such as ``mu.sigma``, or free variables; by default the scales of the parameters' priors.
+        """
+        s = self._study
+
+        def compute() -> Robustness:
+            self._on_its_own("evidence robustness")
+            numbers = s.once("hyperparameters", lambda: Hyperparameters(s.density))
+            return vary_priors(
+                numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"), s.doubts()
+            )
+
+        return s.once(":".join(("evidence.robustness", *names)), compute)
+
+    def savage_dickey(self, name: str, value: float) -> SavageDickey:
+        """The Bayes factor of a fixed value of a scalar; raises as `estimate`, and where its prior has parents.
+
+        Parameters
+        ----------
+        name : str
+            A scalar free variable or an element of one, such as ``beta[1]``.
+        value : float
+            In its own unit; raises `InputError` outside the support.
+        """
+        s = self._study
+
+        def compute() -> SavageDickey:
+            self._on_its_own("evidence savage-dickey")
+            z, error = s.log_terms[0], s.settings.evidence_error
+            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
+
+        return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
+
+    def sequential(self) -> Sequential:
+        """Every observation scored before it is seen; raises as `estimate`, and where there is no order."""
+        s, seed = self._study, self._study.seed_of("evidence.sequential")
+
+        def compute() -> Sequential:
+            self._on_its_own("evidence sequential")
+            return score_in_order(s.density, prior_groups(s.density, s.reading, seed), self.estimate(), seed)
+
+        return s.once("evidence.sequential", compute)
+
+    def _required(self, question: str) -> Audit:
+        """The audit, if the evidence exists."""
+        require(self._study.reading, question)  # before a prior is measured, which an improper one cannot be
+        audit = self.audit()
+        require_proper(audit, question)
+        return audit
+
+    def _on_its_own(self, question: str) -> None:
+        """Refuse a question that needs a prior which integrates to one as it is written."""
+        if self._required(question).log_normaliser != 0.0:
+            raise RefusalError(
+                f"{question} is refused: the prior integrates to one only after it is divided by its own integral, "
+                "which changes with what is asked",
+                "prior",
+                "see study.evidence.audit(), and write the prior as normalised distributions",
+            )
