@@ -19,7 +19,7 @@ from workbench.numerics.objective import FunctionObjective
 
 
 def _evidence(value, error, n=1, method="bridge"):
-    return Evidence((), value, error, method, {}, None, {}, n)
+    return Evidence((), value, error, method, {}, None, {}, n, {})
 
 
 # -- normal-normal: everything in closed form ----------------------------------------------------------------------
@@ -343,5 +343,5 @@ def test_a_divergence_below_zero_fails_the_account():
     kept = study.evidence.estimate()
     _, log_prior, log_likelihood = study.log_terms
     wrong = Evidence(**{**kept.__dict__, "log_evidence": float(log_likelihood.mean()) + 3.0})
-    found = account(wrong, log_likelihood, log_prior, {}, None, None, None, ({}, ()))
+    found = account(wrong, log_likelihood, log_prior)
     assert "cannot be negative" in str([check for check in found.checks if check.status == "failed"])

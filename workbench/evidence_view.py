@@ -175,10 +175,13 @@ class EvidenceView(View):
 
     def _on_its_own(self, question: str) -> None:
         """Refuse a question that needs a prior which integrates to one as it is written."""
-        if self._required(question).log_normaliser != 0.0:
+        audit, potentials = self._required(question), self._study.density.potentials
+        if audit.log_normaliser != 0.0:
+            cut = [name for name, term in audit.terms.items() if term["proper"] == "cut"]
+            guilty = (cut or [name for name, side in potentials.items() if side == "prior"])[0]
             raise RefusalError(
-                f"{question} is refused: the prior integrates to one only after it is divided by its own integral, "
-                "which changes with what is asked",
-                "prior",
+                f"{question} is refused: the prior of {guilty} integrates to one only after it is divided by its own "
+                "integral, which may change with what is asked",
+                guilty,
                 "see study.evidence.audit(), and write the prior as normalised distributions",
             )

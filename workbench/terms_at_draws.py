@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from workbench.evidence.audit import Audit
 from workbench.information import Learnt, Pair, marginal_information
 from workbench.model.density import LogDensity
-from workbench.model.prior_elements import prior_by_element
+from workbench.model.element_priors import prior_by_element
 from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance, tail_index
 from workbench.posterior.grid import Grid
 

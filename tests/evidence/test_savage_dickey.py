@@ -157,7 +157,7 @@ def _posterior_of_the_line():
 @pytest.mark.parametrize("value", [0.0, 0.6])
 def test_the_stated_error_is_honest_over_repetitions(value):
     centre, covariance = _posterior_of_the_line()
-    density, evidence = LogDensity(_line()), Evidence((), -40.0, 1.0, "bridge", {}, None, {}, 25)
+    density, evidence = LogDensity(_line()), Evidence((), -40.0, 1.0, "bridge", {}, None, {}, 25, {})
     exact = stats.norm(centre[1], np.sqrt(covariance[1, 1])).logpdf(value) - stats.norm(0.0, 1.5).logpdf(value)
     scores = []
     for seed in range(60):

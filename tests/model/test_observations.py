@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from workbench.model.density import LogDensity
+from workbench.model.element_priors import prior_by_element
 from workbench.model.observations import Observations, labels_of, measure_of, rows_of
-from workbench.model.prior_elements import prior_by_element
 
 
 def _density():

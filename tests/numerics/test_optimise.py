@@ -6,9 +6,10 @@ from scipy import special
 
 from tests.targets import ALL, PEAKED, by_name
 from workbench.errors import NumericalError
+from workbench.numerics.climbs import Climb, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import FunctionObjective
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, climb_again, distinct, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_again
 
 
 def height_left(target, z):

@@ -33,7 +33,7 @@ from workbench.evidence.estimate import Evidence, strength
 from workbench.evidence.reweighting import TAIL_LIMIT, Reweighted, reweight
 from workbench.likelihood.quantity import is_number
 from workbench.model.density import TARGET, LogDensity
-from workbench.model.prior_elements import prior_elements, summed_into
+from workbench.model.element_priors import prior_elements, summed_into
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import integrate

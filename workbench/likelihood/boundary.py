@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.curvature import Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, climb
 
 _FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
-_INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0)
+_INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.mode import Mode, climb_all, describe_mode
+from workbench.numerics.climbs import Climb, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, climb
 
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart

@@ -24,9 +24,10 @@ from workbench.likelihood.boundary import peaks_slightly, settle_at_edge
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.model.mode import Mode
 from workbench.model.program import Weights
+from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.curvature import Curvature, curvature_at
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, climb_near, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_near
 
 NO_MAXIMUM = "its likelihood has no maximum"
 STUCK = "the climb did not reach a maximum"

@@ -22,8 +22,9 @@ from workbench.errors import NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.boundary import held
 from workbench.likelihood.problem import Problem
 from workbench.model.identified import named_coordinates
+from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import Climb, climb
+from workbench.numerics.optimise import climb
 
 _MOST = 24  # elements that are looked at: a mixture has fewer
 _LOOKS = tuple(np.log([1e8, 1e10]))  # factors at which a likelihood that does not care has levelled off

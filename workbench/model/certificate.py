@@ -20,9 +20,10 @@ from workbench.check import Check, Status, worst_status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
 from workbench.model.identified import identified_combinations
+from workbench.numerics.climbs import Climb, distinct, falls_away
 from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, distinct, falls_away
+from workbench.numerics.optimise import EDM_TOLERANCE, climb
 from workbench.result import Result
 
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
+from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import FLAT
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import Climb
 
 _STEEP = 1e-5  # of the scaled information: between this and FLAT nobody can tell
 _ENTERS = 1e-6  # of a flat direction: what moves less along it does not move

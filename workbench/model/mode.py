@@ -20,8 +20,9 @@ from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.certificate import Certificate, certify
 from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
+from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, Climb, climb, climb_again
+from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_again
 from workbench.result import Result
 
 _FEWEST = 4  # climbs, even if the first two end equally high

@@ -258,6 +258,8 @@ def sum_out(terms: SymbolicTerms) -> tuple[SymbolicTerms, Summation | None, str]
     names = [n for n, v in terms.values.items() if is_discrete(v)]
     if not names:
         return terms, None, ""
+    if len(names) == len(terms.values):
+        return terms, None, f"{names[0]} has no continuous variable beside it: nothing would be left"
     try:
         summation, rest, owner, order = _summation(terms, names)
     except _CannotSum as error:

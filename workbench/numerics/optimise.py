@@ -6,15 +6,15 @@ optimiser's own ``success`` is never trusted. What counts is the estimated dista
     EDM = 1/2 g' I^-1 g    (nats; g the gradient, I the information),
 
 the value that a quadratic with this gradient and curvature still has above the point, and whether the density really
-falls on both sides along every axis of the information (`falls_away`): on a ridge, at infinity or at an edge the EDM
-is small too, but there is no fall.
+falls on both sides along every axis of the information (`workbench.numerics.climbs.falls_away`): on a ridge, at
+infinity or at an edge the EDM is small too, but there is no fall.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from workbench.errors import NumericalError
+from workbench.numerics.climbs import ALIKE, Climb, near
 from workbench.numerics.curvature import Curvature, curvature_at, hessian
 from workbench.numerics.objective import Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
 _NEWTON_STEPS = 12
 _NOTHING_LEFT = 1e-24  # nats: 1e-12 standard errors; further steps would be rounding
-_ALIKE = 0.01  # nats between two ends of climbs that count as one
 _SEARCHES = 5
 _GRADIENT = 1e-6  # of log f over its size: near enough for Newton steps to end it
 _WORTH = 1e-4  # nats that are worth another search
@@ -39,35 +39,13 @@ _NEAR = 1e-16  # nats, 1e-8 standard deviations: one measurement of the curvatur
 _ROUNDING = 1e-13  # relative, of a log density that is a sum over very many observations
 _SAME = 1e-8  # relative change of the curvature, and so of a standard error, that is none
 _PROBE = 1e-4  # of max(1, abs(z)): a step along the gradient that shows how it bends
+_KEPT = 0.1  # of what a Newton step promised
+_LEAP = 30.0  # of z, from where a search started: e^-30 is nothing beside 1
 _SMALL = 50  # dimensions up to which a Hessian a step is cheap
 _CAREFUL = 0.1  # first radius of the trust region, in units of the curvature
 _TRUSTED = 100  # its steps
 _SCALED = 1e-5  # gradient in units of the curvature at which the trust region leaves the rest to Newton steps
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
-
-
-@dataclass(frozen=True)
-class Climb:
-    """Where one climb ended.
-
-    Attributes
-    ----------
-    start, z : ndarray, shape (d,)
-    value : float
-        Log f(z), nats.
-    gradient_norm : float
-        Largest absolute element of the gradient at z.
-    edm : float
-        Estimated distance to the maximum, nats; ``inf`` where the information is not positive definite.
-    curvature : Curvature
-    """
-
-    start: Vector
-    z: Vector
-    value: float
-    gradient_norm: float
-    edm: float
-    curvature: Curvature
 
 
 def _downhill(objective: Objective, z: Vector, size: float, unit: Vector | float) -> tuple[float, Vector]:
@@ -128,6 +106,23 @@ def _first_width(objective: Objective, here: _Here) -> float:
     return min(1.0 / bend, 1.0 / length) if 0 < bend < np.inf else 0.0
 
 
+def _no_farther(objective: Objective, start: Vector, here: _Here) -> _Here:
+    """The end of a search, halved towards its start as long as that is as high: towards infinity a search leaps.
+
+    What stands there is read from the slopes next to the end, and far out there is none left.
+    """
+    while np.max(np.abs(here[0] - start), initial=0.0) > _LEAP:
+        half = (start + here[0]) / 2
+        try:
+            value, gradient = objective.value_and_gradient(half)
+        except NumericalError:
+            break
+        if not value >= here[1] - EDM_TOLERANCE:
+            break
+        here = half, value, gradient
+    return here
+
+
 def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | None]:
     """A first maximum by SciPy, the better of its end and its start; the scale of z there, if it is known.
 
@@ -141,7 +136,7 @@ def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | No
             return -here[1] / size, -here[2] / size
         return _downhill(objective, z, size, 1.0)
 
-    scale, dense = None, here[0].size <= _DENSE
+    origin, scale, dense = here[0], None, here[0].size <= _DENSE
     options: Any = {"maxiter": 2000, "gtol": _GRADIENT} if dense else {"maxiter": 2000}
     method: Literal["BFGS", "L-BFGS-B"] = "BFGS" if dense else "L-BFGS-B"
     width = _first_width(objective, here) if dense else 0.0
@@ -163,6 +158,7 @@ def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | No
             scale = np.sqrt(diagonal) if np.all(diagonal > 0) else None
         if not dense or size * (found.jac @ found.hess_inv @ found.jac) < _WORTH or end - value < _WORTH:
             break
+    here = _no_farther(objective, origin, here)
     if scale is not None:
         with contextlib.suppress(NumericalError):
             slid, _ = _slide(objective, here, found.hess_inv / size)
@@ -198,6 +194,8 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
         better = new_value > value or np.max(np.abs(new_gradient)) < np.max(np.abs(gradient))
         if not better or new_value < value - EDM_TOLERANCE - _ROUNDING * abs(value):
             break
+        if left > EDM_TOLERANCE + 10 * _ROUNDING * abs(value) and new_value - value < _KEPT * left:
+            break  # far less than the curvature promised: it is one of rounding, as far out on a plateau
         z, value, gradient, fresh = z + step, new_value, new_gradient, False
     return last
 
@@ -254,7 +252,7 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
         raise NumericalError("the log density is -inf at the starting point", "start", "start inside the support")
     here, scale = _quasi_newton(objective, (start, value, gradient))
     for end in known:
-        if end.curvature.is_peak and abs(end.value - here[1]) < _ALIKE and _near(here[0] - end.z, end):
+        if end.curvature.is_peak and abs(end.value - here[1]) < ALIKE and near(here[0] - end.z, end):
             return replace(end, start=start)
     z, value, gradient, edm, bend = _newton(objective, here, scale)
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
@@ -280,7 +278,8 @@ def climb_again(objective: Objective, stuck: Climb) -> Climb:
     for origin in (stuck.start, stuck.z):
         try:
             value, gradient = objective.value_and_gradient(origin)
-            here, scale = _quasi_newton(objective, _trust_region(objective, (origin, value, gradient)))
+            far = _trust_region(objective, (origin, value, gradient))
+            here, scale = _quasi_newton(objective, _no_farther(objective, origin, far))
             z, value, gradient, edm, bend = _newton(objective, here, scale)
         except NumericalError:
             continue
@@ -319,68 +318,3 @@ def climb_near(objective: Objective, start: Vector, curvature: Curvature) -> Cli
             if edm < EDM_TOLERANCE:
                 return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
     return climb(objective, start)
-
-
-def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
-    """Whether log f falls by a real amount one standard deviation away, on both sides of every axis.
-
-    For a quadratic the fall is 0.5 nats. At a maximum at infinity, or at the edge of the support, one side does not
-    fall; the threshold of 0.02 nats leaves room for any skewness that a peak can have.
-
-    Parameters
-    ----------
-    objective : Objective
-    end : Climb
-
-    Returns
-    -------
-    falls : bool
-    direction : ndarray, shape (d,)
-        The direction in z in which it does not fall; zeros if it falls everywhere.
-    """
-    if not end.curvature.is_peak:
-        return False, end.curvature.weakest
-    eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
-    for variance, axis in zip(eigenvalues, axes.T, strict=True):
-        for sign in (1.0, -1.0):
-            step = sign * np.sqrt(variance) * axis
-            try:
-                fall = end.value - objective.value(end.z + step)
-            except NumericalError:  # what cannot be computed has not been seen to fall
-                fall = 0.0
-            if not fall > 0.02:
-                return False, step / np.linalg.norm(step)
-    return True, np.zeros_like(end.z)
-
-
-def _near(move: Vector, end: Climb) -> bool:
-    """Whether a move from the end of a climb is less than a tenth of a standard deviation."""
-    return bool(move @ end.curvature.information @ move < 0.01)
-
-
-def distinct(climbs: list[Climb], tolerance: float = _ALIKE) -> NDArray[np.int64]:
-    """Which optimum each climb reached: 0 for the highest, 1 for the next, and so on.
-
-    Two ends are the same optimum if their values agree within `tolerance` nats and each lies within a tenth of a
-    standard deviation of the other (in the curvature of the higher one).
-
-    Parameters
-    ----------
-    climbs : list of Climb
-        Highest first.
-    tolerance : float
-        Nats.
-
-    Returns
-    -------
-    ndarray of int, shape (len(climbs),)
-    """
-    labels = np.full(len(climbs), -1, dtype=np.int64)
-    for i, end in enumerate(climbs):
-        for j in range(i):
-            if climbs[j].value - end.value < tolerance and _near(end.z - climbs[j].z, climbs[j]):
-                labels[i] = labels[j]
-                break
-        else:
-            labels[i] = labels[:i].max(initial=-1) + 1
-    return labels

@@ -21,9 +21,10 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
+from workbench.numerics.climbs import distinct, falls_away
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
-from workbench.numerics.optimise import climb, distinct, falls_away
+from workbench.numerics.optimise import climb
 from workbench.result import Result
 
 

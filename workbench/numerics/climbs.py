@@ -1,0 +1,103 @@
+"""Where climbs ended: whether it is a peak, and which of several ends are the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError
+from workbench.numerics.curvature import Curvature
+from workbench.numerics.objective import Objective, Vector
+
+ALIKE = 0.01  # nats between two ends of climbs that count as one
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Where one climb ended.
+
+    Attributes
+    ----------
+    start, z : ndarray, shape (d,)
+    value : float
+        Log f(z), nats.
+    gradient_norm : float
+        Largest absolute element of the gradient at z.
+    edm : float
+        Estimated distance to the maximum, nats; ``inf`` where the information is not positive definite.
+    curvature : Curvature
+    """
+
+    start: Vector
+    z: Vector
+    value: float
+    gradient_norm: float
+    edm: float
+    curvature: Curvature
+
+
+def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
+    """Whether log f falls by a real amount one standard deviation away, on both sides of every axis.
+
+    For a quadratic the fall is 0.5 nats. At a maximum at infinity, or at the edge of the support, one side does not
+    fall; the threshold of 0.02 nats leaves room for any skewness that a peak can have.
+
+    Parameters
+    ----------
+    objective : Objective
+    end : Climb
+
+    Returns
+    -------
+    falls : bool
+    direction : ndarray, shape (d,)
+        The direction in z in which it does not fall; zeros if it falls everywhere.
+    """
+    if not end.curvature.is_peak:
+        return False, end.curvature.weakest
+    eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
+    for variance, axis in zip(eigenvalues, axes.T, strict=True):
+        for sign in (1.0, -1.0):
+            step = sign * np.sqrt(variance) * axis
+            try:
+                fall = end.value - objective.value(end.z + step)
+            except NumericalError:  # what cannot be computed has not been seen to fall
+                fall = 0.0
+            if not fall > 0.02:
+                return False, step / np.linalg.norm(step)
+    return True, np.zeros_like(end.z)
+
+
+def near(move: Vector, end: Climb) -> bool:
+    """Whether a move from the end of a climb is less than a tenth of a standard deviation."""
+    return bool(move @ end.curvature.information @ move < 0.01)
+
+
+def distinct(climbs: list[Climb], tolerance: float = ALIKE) -> NDArray[np.int64]:
+    """Which optimum each climb reached: 0 for the highest, 1 for the next, and so on.
+
+    Two ends are the same optimum if their values agree within `tolerance` nats and each lies within a tenth of a
+    standard deviation of the other (in the curvature of the higher one).
+
+    Parameters
+    ----------
+    climbs : list of Climb
+        Highest first.
+    tolerance : float
+        Nats.
+
+    Returns
+    -------
+    ndarray of int, shape (len(climbs),)
+    """
+    labels = np.full(len(climbs), -1, dtype=np.int64)
+    for i, end in enumerate(climbs):
+        for j in range(i):
+            if climbs[j].value - end.value < tolerance and near(end.z - climbs[j].z, climbs[j]):
+                labels[i] = labels[j]
+                break
+        else:
+            labels[i] = labels[:i].max(initial=-1) + 1
+    return labels
