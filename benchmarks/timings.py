@@ -1,4 +1,4 @@
-"""Timings of two sides measured in turn, their ratio, and the table that they are printed in.
+"""Timings, or other costs, of two sides measured in turn, their ratio, and the table that they are printed in.
 
 The two sides run alternately, ours, theirs, ours, theirs, so that a slow moment of the machine hits both. The ratio of
 a row is the median over the pairs of seconds(ours) / seconds(theirs), not the ratio of the two medians.
@@ -21,7 +21,7 @@ class Side:
     ----------
     name : str
     seconds : tuple of float
-        Wall-clock time of each repetition, in the order in which they ran.
+        Wall-clock time of each repetition, in the order in which they ran; or another cost, in the unit of the row.
     peak_mib : float
         Largest resident memory of the process, or of its largest child process, in MiB.
     """
@@ -42,21 +42,21 @@ class Target:
 
     Attributes
     ----------
-    kind : {"ratio", "seconds"}
-        Whether the limit is on the ratio or on our own time.
+    kind : {"ratio", "seconds", "MiB"}
+        Whether the limit is on the ratio or on our own time or memory.
     limit : float
         Largest allowed median.
     ceiling : float
         Largest allowed single repetition.
     """
 
-    kind: Literal["ratio", "seconds"]
+    kind: Literal["ratio", "seconds", "MiB"]
     limit: float
     ceiling: float = math.inf
 
     def __str__(self) -> str:
-        limit = f"{self.limit:g} x" if self.kind == "ratio" else duration(self.limit)
-        unit = " x" if self.kind == "ratio" else " s"
+        unit = {"ratio": " x", "seconds": " s", "MiB": " MiB"}[self.kind]
+        limit = duration(self.limit) if self.kind == "seconds" else f"{self.limit:g}{unit}"
         return f"<= {limit}" + (f", each <= {self.ceiling:g}{unit}" if self.ceiling < math.inf else "")
 
 
@@ -73,6 +73,8 @@ class Row:
         None for a row that only explains another one.
     notes : tuple of str
         What a reader has to know to judge the row.
+    unit : str
+        Of the costs: ``s``, or what is counted instead.
     """
 
     what: str
@@ -80,6 +82,7 @@ class Row:
     theirs: Side
     target: Target | None
     notes: tuple[str, ...] = ()
+    unit: str = "s"
 
     @property
     def ratios(self) -> list[float]:
@@ -105,8 +108,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 0.1 else f"{seconds * 1e3:.3g} ms"
 
 
-def _spread(side: Side) -> str:
-    return f"{duration(side.median)} ({duration(min(side.seconds))} - {duration(max(side.seconds))})"
+def _spread(side: Side, unit: str) -> str:
+    def text(cost: float) -> str:
+        return duration(cost) if unit == "s" else f"{cost:.3g} {unit}"
+
+    return f"{text(side.median)} ({text(min(side.seconds))} - {text(max(side.seconds))})"
 
 
 def _cells(row: Row, mark: str) -> list[str]:
@@ -114,7 +120,8 @@ def _cells(row: Row, mark: str) -> list[str]:
     memory = f"{row.ours.peak_mib:.0f} / {row.theirs.peak_mib:.0f}"
     target = "-" if row.target is None else str(row.target)
     return [
-        row.what + mark, _spread(row.ours), f"{row.theirs.name}: {_spread(row.theirs)}", f"{row.ratio:.3g}", memory,
+        row.what + mark, _spread(row.ours, row.unit), f"{row.theirs.name}: {_spread(row.theirs, row.unit)}",
+        f"{row.ratio:.3g}", memory,
         target, met,
     ]  # fmt: skip
 

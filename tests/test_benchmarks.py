@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import profile, refit, sampling, startup, whole
+from benchmarks import evidence, profile, refit, regressions, sampling, startup, whole
 from benchmarks.cases import CASES
 from benchmarks.processes import ROOT, run
 from benchmarks.timings import Row, Side, Target, duration, table
@@ -97,3 +97,42 @@ def test_the_profile_of_a_regression_is_measured():
 
 def test_refits_are_measured_where_a_maximum_exists():
     assert_sane(list(refit.measure(1, ["coin_bias"])), 1)
+
+
+def test_a_cost_that_is_no_time_is_printed_with_its_unit():
+    found = Row("a", Side("mine", (597.0,), 597.0), Side("other", (251.0,), 251.0), Target("MiB", 2048), (), "MiB")
+    assert found.met
+    assert "597 MiB" in table([found])
+    assert str(Target("MiB", 2048)) == "<= 2048 MiB"
+    assert "3.1e+07 calls" in table([Row("a", *[Side("b", (31e6,), 1.0)] * 2, None, (), "calls")])
+
+
+@pytest.mark.slow
+def test_the_cost_of_the_evidence_is_measured():
+    rows = list(evidence.measure(1, ["coin_bias"], draws=200, parts=("cost",)))
+    assert_sane(rows, 2 * (1 + len(regressions.NAMES)))
+    assert sum(found.target is not None for found in rows) == 1 + len(regressions.NAMES)
+
+
+@pytest.mark.slow
+def test_equal_errors_of_the_bridge_and_of_smc_are_sought(monkeypatch):
+    monkeypatch.setattr(regressions, "NAMES", ("normal",))
+    assert_sane(list(evidence.measure(1, [], draws=100, parts=("smc",), most=100)), 1)
+
+
+@pytest.mark.slow
+def test_evaluations_of_nested_sampling_are_counted(monkeypatch):
+    pytest.importorskip("dynesty")
+    monkeypatch.setattr(regressions, "NAMES", ("Poisson",))
+    (found,) = evidence.measure(1, [], draws=200, parts=("nested",))
+    assert found.unit == "calls"
+    assert found.ours.median > 1000
+    assert found.theirs.median > found.ours.median
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_bridge_in_many_dimensions_is_measured(monkeypatch):
+    monkeypatch.setattr(evidence, "DIMENSIONS", 50)
+    (found,) = evidence.measure(1, [], draws=200, parts=("memory",))
+    assert found.unit == "MiB"
+    assert found.met

@@ -59,7 +59,7 @@ class Point(Result):
         rows += [(f"log p({name} | theta)", value, "likelihood") for name, value in self.log_likelihood.items()]
         rows.append(("log p(y, theta)", self.log_joint, "joint: the sum of the rows above"))
         if not np.isnan(self.log_evidence):
-            rows.append(("- log p(y)", -self.log_evidence, "evidence"))
+            rows.append(("- log p(y)", 0.0 - self.log_evidence, "evidence"))
             rows.append(("log p(theta | y)", self.log_posterior, "posterior density: joint - evidence"))
         frame = pd.DataFrame(rows, columns=["term", "nats", "what it is"]).set_index("term")
         frame.insert(1, "log10", frame["nats"] / np.log(10))

@@ -59,7 +59,7 @@ REFUSED = {
     "depends on mu": lambda: pm.Normal("x", pm.Normal("mu"), 1.0),
     "not independent": lambda: pm.Dirichlet("x", np.ones(3)),
     "no quantile function": lambda: pm.SkewNormal("x", mu=0.0, sigma=1.0, alpha=2.0),
-    "only a part": lambda: pm.Normal("x", 0.0, 1.0, shape=2, transform=transforms.ordered, initval=[0.0, 1.0]),
+    "only in part": lambda: pm.Normal("x", 0.0, 1.0, shape=2, transform=transforms.ordered, initval=[0.0, 1.0]),
     "improper": lambda: pm.Flat("x"),
 }
 

@@ -57,8 +57,8 @@ class TermAudit:
     proper : {"yes", "no", "cut", "unknown"}
         Whether it integrates to one; ``cut``: to a constant that is known and subtracted.
     how : str
-        ``known distribution``, ``quadrature``, ``bridge over prior draws``, ``importance sampling``, ``symmetry`` or
-        ``taken as it stands``.
+        ``known distribution``, ``quadrature``, ``bridge over prior draws``, ``importance sampling``, ``symmetry``,
+        ``integral of the whole prior`` for a potential in it, or ``taken as it stands``.
     log_normaliser, std_error : float
         Log of what it integrates to, nats; NaN where nothing was measured.
     why : str
@@ -251,8 +251,9 @@ def examine_terms(density: LogDensity, seed: int) -> Audit:
         found[name] = TermAudit("likelihood", "yes" if known else "unknown", how, *nothing, "" if known else why)
     for name in density.symbolic.potential:
         side = density.potentials.get(name, "no side yet")
-        found[name] = TermAudit(side, "unknown", "taken as it stands", *nothing, "")
-    priors = [term for term in found.values() if term.side in ("prior", "latent") and term.how != "taken as it stands"]
+        how = "integral of the whole prior" if side == "prior" else "taken as it stands"
+        found[name] = TermAudit(side, "unknown", how, *nothing, "")
+    priors = [term for name, term in found.items() if name in density.space.names]
     total = sum(term.log_normaliser for term in priors if term.proper == "cut")
     error = float(np.sqrt(sum(term.std_error**2 for term in priors if term.proper == "cut")))
     tilted = density.unlabelled or "prior" in density.potentials.values()

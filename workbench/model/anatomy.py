@@ -261,7 +261,7 @@ _REMEDIES = {
     "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
     "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
     "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
-    "only a part": "draws of a prior that a transformation cuts short are not built in: write it as sums of positive "
+    "only in part": "draws of a prior that a transformation cuts short are not built in: write it as sums of positive "
     "steps; the evidence divides by what is kept",
     "data": "observe at least one variable",
     "dimensions": "use study.posterior.draws() or .laplace()",

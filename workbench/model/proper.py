@@ -120,7 +120,7 @@ def prior_form(model: pm.Model, rv: Variable) -> PriorForm:
         return PriorForm("open", f"a {label} is normalised only if its log density was written so", elementwise)
     if own is None or same:
         return PriorForm("known", "", elementwise)
-    why = f"the prior of {rv.name} may be cut short by its transformation {type(own).__name__}"
+    why = f"the prior of {rv.name} may be kept only in part by its transformation {type(own).__name__}"
     share = float("nan")
     if type(own) is Ordered and rv.type.ndim == 1 and rv.type.shape[0] is not None and _alike(rv):
         share = -float(gammaln(rv.type.shape[0] + 1))  # each of the K! orders is as likely as the others
