@@ -112,7 +112,7 @@ def test_the_cost_of_the_evidence_is_measured():
     rows = list(evidence.measure(1, ["coin_bias"], draws=200, parts=("cost",)))
     models = 1 + len(regressions.NAMES)
     assert_sane([found for found in rows if found.target is not None], models)
-    assert [found.what.split()[0] for found in rows] == ["bridge", "tempering"] * models
+    assert [found.what.split()[0].strip(",") for found in rows] == ["bridge", "tempering"] * models
 
 
 @pytest.mark.slow
