@@ -66,6 +66,7 @@ def test_a_refused_maximum_leaves_no_number_and_says_why():
     assert set(found.reasons) == {"no MLE to compare with: weak identification"}
 
 
+@pytest.mark.slow
 def test_maximum_is_the_same_under_reparametrisation_and_map_moves():
     # A uniform probability is a standard logistic log-odds: one prior, one likelihood, two parametrisations.
     with pm.Model() as probability:

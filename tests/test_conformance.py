@@ -12,6 +12,7 @@ import xarray as xr
 import workbench as wb
 from tests import studies
 from workbench.check import CATALOGUE
+from workbench.evidence import nested
 from workbench.result import Refusal, Result, result_from_json
 
 FILES = sorted(path.stem for path in studies.MODELS.glob("*.py"))
@@ -50,6 +51,10 @@ def _start_of(study):
     return space.labels(space.names[0])[0], float(space.theta(space.start)[space.names[0]].flat[0])
 
 
+LONG = (
+    "evidence.nested", "evidence.savage_dickey", "evidence.sequential", "likelihood.bootstrap", "likelihood.errors",
+    "likelihood.surface",
+)  # fmt: skip
 TREES = ("prior.draws", "posterior.draws")
 ON_REQUEST = (  # not in a report
     "likelihood.latents", "likelihood.errors", "likelihood.bootstrap", "evidence.nested", "evidence.savage_dickey",
@@ -129,10 +134,13 @@ def _check_result(answer):
     assert again.to_json() == answer.to_json()
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("question", [pytest.param(q, marks=pytest.mark.slow) if q in LONG else q for q in QUESTIONS])
 @pytest.mark.parametrize("name", [*FILES, "eight schools", *OTHERS])
-def test_every_question_is_answered_whole_or_refused_with_a_remedy(name, question):
+def test_every_question_is_answered_whole_or_refused_with_a_remedy(name, question, monkeypatch):
     study = _study(name)
+    monkeypatch.setattr(nested, "_LIVE", 30)  # what is looked at here is the form of an answer
+    monkeypatch.setattr(nested, "_LIVE_PER_DIMENSION", 4)
+    monkeypatch.setattr(nested, "_RUNS", 2)
     answer = _answer_or_refusal(question, study)
     if isinstance(answer, wb.RefusalError):
         assert answer.what

@@ -152,6 +152,7 @@ def test_covariance_narrows_or_widens_the_error_of_a_difference():
     assert errors[0.0] ** 2 - errors[1.0] ** 2 == pytest.approx(drawn**2)
 
 
+@pytest.mark.slow
 def test_the_bridge_states_how_it_moves_with_the_fit():
     # At draws of which more lie where the likelihood is high, both the fit and the bridge move.
     values = []

@@ -141,6 +141,7 @@ def test_an_unknown_question_lists_what_the_run_has(folder):
         wb.open_run(folder)["nonsense"]
 
 
+@pytest.mark.slow
 def test_a_run_opens_and_is_reported_in_a_process_that_made_no_study(folder, tmp_path):
     import subprocess
     import sys

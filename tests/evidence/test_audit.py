@@ -37,6 +37,7 @@ def _term(study, name):
     return study.evidence.audit().terms[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", models_zoo.ZOO)
 def test_priors_of_every_model_of_the_zoo_are_normalised_cut_or_refused_as_a_whole(name):
     options = {"potentials": {"pull": "likelihood"}} if name == "potential" else {}
@@ -185,6 +186,7 @@ def test_a_cut_whose_share_depends_on_another_variable_is_refused():
         _study(build).evidence.estimate()
 
 
+@pytest.mark.slow
 def test_an_interpolated_and_a_truncated_prior_are_measured():
     x = np.linspace(-4.0, 4.0, 201)
 
@@ -240,6 +242,7 @@ def test_without_data_the_evidence_is_exactly_zero():
     assert _study(lambda: pm.Bernoulli("x", 0.3)).evidence.estimate().log_evidence == 0.0
 
 
+@pytest.mark.slow
 def test_where_a_chain_starts_changes_no_digit_of_the_exact_evidence():
     def build(initval):
         def inner():

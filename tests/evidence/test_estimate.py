@@ -37,6 +37,7 @@ def test_laplace_stands_beside_without_an_error_of_its_own():
     assert abs(value - found.log_evidence) < 0.05
 
 
+@pytest.mark.slow
 def test_eight_schools_bridge_matches_a_quadrature_over_the_scale():
     # Given tau, y_j ~ Normal(mu, sigma_j^2 + tau^2) and mu ~ Normal(0, 5): a one-dimensional integral over tau is left.
     y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])

@@ -42,6 +42,7 @@ def test_evidence_of_a_soft_prior_is_the_ratio_of_two_integrals():
         assert abs(route.log_evidence - (JOINT - PRIOR)) < STANDARD_ERRORS * route.std_error
 
 
+@pytest.mark.slow
 def test_the_sides_of_a_potential_are_not_mixed():
     assert _soft("likelihood").evidence.estimate().log_evidence == pytest.approx(JOINT, abs=1e-6)
 

@@ -39,6 +39,7 @@ def _pima(sd):
 CASES = {"horse kicks": _horse_kicks, "pima": lambda: _pima(1.0), "pima under a vague prior": lambda: _pima(10.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_bridge_matches_the_known_evidence_within_its_error(name):
     model, truth, uncertainty = CASES[name]()
@@ -51,6 +52,7 @@ def test_bridge_matches_the_known_evidence_within_its_error(name):
     assert abs(tempered.log_evidence - truth) < STANDARD_ERRORS * tempered.std_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "truth"), [("pima", 9.6855), ("pima under a vague prior", 19.5685)])
 def test_what_the_data_taught_about_diabetes_matches_importance_sampling(name, truth):
     study = wb.Study(CASES[name]()[0], seed=1)

@@ -87,6 +87,7 @@ def _study(name):
     return _MADE[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_curve_matches_the_closed_form_over_its_whole_range_within_its_error(name):
     model, truth = CASES[name]
@@ -116,6 +117,7 @@ def test_the_whole_range_of_a_vector_needs_new_draws_and_a_scalar_none():
     assert len(_study("normal").evidence.robustness("mu.sigma").refits["mu.sigma"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "name", "move"), [("prior_sd", "mu.sigma", 10.0), ("sigma_scale", "sigma.sigma", 0.1)]
 )
@@ -193,6 +195,7 @@ def test_reweighting_too_far_without_new_draws_is_called_failed(monkeypatch):
     assert abs(change - (_many_truth(10.0) - _many_truth())) > STANDARD_ERRORS * error
 
 
+@pytest.mark.slow
 def test_two_models_are_compared_over_the_prior_that_they_share():
     with pm.Model() as other:
         mu = pm.Normal("mu", 0.5, 2.0)

@@ -83,6 +83,7 @@ def _study(build):
     return _MADE[build]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_bayes_factor_matches_the_closed_form_within_its_error(name):
     build, label, value, truth = CASES[name]
@@ -168,6 +169,7 @@ def test_the_stated_error_is_honest_over_repetitions(value):
     assert 0.7 < np.std(scores) < 1.4
 
 
+@pytest.mark.slow
 def test_draws_of_another_posterior_are_a_conflict():
     study = wb.Study(_line(), seed=1, settings=SHORT)
     z = study.log_terms[0]
@@ -175,6 +177,7 @@ def test_draws_of_another_posterior_are_a_conflict():
     assert next(c for c in found.checks if c.code == "routes-agree").status == "failed"
 
 
+@pytest.mark.slow
 def test_a_value_that_no_draw_of_the_rest_suits_is_called_failed():
     study = _study(_regression)
     found = study.evidence.savage_dickey("b[0]", -9.0)
@@ -203,6 +206,7 @@ def _of_zoo(build, name=""):
     study.evidence.savage_dickey(space.labels(name)[0], 0.2)
 
 
+@pytest.mark.slow
 def test_a_prior_that_would_change_with_the_fixed_value_is_refused_by_name():
     with pytest.raises(wb.RefusalError, match="depends on"):
         _of_zoo(models_zoo.centred, "theta")

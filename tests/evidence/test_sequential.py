@@ -76,6 +76,7 @@ def test_every_prediction_matches_its_closed_form_within_its_error(name):
     assert found.score.sum() == pytest.approx(found.cumulative[-1], abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coin_bias", "height_as_normal"])
 def test_the_sum_is_the_evidence_of_the_other_routes(name):
     study = studies.study(name)

@@ -106,6 +106,7 @@ def test_gaussian_shells_match_the_published_integral(d):
     assert found.std_error < 0.35
 
 
+@pytest.mark.slow
 def test_eggbox_matches_its_integral():
     # Feroz, Hobson and Bridges 2009 give 235.88; two-dimensional quadrature 235.856.
     found = temper(eggbox(), seed=7)

