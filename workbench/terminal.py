@@ -22,7 +22,8 @@ from workbench.result import Refusal, Result, readable
 _STYLES = {"ok": "green", "unknown": "blue", "caution": "yellow", "failed": "bold red"}
 _IN_NATS = ("log_evidence", "nats")
 _IN_ORDER = (
-    "anatomy", "comparison", "evidence.estimate", "information", "prediction", "posterior.predictive", "diagnosis",
+    "anatomy", "comparison", "evidence.estimate", "evidence.robustness", "information", "prediction",
+    "posterior.predictive", "diagnosis",
 )  # fmt: skip
 
 
@@ -207,7 +208,8 @@ def show_fit(answers: dict[str, Result], verdict: str, seed: int, path: Path, re
         Whether it has a report.
     """
     for name in _IN_ORDER:
-        show(answers[name])
+        if name in answers:  # some only where they were asked for
+            show(answers[name])
     refused = [a for name, a in answers.items() if isinstance(a, Refusal) and name not in _IN_ORDER]
     console = _console()
     for answer in refused:
