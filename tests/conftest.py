@@ -1,11 +1,13 @@
 """Densities are built and compiled once a session: compiling is what costs time, the tests themselves do not."""
 
+import sys
 from functools import cache
 
 import numpy as np
 import pytest
 
 from tests import models_zoo
+from workbench.cli import main
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
@@ -50,3 +52,18 @@ def points():
 def starts():
     """``starts(density)``: four starting points of an optimisation, the model's own and three near it."""
     return lambda density: starting_points(density, None, 4, seed=1)
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys, tmp_path):
+    """``command_line(*arguments)``: a command in an empty folder; its exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["workbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return call

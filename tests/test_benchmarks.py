@@ -1,5 +1,7 @@
 """The benchmarks run and return sane rows; how fast anything is, is never asserted."""
 
+import importlib
+import json
 import math
 
 import pytest
@@ -10,6 +12,18 @@ from benchmarks.cases import CASES
 from benchmarks.processes import ROOT, run
 from benchmarks.timings import Row, Side, Target, duration, table
 from workbench.evidence import nested
+
+
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """Modules do their tasks here, where all is imported and compiled; `whole` and `startup` still run processes."""
+
+    def answer(module, task, _environment):
+        importlib.import_module(module).main(json.loads(json.dumps(task)))
+        return json.loads(capsys.readouterr().out.splitlines()[-1]), 100.0
+
+    for module in (evidence, profile, refit, sampling):
+        monkeypatch.setattr(module, "run_module", answer)
 
 
 def row(ours, theirs, target, notes=()):
@@ -82,6 +96,7 @@ def test_start_up_is_measured():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_sampling_is_measured_with_a_model_that_was_seen_before():
     assert_sane(list(sampling.measure(1, ["coin_bias"], draws=50, states=["seen"])), 2)
 
@@ -92,11 +107,14 @@ def test_a_whole_process_is_measured():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_the_profile_of_a_regression_is_measured():
     assert_sane(list(profile.measure(1)), 1)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.filterwarnings("ignore:`find_MAP` will jitter:FutureWarning", "ignore:`find_MAP`:FutureWarning")
 def test_refits_are_measured_where_a_maximum_exists():
     assert_sane(list(refit.measure(1, ["coin_bias"])), 1)
 
@@ -110,6 +128,7 @@ def test_a_cost_that_is_no_time_is_printed_with_its_unit():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_the_cost_of_the_evidence_is_measured(monkeypatch):
     monkeypatch.setattr(regressions, "NAMES", ("normal",))
     rows = list(evidence.measure(1, ["coin_bias"], draws=200, parts=("cost",)))
@@ -119,6 +138,7 @@ def test_the_cost_of_the_evidence_is_measured(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_equal_errors_of_the_bridge_and_of_smc_are_sought(monkeypatch):
     monkeypatch.setattr(regressions, "NAMES", ("normal",))
     assert_sane(list(evidence.measure(1, [], draws=100, parts=("smc",), most=100)), 1)
@@ -136,6 +156,7 @@ def test_evaluations_of_nested_sampling_are_counted(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_process")
 def test_the_memory_of_a_bridge_in_many_dimensions_is_measured(monkeypatch):
     monkeypatch.setattr(evidence, "DIMENSIONS", 50)
     (found,) = evidence.measure(1, [], draws=200, parts=("memory",))

@@ -10,7 +10,6 @@ import pytest
 
 import workbench as wb
 from tests import studies
-from workbench.cli import main
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
 
@@ -39,28 +38,13 @@ STUCK = """
 """
 
 
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """``run(*arguments)`` in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["workbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return call
-
-
 def _file(path, text):
     path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
     return path
 
 
-def test_fit_prints_everything_and_leaves_a_whole_run_folder(run, tmp_path):
-    code, out, _ = run("fit", COIN, "--seed", "1", "--no-report")
+def test_fit_prints_everything_and_leaves_a_whole_run_folder(command_line, tmp_path):
+    code, out, _ = command_line("fit", COIN, "--seed", "1", "--no-report")
     assert code == 0
     parts = ("the model", "MLE | MAP | posterior", "Wald 95%", "ETI 95%", "log evidence", "bits about p", "verdict: ok")
     for part in parts:
@@ -70,8 +54,8 @@ def test_fit_prints_everything_and_leaves_a_whole_run_folder(run, tmp_path):
     assert str(folder.name) in out
 
 
-def test_fit_as_json_is_one_object_with_every_answer(run):
-    code, out, _ = run("fit", COIN, "--seed", "1", "--no-report", "--json")
+def test_fit_as_json_is_one_object_with_every_answer(command_line):
+    code, out, _ = command_line("fit", COIN, "--seed", "1", "--no-report", "--json")
     found = json.loads(out)
     assert code == 0
     assert found["verdict"] == "ok"
@@ -99,28 +83,28 @@ def test_fit_as_json_is_one_object_with_every_answer(run):
         ("check",),
     ],
 )
-def test_every_question_has_a_command_with_a_table_and_json(run, command):
+def test_every_question_has_a_command_with_a_table_and_json(command_line, command):
     seed = () if command == ("check",) else ("--seed", "1")
-    code, out, _ = run(*command, COIN, *seed)
+    code, out, _ = command_line(*command, COIN, *seed)
     assert code == 0
     assert len(out.splitlines()) > 2
-    code, out, _ = run(*command, COIN, *seed, "--json")
+    code, out, _ = command_line(*command, COIN, *seed, "--json")
     assert code == 0
     assert isinstance(json.loads(out), dict)
 
 
-def test_at_walks_one_theta_through_the_theorem(run):
-    code, out, _ = run("at", HEIGHT, "mu=170", "sigma=8")
+def test_at_walks_one_theta_through_the_theorem(command_line):
+    code, out, _ = command_line("at", HEIGHT, "mu=170", "sigma=8")
     assert code == 0
     for term in ("log p(mu)", "log p(sigma)", "log p(height | theta)", "log p(y, theta)", "log p(theta | y)"):
         assert term in out
 
 
-def test_setting_a_hyperparameter_moves_the_map_and_not_the_maximum(run):
+def test_setting_a_hyperparameter_moves_the_map_and_not_the_maximum(command_line):
     narrow = ("--json", "--set", "prior_sd=0.01")
-    _, plain, _ = run("likelihood", "maximum", HEIGHT, "--json")
-    _, still, _ = run("likelihood", "maximum", HEIGHT, *narrow)
-    _, moved, _ = run("posterior", "mode", HEIGHT, *narrow)
+    _, plain, _ = command_line("likelihood", "maximum", HEIGHT, "--json")
+    _, still, _ = command_line("likelihood", "maximum", HEIGHT, *narrow)
+    _, moved, _ = command_line("posterior", "mode", HEIGHT, *narrow)
     mean = studies.heights().mean()
     for text in (plain, still):
         assert json.loads(text)["likelihood.maximum"]["estimate"]["value"][0] == pytest.approx(mean, abs=1e-8)
@@ -141,12 +125,12 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize("case", BAD_DATA)
-def test_bad_data_give_one_message_the_right_code_and_no_run_folder(run, tmp_path, case):
+def test_bad_data_give_one_message_the_right_code_and_no_run_folder(command_line, tmp_path, case):
     text, expected, message = BAD_DATA[case]
     data = tmp_path / "mine.csv"
     if text is not None:
         data.write_text(text)
-    code, out, err = run("fit", HEIGHT, "--data", data)
+    code, out, err = command_line("fit", HEIGHT, "--data", data)
     assert code == expected
     assert message in err
     assert "What to do:" in err
@@ -166,19 +150,19 @@ BAD_MODELS = {
 
 
 @pytest.mark.parametrize("case", BAD_MODELS)
-def test_bad_model_files_give_one_message_and_no_run_folder(run, tmp_path, case):
+def test_bad_model_files_give_one_message_and_no_run_folder(command_line, tmp_path, case):
     text, message = BAD_MODELS[case]
     (tmp_path / "y.csv").write_text("y\n1\n2\n")
     _file(tmp_path / "m.py", text)
-    code, out, err = run("fit", "m.py")
+    code, out, err = command_line("fit", "m.py")
     assert code == 1
     assert message in err
     assert "Traceback" not in out + err
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_model_file_that_is_not_there_is_an_error(run):
-    code, _, err = run("fit", "nowhere.py")
+def test_a_model_file_that_is_not_there_is_an_error(command_line):
+    code, _, err = command_line("fit", "nowhere.py")
     assert code == 1
     assert "no such model file" in err
 
@@ -187,10 +171,10 @@ def test_a_model_file_that_is_not_there_is_an_error(run):
     ("rows", "message"),
     [("1\n-2\n", "impossible under Poisson: row 1: -2"), ("1\n2.5\n", "holds 2.5 in row 1")],
 )
-def test_data_that_the_likelihood_cannot_produce_are_refused_before_sampling(run, tmp_path, rows, message):
+def test_data_that_the_likelihood_cannot_produce_are_refused_before_sampling(command_line, tmp_path, rows, message):
     _file(tmp_path / "m.py", POISSON)
     (tmp_path / "k.csv").write_text("k\n" + rows)
-    code, _, err = run("fit", "m.py", "--data", "k.csv")
+    code, _, err = command_line("fit", "m.py", "--data", "k.csv")
     assert code == 4
     assert message in err
 
@@ -209,8 +193,8 @@ def test_data_that_the_likelihood_cannot_produce_are_refused_before_sampling(run
         (("fit", HEIGHT, "--potential", "x"), "no side"),
     ],
 )
-def test_wrong_usage_exits_with_two(run, arguments, message):
-    code, _, err = run(*arguments)
+def test_wrong_usage_exits_with_two(command_line, arguments, message):
+    code, _, err = command_line(*arguments)
     assert code == 2
     assert message in err
 
@@ -228,52 +212,52 @@ def test_wrong_usage_exits_with_two(run, arguments, message):
         (("runs", "nowhere"), "no such folder"),
     ],
 )
-def test_unknown_names_and_values_are_errors(run, arguments, message):
-    code, out, err = run(*arguments)
+def test_unknown_names_and_values_are_errors(command_line, arguments, message):
+    code, out, err = command_line(*arguments)
     assert code == 1
     assert message in err
     assert "Traceback" not in out + err
 
 
-def test_an_interrupt_exits_with_130_and_leaves_nothing(run, tmp_path, monkeypatch):
+def test_an_interrupt_exits_with_130_and_leaves_nothing(command_line, tmp_path, monkeypatch):
     import workbench.posterior.draws as module
 
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "run_nuts", interrupted)
-    code, _, err = run("fit", COIN, "--no-report")
+    code, _, err = command_line("fit", COIN, "--no-report")
     assert code == 130
     assert "interrupted" in err
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_failed_diagnosis_exits_with_three_but_keeps_the_run(run, tmp_path):
+def test_a_failed_diagnosis_exits_with_three_but_keeps_the_run(command_line, tmp_path):
     _file(tmp_path / "funnel.py", STUCK)
     (tmp_path / "y.csv").write_text("y\n1.5\n")
-    code, out, _ = run("fit", "funnel.py", "--seed", "1", "--draws", "100", "--tune", "50", "--no-report")
+    code, out, _ = command_line("fit", "funnel.py", "--seed", "1", "--draws", "100", "--tune", "50", "--no-report")
     assert code == 3
     assert "verdict: failed" in out
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
-def test_runs_lists_what_was_fitted(run):
-    run("fit", COIN, "--seed", "1", "--no-report")
-    code, out, _ = run("runs")
+def test_runs_lists_what_was_fitted(command_line):
+    command_line("fit", COIN, "--seed", "1", "--no-report")
+    code, out, _ = command_line("runs")
     assert code == 0
     assert "coin_bias" in out
     assert "ok" in out
 
 
-def test_models_shows_the_first_line_of_each_docstring(run):
-    code, out, _ = run("models", studies.MODELS)
+def test_models_shows_the_first_line_of_each_docstring(command_line):
+    code, out, _ = command_line("models", studies.MODELS)
     assert code == 0
     assert "coin_bias.py" in out
     assert "height_as_normal.py" in out
 
 
-def test_demo_outside_a_checkout_says_so(run):
-    code, _, err = run("demo")
+def test_demo_outside_a_checkout_says_so(command_line):
+    code, _, err = command_line("demo")
     assert code == 1
     assert "checkout" in err
 
@@ -290,7 +274,7 @@ def test_no_progress_is_written_when_output_is_piped(tmp_path):
     assert "\x1b" not in done.stdout
 
 
-def test_names_with_markup_are_shown_not_obeyed(run, tmp_path):
+def test_names_with_markup_are_shown_not_obeyed(command_line, tmp_path):
     _file(
         tmp_path / "m.py",
         """
@@ -303,23 +287,23 @@ def test_names_with_markup_are_shown_not_obeyed(run, tmp_path):
             return model
         """,
     )
-    code, out, _ = run("likelihood", "maximum", "m.py")
+    code, out, _ = command_line("likelihood", "maximum", "m.py")
     assert code == 0
     assert "[bold]p" in out
 
 
-def test_a_copied_model_with_a_changed_prior_runs_on_another_csv(run, tmp_path):
+def test_a_copied_model_with_a_changed_prior_runs_on_another_csv(command_line, tmp_path):
     # A new user's first ten minutes: copy, change a prior, bring data.
     text = (studies.MODELS / "height_as_normal.py").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(text.replace("prior_sd=20.0", "prior_sd=5.0"), encoding="utf-8")
     shutil.copy(studies.MODELS / "data" / "heights_daughters.csv", tmp_path / "mine.csv")
-    code, out, _ = run("fit", "mine.py", "--data", "mine.csv", "--seed", "2", "--no-report")
+    code, out, _ = command_line("fit", "mine.py", "--data", "mine.csv", "--seed", "2", "--no-report")
     assert code == 0
     assert "Normal(170, 5)" in out
 
 
-def test_the_bootstrap_takes_a_kind_and_a_number_of_replicates(run):
-    code, out, _ = run(
+def test_the_bootstrap_takes_a_kind_and_a_number_of_replicates(command_line):
+    code, out, _ = command_line(
         "likelihood", "bootstrap", HEIGHT, "--kind", "nonparametric", "--replicates", 20, "--seed", 1, "--level", 0.8,
         "--json",
     )  # fmt: skip
@@ -327,5 +311,5 @@ def test_the_bootstrap_takes_a_kind_and_a_number_of_replicates(run):
     study = wb.load(HEIGHT, seed=1)
     found = json.loads(out)["likelihood.bootstrap"]
     assert found == json.loads(study.likelihood.bootstrap(20, "nonparametric", 0.8).to_json())
-    assert run("likelihood", "bootstrap", HEIGHT, "--kind", "wild")[0] == 2
-    assert run("likelihood", "bootstrap", HEIGHT, "--replicates", 1)[0] == 2
+    assert command_line("likelihood", "bootstrap", HEIGHT, "--kind", "wild")[0] == 2
+    assert command_line("likelihood", "bootstrap", HEIGHT, "--replicates", 1)[0] == 2

@@ -102,11 +102,15 @@ def test_python_blocks_run(page, monkeypatch):
         assert scope["study"].diagnosis().verdict == "ok"
 
 
+def extra(words, folder):
+    """Options that keep a fit to what it prints."""
+    return ["--no-report", "--out", str(folder / "out")] if words[1] == "fit" else []
+
+
 def run(words, folder):
-    """What a command prints; the folder holds a copy of the models."""
-    options = ["--no-report", "--out", str(folder / "out")] if words[1] == "fit" else []
+    """What a command prints in a process of its own; the folder holds a copy of the models."""
     done = subprocess.run(
-        [sys.executable, "-m", "workbench", *words[1:], *options],
+        [sys.executable, "-m", "workbench", *words[1:], *extra(words, folder)],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -166,9 +170,13 @@ def agrees(line, other):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "text")], ids=relative)
-def test_output_that_a_page_shows_is_what_comes_out(page, folder):
+def test_output_that_a_page_shows_is_what_comes_out(page, folder, command_line):
     """A block of the kind `text` is real output for the height model; another kind of example is `text other`."""
-    printed = [line for words in asked_on(page) for line in run(words, folder).splitlines()]
+    printed = []
+    for words in asked_on(page):
+        code, out, err = command_line(*words[1:], *extra(words, folder))
+        assert code == 0, err
+        printed += out.splitlines()
     missing = [
         line
         for block in blocks(page, "text")

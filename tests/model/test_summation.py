@@ -186,7 +186,7 @@ def test_pymc_at_drawn_labels_confirms_the_sum(made, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["labels", "classes", "partly", "two_labels", "abundance", "chain", "spikes"])
+@pytest.mark.parametrize("name", ["labels", "classes", "partly", "chain"])
 def test_the_compiled_sum_and_its_gradient_are_those_of_the_terms(made, name):
     d = made(name)
     objective = d.objective(TARGET)
