@@ -1,6 +1,8 @@
 """Run folders: what they hold, that they are whole or absent, and that tampering is noticed."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -142,14 +144,21 @@ def test_an_unknown_question_lists_what_the_run_has(folder):
 
 
 @pytest.mark.slow
-def test_a_run_opens_and_is_reported_in_a_process_that_made_no_study(folder, tmp_path):
-    import subprocess
-    import sys
-
-    script = f"import workbench as wb; run = wb.open_run({str(folder)!r}); print(run['evidence.estimate'].method)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "grid"
-    target = tmp_path / "again.html"
-    command = [sys.executable, "-m", "workbench", "report", str(folder), "--out", str(target)]
-    subprocess.run(command, capture_output=True, check=True)
+def test_a_run_with_every_answer_opens_and_is_reported_in_a_process_that_made_no_study(tmp_path):
+    study = studies.study("coin_bias")
+    study.evidence.robustness()
+    study.evidence.sequential()
+    folder, target = study.save(tmp_path / "coin", report=False), tmp_path / "again.html"
+    opened = f"workbench.open_run({str(folder)!r}).answers.values()"
+    script = f"import workbench; print(*(type(a).__name__ for a in {opened}))"
+    kinds = run_python("-c", script).split()
+    assert kinds == [type(answer).__name__ for answer in study.answers().values()]
+    assert {"Evidence", "Robustness", "Sequential"} <= set(kinds)
+    run_python("-m", "workbench", "report", str(folder), "--out", str(target))
     assert "coin" in target.read_text(encoding="utf-8")
+
+
+def run_python(*arguments):
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

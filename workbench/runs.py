@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from workbench import __version__, comparison, diagnosis, information, prediction, views
+from workbench import __version__, comparison, diagnosis, evidence_view, information, prediction, views
 from workbench.errors import InputError, WorkbenchError
 from workbench.model.load import sha256_of
 from workbench.result import Result, decode, encode
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 # A kind of result can be read back once its module is loaded; these load all that a run may hold.
-_KINDS_LIVE_IN = (comparison, diagnosis, information, prediction, views)
+_KINDS_LIVE_IN = (comparison, diagnosis, evidence_view, information, prediction, views)
 SCHEMA = 1
 _PACKAGES = ("pymc", "pytensor", "nutpie", "arviz", "numba", "numpy", "scipy", "xarray", "pandas")
 
