@@ -220,6 +220,40 @@ def test_a_maximum_at_the_edge_of_the_support_is_reported_there_without_an_error
     assert "edge" in repr(mode)
 
 
+# The information of log tau is 1e-5 in the second case: rounding leaves its error one digit, and the caution says so.
+@pytest.mark.parametrize(("excess", "digits"), [(1e-2, 1e-4), (1e-3, 0.1)])
+def test_a_variance_just_above_zero_is_reported_with_a_caution_and_not_called_infinite(excess, digits):
+    groups, each = 8, 5
+    within = np.tile(np.linspace(-1.0, 1.0, each), (groups, 1))
+    within_mean_square = float(np.sum(within**2) / (groups * (each - 1)))
+    means = np.linspace(-1.0, 1.0, groups)
+    means *= np.sqrt(groups * within_mean_square * (1.0 + excess) / (each * np.sum(means**2)))
+    y = 3.0 + means[:, None] + within
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0, 10), pm.HalfNormal("sigma", 5)
+        tau = pm.HalfNormal("tau", 5)
+        effect = pm.Normal("effect", mu, tau, shape=groups)
+        pm.Normal("y", effect[:, None], sigma, observed=y)
+    mode = maximum(model)
+
+    def log_likelihood(tau):  # the multivariate normal, by its covariance
+        covariance = tau**2 * np.ones((each, each)) + within_mean_square * np.eye(each)
+        return float(np.sum(stats.multivariate_normal(np.full(each, 3.0), covariance).logpdf(y)))
+
+    best = np.sqrt(within_mean_square * excess / each)
+    assert float(mode.theta["tau"]) == pytest.approx(best, rel=1e-5)
+    assert float(mode.theta["sigma"]) == pytest.approx(np.sqrt(within_mean_square), rel=1e-6)
+    assert mode.log_likelihood == pytest.approx(log_likelihood(best), abs=1e-8)
+    assert mode.at_edge == ()
+    between_variance = 2 * (within_mean_square * (1 + excess)) ** 2 / groups  # of the estimate of sigma^2 + n tau^2
+    within_variance = 2 * within_mean_square**2 / (groups * (each - 1))
+    error = np.sqrt(between_variance + within_variance) / each / (2 * best)
+    assert mode.errors[mode.labels.index("tau")] == pytest.approx(error, rel=digits)
+    (interior,) = (check for check in mode.checks if check.code == "interior")
+    assert interior.status == "caution"
+    assert "profile" in interior.fix
+
+
 def test_a_latent_variable_whose_support_moves_with_a_parameter_is_refused(density, anatomy):
     with pytest.raises(RefusalError, match="moves") as refusal:
         require(anatomy("dependent_bounds"), "likelihood maximum")

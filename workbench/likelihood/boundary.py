@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
-from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.climbs import Climb, falls_away, level_directions
 from workbench.numerics.curvature import Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
@@ -122,7 +122,7 @@ def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | N
     return None
 
 
-def peaks_slightly(objective: Objective, end: Climb, direction: Vector) -> bool:
+def peaks_slightly(objective: Objective, end: Climb) -> bool:
     """Whether a climb ended at a maximum that hardly rises above the edge of the support beyond it.
 
     A variance that is a little above 0 is such a maximum: one standard deviation on the log scale lower the likelihood
@@ -132,8 +132,6 @@ def peaks_slightly(objective: Objective, end: Climb, direction: Vector) -> bool:
     ----------
     objective : Objective
     end : Climb
-    direction : ndarray, shape (p,)
-        Unit vector along which it does not fall.
 
     Returns
     -------
@@ -141,6 +139,11 @@ def peaks_slightly(objective: Objective, end: Climb, direction: Vector) -> bool:
     """
     if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
         return False
+    return all(_falls_beyond(objective, end, direction) for direction in level_directions(objective, end))
+
+
+def _falls_beyond(objective: Objective, end: Climb, direction: Vector) -> bool:
+    """Whether log f is lower one standard deviation along a direction, and everywhere that is looked at beyond."""
     deviation = 1.0 / np.sqrt(direction @ end.curvature.information @ direction)
     none = _LEVEL * max(1.0, abs(end.value))
     for step in (deviation, *_INWARDS[2:]):

@@ -72,13 +72,12 @@ class Refitter:
             end = self.climb(objective)
         except NumericalError:
             return self.starts[0], {}, BROKEN
-        falls, direction = falls_away(objective, end)
-        if falls:
+        if falls_away(objective, end)[0]:
             return end.z, {}, "" if end.edm < EDM_TOLERANCE else STUCK
         edge = settle_at_edge(replace(self.problem, objective=objective), end, self.scalars)
         if edge is not None:
             return edge.x, edge.values, ""
-        return end.z, {}, "" if peaks_slightly(objective, end, direction) else NO_MAXIMUM
+        return end.z, {}, "" if peaks_slightly(objective, end) else NO_MAXIMUM
 
 
 def refitter_at(problem: Problem, mode: Mode) -> Refitter:

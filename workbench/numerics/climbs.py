@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +39,37 @@ class Climb:
     curvature: Curvature
 
 
-def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
-    """Whether log f falls by a real amount one standard deviation away, on both sides of every axis.
+def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
+    """The directions from a peak in which log f does not fall by a real amount within one standard deviation.
 
     For a quadratic the fall is 0.5 nats. At a maximum at infinity, or at the edge of the support, one side does not
     fall; the threshold of 0.02 nats leaves room for any skewness that a peak can have.
+
+    Parameters
+    ----------
+    objective : Objective
+    end : Climb
+        With a positive definite information.
+
+    Yields
+    ------
+    ndarray, shape (d,)
+        Unit vectors on z, both sides of every axis of the information.
+    """
+    eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
+    for variance, axis in zip(eigenvalues, axes.T, strict=True):
+        for sign in (1.0, -1.0):
+            step = sign * np.sqrt(variance) * axis
+            try:
+                fall = end.value - objective.value(end.z + step)
+            except NumericalError:  # what cannot be computed has not been seen to fall
+                fall = 0.0
+            if not fall > 0.02:
+                yield step / np.linalg.norm(step)
+
+
+def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
+    """Whether log f falls by a real amount one standard deviation away, on both sides of every axis.
 
     Parameters
     ----------
@@ -53,21 +80,12 @@ def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
     -------
     falls : bool
     direction : ndarray, shape (d,)
-        The direction in z in which it does not fall; zeros if it falls everywhere.
+        The first direction in z in which it does not fall; zeros if it falls everywhere.
     """
     if not end.curvature.is_peak:
         return False, end.curvature.weakest
-    eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
-    for variance, axis in zip(eigenvalues, axes.T, strict=True):
-        for sign in (1.0, -1.0):
-            step = sign * np.sqrt(variance) * axis
-            try:
-                fall = end.value - objective.value(end.z + step)
-            except NumericalError:  # what cannot be computed has not been seen to fall
-                fall = 0.0
-            if not fall > 0.02:
-                return False, step / np.linalg.norm(step)
-    return True, np.zeros_like(end.z)
+    level = next(level_directions(objective, end), None)
+    return level is None, np.zeros_like(end.z) if level is None else level
 
 
 def near(move: Vector, end: Climb) -> bool:
