@@ -103,7 +103,7 @@ def test_sampling_is_measured_with_a_model_that_was_seen_before():
 
 @pytest.mark.slow
 def test_a_whole_process_is_measured():
-    assert_sane(list(whole.measure(1, ["eight_schools"], draws=200, states=["empty cache"])), 1)
+    assert_sane(list(whole.measure(1, ["coin_bias"], draws=100, states=["empty cache"])), 1)
 
 
 @pytest.mark.slow

@@ -27,7 +27,8 @@ def _means(d=1, seed=1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 3])
-def test_nested_sampling_matches_the_closed_form_within_its_error(d):
+def test_nested_sampling_matches_the_closed_form_within_its_error(d, monkeypatch):
+    monkeypatch.setattr(nested, "_LIVE", 50)
     study, truth = _means(d)
     found = study.evidence.nested()
     assert abs(found.log_evidence - truth) < STANDARD_ERRORS * found.std_error
@@ -41,7 +42,7 @@ def test_nested_sampling_matches_the_closed_form_within_its_error(d):
 
 @pytest.mark.slow
 def test_nested_sampling_agrees_with_the_bridge_on_the_heights(monkeypatch):
-    monkeypatch.setattr(nested, "_LIVE", 60)
+    monkeypatch.setattr(nested, "_LIVE", 50)
     study = studies.study("height_as_normal")
     found, bridge = study.evidence.nested(), study.evidence.bridge()
     assert abs(found.log_evidence - bridge.log_evidence) < STANDARD_ERRORS * found.std_error
@@ -61,7 +62,7 @@ def test_stated_error_covers_the_truth_over_seeds(monkeypatch):
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(monkeypatch):
-    monkeypatch.setattr(nested, "_LIVE", 40)
+    monkeypatch.setattr(nested, "_LIVE", 25)
     first, second = (_means(seed=3)[0].evidence.nested() for _ in range(2))
     assert first.to_json() == second.to_json()
 
