@@ -8,10 +8,10 @@ import pytensor.link.numba.cache as cache
 import pytensor.scalar.basic as ps
 import pytensor.tensor as pt
 import pytest
-from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from pytensor.scalar.math import gammaln
 
-from workbench.model.scalars import fused_scalars, written_out
+from workbench.model.dispatch import plain_functions
+from workbench.model.scalars import written_out
 
 POINTS = [-745.0, -40.0, -1.5, -1e-9, 0.0, 0.3, 1.0, 2.5, 36.0, 700.0]
 X, N, B = pt.vector("x"), pt.lvector("n"), pt.vector("b", dtype="bool")
@@ -39,7 +39,7 @@ def function(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_written_out_expressions_agree_with_pytensor(form):
     arguments = np.array(POINTS), np.arange(len(POINTS)) + 100, np.arange(len(POINTS)) % 2 == 0
-    with fused_scalars():
+    with plain_functions():
         ours = function(form)
     with np.errstate(all="ignore"):
         expected, found = function(form)(*arguments), ours(*arguments)
@@ -69,7 +69,7 @@ def test_what_one_branch_of_a_switch_needs_is_computed_there(monkeypatch):
 
 
 def test_softplus_keeps_its_digits_far_on_either_side():
-    with fused_scalars():
+    with plain_functions():
         ours = pytensor.function([X], pt.softplus(X) * 1.0 + 0.0 * X, mode="NUMBA")
     x = np.array([-744.0, -50.0, -36.0, -20.0, -1.0, 0.0, 1.0, 20.0, 40.0, 800.0])
     assert ours(x) == pytest.approx(np.logaddexp(0.0, x), rel=1e-15, abs=1e-320)
@@ -84,10 +84,3 @@ def test_no_name_ends_in_a_digit(monkeypatch):
     names = set(re.findall(r"\b[xtcf]\d\w*", sources[-1]))
     assert len(names) >= 6
     assert not [name for name in names if name[-1].isdigit()]
-
-
-def test_other_users_of_pytensor_keep_their_own_compilation():
-    usual = numba_funcify_and_cache_key.dispatch(ps.Composite)
-    with fused_scalars():
-        assert numba_funcify_and_cache_key.dispatch(ps.Composite) is written_out
-    assert numba_funcify_and_cache_key.dispatch(ps.Composite) is usual is not written_out

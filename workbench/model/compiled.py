@@ -36,8 +36,8 @@ from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
 
+from workbench.model.dispatch import plain_functions
 from workbench.model.parameter_checks import without_idle_checks
-from workbench.model.scalars import fused_scalars
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
@@ -261,7 +261,7 @@ def native(
     from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
 
     mode = pytensor.compile.mode.get_mode("NUMBA").including("local_check_parameter_to_ninf_switch")
-    with fused_scalars():
+    with plain_functions():
         function = pytensor.function([*parts, *inputs], [value, *gradient], mode=mode, on_unused_input="ignore")
     outer = function.vm.jit_fn
     # PyTensor's entry point packs its arguments into a tuple; what it wraps can be called without that detour.

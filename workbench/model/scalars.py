@@ -8,9 +8,6 @@ What only one branch of a switch needs is computed there: of log p and log(1 - p
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -34,7 +31,6 @@ _PLAIN: dict[type, str] = {
 _FLOAT_ONLY = (ps.Neg, ps.Abs, ps.Sqr, Sigmoid, Softplus, ps.Exp, ps.Log, ps.Log1p, ps.Expm1, ps.Sqrt, ps.Reciprocal)
 _JOINED: dict[type, str] = {ps.Add: " + ", ps.Mul: " * "}
 _LOGICAL: dict[type, str] = {ps.AND: " and ", ps.OR: " or "}
-_LOCK = threading.Lock()
 _VERSION = 4
 # What costs no more than to branch around it.
 _CHEAP = (ps.Add, ps.Mul, ps.Sub, ps.Neg, ps.Sqr, ps.Abs, ps.Identity, ps.Switch, ps.EQ, ps.NEQ, ps.LT, ps.LE, ps.GT,
@@ -138,17 +134,3 @@ def written_out(op: ps.Composite, **given: Any) -> tuple[Any, str | None]:
         return function, None
     types = [v.type.dtype for v in (*graph.inputs, *graph.outputs)]
     return function, sha256(str((_VERSION, source, keys, types)).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def fused_scalars() -> Iterator[None]:
-    """While this lasts, fused expressions are written out; other users of PyTensor are left alone."""
-    from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
-
-    with _LOCK:
-        usual = numba_funcify_and_cache_key.dispatch(ps.Composite)
-        numba_funcify_and_cache_key.register(ps.Composite, written_out)
-        try:
-            yield
-        finally:
-            numba_funcify_and_cache_key.register(ps.Composite, usual)
