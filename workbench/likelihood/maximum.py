@@ -19,6 +19,7 @@ from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, held, peaks_slightly, settle_at_edge
 from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
@@ -63,6 +64,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
         maximum: it is flat, rises without bound, or keeps rising towards infinity.
     UnboundedError
         If it rises without bound beyond a peak, which the message offers.
+    MovingSupportError
+        If it is highest where the data are about to become impossible; the message says where.
     NumericalError
         If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
@@ -92,6 +95,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem))
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
+            jump = find_jump(problem, climbs[0])
+            if jump is not None:
+                refuse_jump(problem, jump)
             failed = [check for check in certificate.checks if check.status == "failed"]
             raise RefusalError(
                 f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
