@@ -229,6 +229,7 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
         If the value is outside the support.
     """
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
+    edges |= {k: (side,) for k, side in summit.infinite.items()}
     sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
     for side in (-1.0, 1.0):
         edge = quantity.edge(summit.x, side)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, held, peaks_slightly, settle_at_edge
+from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.problem import Problem, scalar_parameters
@@ -34,6 +35,7 @@ _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _STEPS = 30
+_SHOWN = 6  # scalars in a message
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
@@ -98,6 +100,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             jump = find_jump(problem, climbs[0])
             if jump is not None:
                 refuse_jump(problem, jump)
+            limit = find_limit(problem, climbs[0])
+            if limit is not None:
+                _refuse_limit(problem, limit)
             failed = [check for check in certificate.checks if check.status == "failed"]
             raise RefusalError(
                 f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
@@ -122,6 +127,18 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
+    )
+
+
+def _refuse_limit(problem: Problem, limit: Limit) -> None:
+    """Say that the likelihood levels off at infinity, and where the other scalars are there."""
+    scalars = zip(problem.chart.labels, problem.chart.scalars(limit.x[None])[0], strict=True)
+    others = [f"{label} = {value:.6g}" for label, value in scalars if label != limit.label][:_SHOWN]
+    raise RefusalError(
+        f"the likelihood has no maximum: it keeps rising as {limit.label} -> infinity, where it levels off: its least "
+        f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{', '.join(others)}",
+        limit.label,
+        "use the simpler model that this one tends to, or report the one-sided profile interval",
     )
 
 

@@ -170,6 +170,7 @@ def profile_likelihood(
     if not names:
         names = [label for name in chart.names for label in chart.space.labels(name)][:MAX_DEFAULT]
     edges = edges_of(chart, summit.x, scalar_parameters(problem))
+    edges |= {k: (side,) for k, side in summit.infinite.items()}
     quantities = [resolve(chart, name, summit.x, summit.scale) for name in names]
     rows, points, zeta = [], {}, {}
     for quantity in quantities:
@@ -178,7 +179,9 @@ def profile_likelihood(
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
         centre, error = wald_of(mode, summit, quantity)
-        rows.append((centre, down.bound, up.bound, error, down.deviance, up.deviance))
+        side = summit.infinite.get(quantity.coordinate)
+        best = centre if side is None else quantity.edge(summit.x, side)
+        rows.append((best, down.bound, up.bound, error, down.deviance, up.deviance))
         points[quantity.name] = np.array([*down.points[:0:-1], centre, *up.points[1:]])
         zeta[quantity.name] = np.array([*(-z for z in down.zeta[:0:-1]), 0.0, *up.zeta[1:]])
     estimate, lower, upper, error, below, above = np.array(rows, dtype=np.float64).T
@@ -207,7 +210,8 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
     path, zeta, x = [first], [0.0], [summit.x]
     if quantity.coordinate in summit.places:
         near, far, here = quantity.edge(summit.x, side), quantity.edge(summit.x, -side), float(quantity(summit.x)[0])
-        if abs(near - here) < abs(far - here):  # it is at this edge already
+        infinite = summit.infinite.get(quantity.coordinate)
+        if infinite == side or (infinite is None and abs(near - here) < abs(far - here)):  # it is at this edge already
             return _open(quantity, x, zeta, near)
     step, jumps = stride * summit.deviation(quantity), []
     for _ in range(400):
