@@ -26,7 +26,7 @@ from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.mode import Mode, climb_all, describe_mode
-from workbench.numerics.climbs import Climb, distinct, falls_away
+from workbench.numerics.climbs import Climb, corners, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 
@@ -94,6 +94,7 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
     certificate, reason = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
     if reason:
+        _refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem))
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
@@ -127,6 +128,22 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
+    )
+
+
+def _refuse_corner(problem: Problem, end: Climb) -> None:
+    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature."""
+    found = corners(problem.objective, end)
+    if not found:
+        return
+    along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
+    scalars = zip(problem.chart.labels, problem.chart.scalars(end.z[None])[0], strict=True)
+    shown = ", ".join(f"{label} = {value:.6g}" for label, value in list(scalars)[:_SHOWN])
+    raise RefusalError(
+        f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
+        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {shown}",
+        along[0],
+        "quote that point with its profile interval, or use the posterior",
     )
 
 

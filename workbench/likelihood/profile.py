@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from workbench.check import Check
 from workbench.errors import InputError, NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
@@ -185,10 +186,23 @@ def profile_likelihood(
         points[quantity.name] = np.array([*down.points[:0:-1], centre, *up.points[1:]])
         zeta[quantity.name] = np.array([*(-z for z in down.zeta[:0:-1]), 0.0, *up.zeta[1:]])
     estimate, lower, upper, error, below, above = np.array(rows, dtype=np.float64).T
+    checks = (*summit.checks, *_elsewhere(mode, level))
     return Profile(
-        summit.checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
+        checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
         points, zeta, summit.value,
     )  # fmt: skip
+
+
+def _elsewhere(mode: Mode | None, level: float) -> tuple[Check, ...]:
+    """Whether other optima are so high that values around them, which the interval leaves out, are not rejected."""
+    found = None if mode is None else mode.certificate
+    if found is None or found.agreeing >= len(found.heights):
+        return ()
+    deviance = 2.0 * (found.heights[0] - found.heights[found.agreeing])
+    if deviance >= stats.chi2.ppf(level, 1):
+        return ()
+    message = f"another optimum has a deviance of {deviance:.3g}: values around it are not rejected either"
+    return (Check("starts-agree", "caution", message, "the interval is the part around the highest optimum alone"),)
 
 
 def wald_of(mode: Mode | None, summit: Summit, quantity: Quantity) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
+from workbench.numerics.climbs import corners
 from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
@@ -138,7 +139,9 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     if mode is None:
         best = climb_all(objective, starts[:, at], "likelihood profile")[0]
         limit = find_limit(problem, best)
-        if limit is None:
+        if corners(objective, best):  # a climb cannot end better there, and slopes next to it do not vanish
+            x, value = best.z, best.value
+        elif limit is None:
             x, value = _climb_on(objective, best.z)
         else:
             x, value, fixed, infinite = (
