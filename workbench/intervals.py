@@ -15,6 +15,7 @@ from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
+from workbench.likelihood.moving_support import MovingSupportError
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.likelihood.unbounded import UnboundedError
@@ -32,12 +33,12 @@ def _mode(study: Study) -> Mode | None:
 
     Raises
     ------
-    UnboundedError
-        If the likelihood rises without bound: then nothing can be measured from its highest point.
+    UnboundedError, MovingSupportError
+        If the likelihood rises without bound, or jumps to 0 where it is highest: nothing can be measured from there.
     """
     try:
         return study.likelihood.maximum()
-    except UnboundedError:
+    except (UnboundedError, MovingSupportError):
         raise
     except RefusalError:
         return None

@@ -116,6 +116,18 @@ def test_a_variance_of_zero_is_judged_by_the_mixture(batches):
     assert set(larger.likelihood.test("tau", 0.0).missing) == {"Wald", "score"}
 
 
+def test_the_score_of_a_value_inside_counts_where_the_maximum_is_at_the_bound():
+    with pm.Model() as model:
+        mu = pm.Uniform("mu", -5.0, 2.0)
+        pm.Normal("y", mu, 2.0, observed=Y)
+    found = wb.Study(model, seed=1).likelihood.test("mu", 1.0)
+    slope = np.sum(Y - 1.0) / 4.0
+    # The information is taken on z = log((mu + 5) / (2 - mu)): dmu/dz = 6/7, d2mu/dz2 = -5/7 (dmu/dz).
+    on_z = slope * 6 / 7
+    information = 20 / 4.0 * (6 / 7) ** 2 + slope * 6 / 7 * 5 / 7
+    assert found.statistic["score"] == pytest.approx(on_z**2 / information, rel=1e-6)
+
+
 def test_a_share_of_zero_is_impossible_once_there_was_a_success(share):
     found = share.likelihood.test("p", 0.0)
     assert found.statistic["likelihood ratio"] == np.inf

@@ -180,6 +180,8 @@ def test_blocks_are_found_for_slopes_crossed_effects_and_random_walks():
         steps = 1e-4 * np.eye(theta.size)
         differences = [(marginal.value(theta + e) - marginal.value(theta - e)) / 2e-4 for e in steps]
         assert gradient == pytest.approx(differences, abs=1e-5)
+        # Laplace is exact here: draws must not add noise of their own to the slope.
+        assert marginal.with_draws(100, seed=1).value_and_gradient(theta)[1] == pytest.approx(gradient, abs=1e-6)
 
 
 def test_importance_draws_find_what_laplace_leaves_out():
@@ -194,16 +196,45 @@ def test_importance_draws_find_what_laplace_leaves_out():
     theta = np.array([0.0])
     y = density.symbolic.observed["y"]
 
-    def integrand(c, b, a):
-        return stats.norm.pdf(y, 1.3 * a + b + c, 0.5).prod() * stats.t.pdf([a, b, c], 3).prod()
-
-    limits = np.linspace(-14, 14, 141)
-    grid = np.array([[[integrand(c, b, a) for c in limits[::4]] for b in limits[::4]] for a in limits[::4]])
-    step = limits[4] - limits[0]
+    a, b, c = np.meshgrid(*3 * [np.linspace(-14, 14, 36)], indexing="ij")
+    grid, step = np.exp(sum(stats.norm.logpdf(each, 1.3 * a + b + c, 0.5) for each in y)), 28 / 35
+    grid *= np.exp(sum(stats.t.logpdf(each, 3) for each in (a, b, c)))
     exact = np.log(grid.sum() * step**3)
     laplace, sampled = marginal.value(theta), marginal.with_draws(20_000, seed=1).value(theta)
     assert abs(laplace - exact) > 0.05
     assert sampled == pytest.approx(exact, abs=0.05)
+    few = marginal.with_draws(200, seed=1)
+    difference = (few.value(theta + 1e-4) - few.value(theta - 1e-4)) / 2e-4
+    assert few.value_and_gradient(theta)[1] == pytest.approx([difference], abs=1e-6)
+
+
+# Davies and Goldsmith (1972), strength of a chemical paste: ten batches of three casks, each assayed twice (lme4).
+PASTES = np.array([
+    62.8, 62.6, 60.1, 62.3, 62.7, 63.1, 60.0, 61.4, 57.5, 56.9, 61.1, 58.9, 58.7, 57.5, 63.9, 63.1, 65.4, 63.7,
+    57.1, 56.4, 56.9, 58.6, 64.7, 64.5, 55.1, 55.1, 54.7, 54.2, 58.8, 57.5, 63.4, 64.9, 59.3, 58.1, 60.5, 60.0,
+    62.5, 62.6, 61.0, 58.7, 56.9, 57.7, 59.2, 59.4, 65.2, 66.0, 64.8, 64.1, 54.8, 54.8, 64.0, 64.0, 57.7, 56.8,
+    58.3, 59.3, 59.2, 59.2, 58.9, 56.6,
+])  # fmt: skip
+
+
+def test_casks_within_batches_match_lme4_and_the_batch_variance_can_be_tested():
+    cask = np.repeat(np.arange(30), 2)
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 60.0, 20.0)
+        batch_sd, cask_sd, sigma = (pm.HalfNormal(name, 5.0) for name in ("batch_sd", "cask_sd", "sigma"))
+        batch = pm.Normal("batch", 0.0, batch_sd, shape=10)
+        strength = pm.Normal("strength", batch[np.arange(30) // 3], cask_sd, shape=30)
+        pm.Normal("y", mu + strength[cask], sigma, observed=PASTES)
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.maximum()
+    assert -2 * found.log_likelihood == pytest.approx(247.9944659, abs=1e-6)
+    assert found.estimate == pytest.approx([60.05333, 1.09506, 2.90407, 0.82341], abs=1e-4)
+    assert "by Laplace" in str(found.certificate)
+    test = study.likelihood.test("batch_sd", 0.0)
+    pairs = PASTES.reshape(30, 2) - PASTES.mean()  # without batches sum and difference of a cask are independent
+    within, across = np.ptp(pairs, axis=1) ** 2 / 2, pairs.sum(axis=1) ** 2 / 2
+    held = stats.norm.logpdf(pairs @ [[1, 1], [1, -1]] / np.sqrt(2), 0, np.sqrt([across.mean(), within.mean()])).sum()
+    assert test.statistic["likelihood ratio"] == pytest.approx(-2 * held - 247.9944659, abs=1e-5)
 
 
 def test_gauss_hermite_nodes_integrate_polynomials_exactly():

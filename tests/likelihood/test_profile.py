@@ -9,6 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 import workbench as wb
+from workbench.errors import RefusalError
 from workbench.likelihood.profile import Profile, _solve, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.result import result_from_json
@@ -267,6 +268,33 @@ def test_a_better_maximum_on_the_way_restarts_the_whole_fit():
     assert found.estimate[0] == pytest.approx(3.0, abs=1e-3)
     assert study.likelihood.maximum().theta["mu"] == pytest.approx(3.0, abs=1e-3)
     assert any("started again" in check.message for check in found.checks)
+
+
+def test_an_interval_that_leaves_out_another_optimum_says_so():
+    with pm.Model() as model:
+        centre = pm.Normal("centre", 0.0, 10.0)
+        pm.Cauchy("y", centre, 0.3, observed=np.array([-5.0, -4.5, -4.8, 0.2, 4.6, 5.2, 5.0]))
+    found = wb.Study(model, seed=1).likelihood.profile("centre")
+    assert found.upper[0] < 0  # yet the log likelihood at 5 is less than 1.92 nats lower
+    assert any("another optimum" in check.message for check in found.checks)
+
+
+def test_the_median_of_laplace_data_is_a_corner_without_a_standard_error_but_with_an_interval():
+    y = np.random.default_rng(0).laplace(size=21)
+    with pm.Model() as model:
+        mu, b = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("b", 3.0)
+        pm.Laplace("y", mu, b, observed=y)
+    study, middle = wb.Study(model, seed=1), np.median(y)
+    with pytest.raises(RefusalError, match="corner along mu") as refusal:
+        study.likelihood.maximum()
+    assert f"at mu = {middle:.6g}, b = {np.abs(y - middle).mean():.6g}" in refusal.value.what
+    found = study.likelihood.profile("mu")
+
+    def gap(value):
+        return 42 * np.log(np.abs(y - value).sum() / np.abs(y - middle).sum()) - stats.chi2.ppf(0.95, 1)
+
+    assert found.lower[0] == pytest.approx(optimize.brentq(gap, -5, middle), rel=1e-5)
+    assert found.upper[0] == pytest.approx(optimize.brentq(gap, middle, 5), rel=1e-5)
 
 
 def test_a_summit_says_that_something_is_higher():

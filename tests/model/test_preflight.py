@@ -141,11 +141,11 @@ def test_codes_that_start_at_one_are_refused():
 def test_a_start_at_which_the_data_are_impossible_is_refused_with_a_remedy():
     def build():
         top = pm.Exponential("top", 1, initval=1.0)
-        pm.Uniform("y", 0, top, observed=np.array([0.5, 40.0]))
+        pm.Uniform("y", 0, top, observed=np.array([0.5, 4e9]))
 
     error = refused(build)
     assert "y" in error.where
-    assert error.fix
+    assert "`initval`" in error.fix
 
 
 def test_a_prior_that_is_impossible_at_the_start_is_named():

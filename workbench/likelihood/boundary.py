@@ -93,8 +93,24 @@ def _value(objective: Objective, x: Vector, i: int, at: float) -> float:
         return -np.inf
 
 
-def _edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) -> float | None:
-    """The finite edge of a scalar on one side of its coordinate; None where there is none."""
+def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) -> float | None:
+    """The finite edge of a scalar on one side of its coordinate; None where there is none.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    i : int
+        The coordinate.
+    side : float
+        -1 or 1.
+    position : int
+        Of the scalar among the labels.
+
+    Returns
+    -------
+    float or None
+    """
     points = np.tile(x, (2, 1))
     points[:, i] = side * _FAR, side * (_FAR + 40.0)
     with np.errstate(over="ignore"):
@@ -171,7 +187,7 @@ def support_edges(problem: Problem, x: Vector) -> dict[str, tuple[float, float]]
     """
     labels, found = problem.chart.labels, {}
     for label, i in scalar_parameters(problem).items():
-        ends = [_edge_value(problem, x, i, side, labels.index(label)) for side in (-1.0, 1.0)]
+        ends = [edge_value(problem, x, i, side, labels.index(label)) for side in (-1.0, 1.0)]
         finite = [end for end in ends if end is not None]
         here = float(problem.chart.scalars(x[None])[0, labels.index(label)])
         lower = [end for end in finite if end <= here]
@@ -200,7 +216,7 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     x, fixed, values = end.z.copy(), [], {}
     for label, i in scalars.items():
         for side in (-1.0, 1.0):
-            edge = _edge_value(problem, end.z, i, side, labels.index(label))
+            edge = edge_value(problem, end.z, i, side, labels.index(label))
             if edge is None:
                 continue
             limit = _towards(objective, end, i, side)

@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from workbench.check import Check
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.profile import Name, wald_of
@@ -195,7 +194,8 @@ def fix_value(problem: Problem, summit: Summit, mode: Mode | None, name: Name, v
 
 def _score(problem: Problem, summit: Summit, x: Vector) -> tuple[float, str]:
     """The score statistic at a point, or why there is none; coordinates at their edge take no part."""
-    free = np.setdiff1d(np.arange(x.size), list(summit.places))
+    at_edge = [k for k, place in summit.places.items() if x[k] == place]  # the one that is tested has left its edge
+    free = np.setdiff1d(np.arange(x.size), at_edge)
     gradient = problem.objective.value_and_gradient(x)[1][free]
     try:
         bend = curvature_at(problem.objective, x)
@@ -229,6 +229,7 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
         If the value is outside the support.
     """
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
+    edges |= {k: (side,) for k, side in summit.infinite.items()}
     sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
     for side in (-1.0, 1.0):
         edge = quantity.edge(summit.x, side)
@@ -250,7 +251,13 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
 
 
 def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float) -> tuple[Vector, float]:
-    """The maximum with a scalar at its edge: as far out as the likelihood still changes."""
+    """The maximum with a scalar at its edge: as far out as the likelihood still changes.
+
+    Raises
+    ------
+    NumericalError
+        If the likelihood cannot be computed on the way there.
+    """
     x, here = summit.x, quantity.path(summit.x)
     if quantity.coordinate in summit.places and quantity.edge(x, side) == quantity.edge(x, np.sign(here)):
         return summit.x, summit.value
@@ -258,6 +265,12 @@ def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float
     for _ in range(_STRIDES):
         here += side * _STRIDE
         found, height = sections.peak(np.array([here]), x)
+        if not np.isfinite(height):
+            if quantity.coordinate < 0:
+                raise NumericalError(f"the refits of {quantity.name} fail near its edge", quantity.name, "rescale it")
+            # So near the edge a search can drown in rounding; the other coordinates hardly move there any more.
+            found = np.where(np.arange(x.size) == quantity.coordinate, here, x)
+            height = sections.objective.value(found)
         if height < summit.value - _HOPELESS:
             break
         change = abs(height - before)
@@ -355,18 +368,10 @@ def compare_nested(
     edge = _edge_that_nests(problem, summit, base.value)
     p_value = tail(ratio if ratio > _NOTHING else 0.0, degrees, bool(edge))
     hypothesis = f"{names[1]} inside {names[0]}" + (f" ({edge})" if edge else "")
-    checks: tuple[Check, ...] = (*summit.checks, *base.checks)
     return Test(
-        checks,
-        hypothesis,
-        {"likelihood ratio": ratio},
-        {"likelihood ratio": p_value},
-        degrees,
-        bool(edge),
-        summit.value,
-        base.value,
-        {},
-    )
+        (*summit.checks, *base.checks), hypothesis, {"likelihood ratio": ratio}, {"likelihood ratio": p_value},
+        degrees, bool(edge), summit.value, base.value, {},
+    )  # fmt: skip
 
 
 def _edge_that_nests(problem: Problem, summit: Summit, height: float) -> str:

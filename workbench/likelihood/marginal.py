@@ -7,12 +7,13 @@ expanded around its conditional mode u-hat(theta) with information H:
 
 * one or two dimensions: adaptive Gauss-Hermite quadrature (Liu and Pierce 1994), nodes u-hat + H^(-1/2) x. The gradient
   is Fisher's identity, dL/dtheta = E[d log f/dtheta given y, theta], with the weights of the same nodes;
-* more: Laplace (importance sampling at draws of the normal approximation checks it, and replaces it where it must),
-  log f(u-hat) + s/2 log 2 pi - 1/2 log det H, with the gradient
+* more: Laplace, log f(u-hat) + s/2 log 2 pi - 1/2 log det H, with the gradient
 
       dL/dtheta = d log f/dtheta - 1/2 tr(H^-1 dH),   dH along (d u-hat/dtheta, 1),
 
   where d u-hat/dtheta = H^-1 d2 log f/du dtheta by the implicit function theorem (Kristensen et al. 2016).
+  Importance draws of the normal approximation check and correct it. They are the same at every theta, so what they add
+  is smooth, and nothing where Laplace is exact; Fisher's identity would bring their whole noise into the gradient.
 
 Every derivative comes from the one compiled gradient of the density: H from differences of it that move all blocks at
 once, so nothing is compiled for the integral.
@@ -135,8 +136,12 @@ class MarginalLikelihood:
         return other
 
     def _by_laplace(self, group: NDArray[np.int64]) -> bool:
-        """Whether the blocks of a group are integrated by Laplace, not at nodes."""
-        return self.order == 1 or (group.shape[1] > QUADRATURE_DIMENSIONS and not self.draws)
+        """Whether the blocks of a group are integrated by Laplace, which draws may correct, and not by quadrature."""
+        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS
+
+    def _by_draws(self, group: NDArray[np.int64]) -> bool:
+        """Whether importance draws correct the Laplace approximation of a group."""
+        return self.draws > 0 and group.shape[1] > QUADRATURE_DIMENSIONS
 
     def _nodes(self, size: int) -> tuple[NDArray[np.float64], Vector]:
         """Standardised nodes of a block and their log weights: Gauss-Hermite, or draws in pairs of opposite sign."""
@@ -264,13 +269,7 @@ class MarginalLikelihood:
             return self._expanded(start)
 
     def _expanded(self, start: Vector) -> Expansion:
-        """The expansion that a climb from here leads to.
-
-        Raises
-        ------
-        NumericalError
-            If there is no peak.
-        """
+        """The expansion that a climb from here leads to; raises `NumericalError` where there is no peak."""
         try:
             with np.errstate(all="ignore"):
                 z, value, blocks = self._climb(start)
@@ -320,9 +319,11 @@ class MarginalLikelihood:
             if self._by_laplace(group):
                 sums = np.bincount(own, at_mode[mine], len(group))
                 parts[numbers] = sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
+                if self._by_draws(group):
+                    parts[numbers] = self._quadrature(at.z, numbers, group, root, log_det)[0]
                 expanded[mine] = shares[own]
                 continue
-            parts[numbers], of_nodes, points = self._quadrature(at, numbers, group, root, log_det)
+            parts[numbers], of_nodes, points = self._quadrature(at.z, numbers, group, root, log_det)
             if gradient:
                 for of_node, point in zip(of_nodes, points, strict=True):
                     weight = np.zeros(block_of.size)
@@ -330,7 +331,7 @@ class MarginalLikelihood:
                     slope += self._slope(point, weight)
         if gradient:
             slope += self._slope(at.z, expanded)
-            slope -= 0.5 * self._log_determinant_slope(at)
+            slope += self._correction_slope(at)
         return parts, slope
 
     def _slope(self, z: Vector, weight: Vector) -> Vector:
@@ -341,12 +342,12 @@ class MarginalLikelihood:
         return self._weighted.value_and_gradient(z)[1][self.chart.coordinates]
 
     def _quadrature(
-        self, at: Expansion, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
+        self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
     ) -> tuple[Vector, NDArray[np.float64], NDArray[np.float64]]:
         """Log integral of every block of a group, the posterior weight of every node in every block, and the nodes."""
         x, log_weights = self._nodes(group.shape[1])
         inverse = np.linalg.inv(root)
-        points = np.tile(at.z, (len(x), 1))
+        points = np.tile(z, (len(x), 1))
         # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
         points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", inverse, x)
         terms = self.elements(points)
@@ -360,12 +361,23 @@ class MarginalLikelihood:
         log_integrals = log_sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
         return log_integrals, np.exp(heights - log_sums), points
 
-    def _log_determinant_slope(self, at: Expansion) -> Vector:
-        """Total derivative of log det H of the blocks that Laplace integrates, over the parameters."""
-        p, u = self.chart.coordinates, self.structure.coordinates
-        large = [self._by_laplace(group) for group in self.structure.groups]
-        slope = np.zeros(p.size)
-        if not any(large):
+    def _correction(self, z: Vector) -> float:
+        """What Laplace, and draws where there are any, add to log f at the mode: a sum over their blocks, nats."""
+        total, at_mode, block_of = 0.0, self.elements(z[None])[0], self.structure.block_of_term
+        for block, (numbers, group) in zip(self._information(z), self.structure.numbered(), strict=True):
+            log_det = np.linalg.slogdet(block)[1]
+            gain = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det) * self._by_laplace(group)
+            if self._by_draws(group):
+                mine = (block_of >= numbers.start) & (block_of < numbers.stop)
+                sums = np.bincount(block_of[mine] - numbers.start, at_mode[mine], len(group))
+                gain = self._quadrature(z, numbers, group, np.linalg.cholesky(block), log_det)[0] - sums
+            total += float(gain @ self._shares[numbers])
+        return total
+
+    def _correction_slope(self, at: Expansion) -> Vector:
+        """Total derivative of `_correction` over the parameters, the latent variables following their mode."""
+        p, u, slope = self.chart.coordinates, self.structure.coordinates, np.zeros(self.dimension)
+        if not any(self._by_laplace(group) for group in self.structure.groups):
             return slope
         for k, coordinate in enumerate(p):
             cross = self._difference(at.z, np.eye(at.z.size)[coordinate], 1e-4 * max(1.0, abs(at.z[coordinate])))
@@ -376,11 +388,7 @@ class MarginalLikelihood:
                 half = np.linalg.solve(root, cross[u[group]][..., None])
                 direction[u[group]] = np.linalg.solve(root.transpose(0, 2, 1), half)[..., 0]
             h = 5e-3 / np.sqrt(curvature) if curvature > 0 else 1e-3
-            for step, weight in _STENCIL:
-                blocks = self._information(at.z + step * h * direction)
-                each = zip(blocks, self.structure.numbered(), large, strict=True)
-                logs = [np.linalg.slogdet(b)[1] @ self._shares[numbers] for b, (numbers, _), far in each if far]
-                slope[k] += weight * float(sum(logs)) / h
+            slope[k] = sum(weight * self._correction(at.z + step * h * direction) for step, weight in _STENCIL) / h
         return slope
 
     def _difference(self, z: Vector, direction: Vector, h: float) -> Vector:

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, held, peaks_slightly, settle_at_edge
+from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.mode import Mode, climb_all, describe_mode
-from workbench.numerics.climbs import Climb, distinct, falls_away
+from workbench.numerics.climbs import Climb, corners, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 
@@ -33,6 +35,7 @@ _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _STEPS = 30
+_SHOWN = 6  # scalars in a message
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
@@ -63,6 +66,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
         maximum: it is flat, rises without bound, or keeps rising towards infinity.
     UnboundedError
         If it rises without bound beyond a peak, which the message offers.
+    MovingSupportError
+        If it is highest where the data are about to become impossible; the message says where.
     NumericalError
         If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
@@ -89,9 +94,16 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
     certificate, reason = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
     if reason:
+        _refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem))
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
+            jump = find_jump(problem, climbs[0])
+            if jump is not None:
+                refuse_jump(problem, jump)
+            limit = find_limit(problem, climbs[0])
+            if limit is not None:
+                _refuse_limit(problem, limit)
             failed = [check for check in certificate.checks if check.status == "failed"]
             raise RefusalError(
                 f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
@@ -116,6 +128,34 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
+    )
+
+
+def _refuse_corner(problem: Problem, end: Climb) -> None:
+    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature."""
+    found = corners(problem.objective, end)
+    if not found:
+        return
+    along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
+    scalars = zip(problem.chart.labels, problem.chart.scalars(end.z[None])[0], strict=True)
+    shown = ", ".join(f"{label} = {value:.6g}" for label, value in list(scalars)[:_SHOWN])
+    raise RefusalError(
+        f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
+        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {shown}",
+        along[0],
+        "quote that point with its profile interval, or use the posterior",
+    )
+
+
+def _refuse_limit(problem: Problem, limit: Limit) -> None:
+    """Say that the likelihood levels off at infinity, and where the other scalars are there."""
+    scalars = zip(problem.chart.labels, problem.chart.scalars(limit.x[None])[0], strict=True)
+    others = [f"{label} = {value:.6g}" for label, value in scalars if label != limit.label][:_SHOWN]
+    raise RefusalError(
+        f"the likelihood has no maximum: it keeps rising as {limit.label} -> infinity, where it levels off: its least "
+        f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{', '.join(others)}",
+        limit.label,
+        "use the simpler model that this one tends to, or report the one-sided profile interval",
     )
 
 

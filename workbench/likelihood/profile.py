@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from workbench.check import Check
 from workbench.errors import InputError, NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
@@ -170,6 +171,7 @@ def profile_likelihood(
     if not names:
         names = [label for name in chart.names for label in chart.space.labels(name)][:MAX_DEFAULT]
     edges = edges_of(chart, summit.x, scalar_parameters(problem))
+    edges |= {k: (side,) for k, side in summit.infinite.items()}
     quantities = [resolve(chart, name, summit.x, summit.scale) for name in names]
     rows, points, zeta = [], {}, {}
     for quantity in quantities:
@@ -178,14 +180,29 @@ def profile_likelihood(
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
         centre, error = wald_of(mode, summit, quantity)
-        rows.append((centre, down.bound, up.bound, error, down.deviance, up.deviance))
+        side = summit.infinite.get(quantity.coordinate)
+        best = centre if side is None else quantity.edge(summit.x, side)
+        rows.append((best, down.bound, up.bound, error, down.deviance, up.deviance))
         points[quantity.name] = np.array([*down.points[:0:-1], centre, *up.points[1:]])
         zeta[quantity.name] = np.array([*(-z for z in down.zeta[:0:-1]), 0.0, *up.zeta[1:]])
     estimate, lower, upper, error, below, above = np.array(rows, dtype=np.float64).T
+    checks = (*summit.checks, *_elsewhere(mode, level))
     return Profile(
-        summit.checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
+        checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
         points, zeta, summit.value,
     )  # fmt: skip
+
+
+def _elsewhere(mode: Mode | None, level: float) -> tuple[Check, ...]:
+    """Whether other optima are so high that values around them, which the interval leaves out, are not rejected."""
+    found = None if mode is None else mode.certificate
+    if found is None or found.agreeing >= len(found.heights):
+        return ()
+    deviance = 2.0 * (found.heights[0] - found.heights[found.agreeing])
+    if deviance >= stats.chi2.ppf(level, 1):
+        return ()
+    message = f"another optimum has a deviance of {deviance:.3g}: values around it are not rejected either"
+    return (Check("starts-agree", "caution", message, "the interval is the part around the highest optimum alone"),)
 
 
 def wald_of(mode: Mode | None, summit: Summit, quantity: Quantity) -> tuple[float, float]:
@@ -207,7 +224,8 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
     path, zeta, x = [first], [0.0], [summit.x]
     if quantity.coordinate in summit.places:
         near, far, here = quantity.edge(summit.x, side), quantity.edge(summit.x, -side), float(quantity(summit.x)[0])
-        if abs(near - here) < abs(far - here):  # it is at this edge already
+        infinite = summit.infinite.get(quantity.coordinate)
+        if infinite == side or (infinite is None and abs(near - here) < abs(far - here)):  # it is at this edge already
             return _open(quantity, x, zeta, near)
     step, jumps = stride * summit.deviation(quantity), []
     for _ in range(400):

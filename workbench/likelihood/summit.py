@@ -6,7 +6,7 @@ has a least upper bound, and intervals can be measured from that; where it rises
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from scipy import optimize
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import held
+from workbench.likelihood.infinity import NOISE, find_limit
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
+from workbench.numerics.climbs import corners
 from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
@@ -30,6 +32,7 @@ _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone
 _TINY = 1e-30  # of the information: nothing at all
 _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
+_LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _NEWTON_STEPS = 60
 
@@ -64,6 +67,8 @@ class Summit:
     places : dict of int to float
         Coordinates at their edge, where the likelihood no longer changes with them; no information is theirs.
     checks : tuple of Check
+    infinite : dict of int to float
+        Those of `places` that stand for infinity -> the side, -1 or 1, of the coordinate on which that is.
     """
 
     x: Vector
@@ -72,6 +77,7 @@ class Summit:
     scale: Vector
     places: dict[int, float]
     checks: tuple[Check, ...]
+    infinite: dict[int, float] = field(default_factory=dict)
 
     def compare(self, x: Vector, value: float) -> None:
         """Raise `BetterMaximum` where another point is higher.
@@ -81,7 +87,7 @@ class Summit:
         BetterMaximum
             With that point.
         """
-        if value > self.value + _HIGHER * max(1.0, abs(self.value)):
+        if value > self.value + (NOISE if self.infinite else _HIGHER) * max(1.0, abs(self.value)):
             raise BetterMaximum(x, value - self.value)
 
     def deviation(self, quantity: Quantity) -> float:
@@ -129,9 +135,21 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     objective, at = problem.objective, problem.chart.coordinates
     checks: tuple[Check, ...] = ()
     fixed = np.zeros(0, dtype=np.int64)
+    infinite: dict[int, float] = {}
     if mode is None:
-        x = climb_all(objective, starts[:, at], "likelihood profile")[0].z
-        x, value = _climb_on(objective, x)
+        best = climb_all(objective, starts[:, at], "likelihood profile")[0]
+        limit = find_limit(problem, best)
+        if corners(objective, best):  # a climb cannot end better there, and slopes next to it do not vanish
+            x, value = best.z, best.value
+        elif limit is None:
+            x, value = _climb_on(objective, best.z)
+        else:
+            x, value, fixed, infinite = (
+                limit.x,
+                limit.value,
+                np.array([limit.coordinate]),
+                {limit.coordinate: limit.side},
+            )
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:
@@ -144,7 +162,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     information = -hessian(objective, x)
     information[fixed], information[:, fixed] = 0.0, 0.0
     scale = _scale(information, mode is not None and not fixed.size)
-    return Summit(x, value, information, scale, {int(k): float(x[k]) for k in fixed}, checks)
+    return Summit(x, value, information, scale, {int(k): float(x[k]) for k in fixed}, checks, infinite)
 
 
 def _scale(information: NDArray[np.float64], peak: bool) -> Vector:
@@ -162,9 +180,10 @@ def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
     Raises
     ------
     RefusalError
-        If there always is.
+        If there always is, or if rounding hides what is left.
     """
     first, gradient = objective.value_and_gradient(x)
+    gain, height = np.inf, first
     for _ in range(_ROUNDS):
         # Far out slopes are tiny: in units of the first one the same tolerance reaches further with every round.
         unit = 1.0 / max(float(np.max(np.abs(gradient))), 1e-300)
@@ -179,10 +198,15 @@ def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
         with np.errstate(all="ignore"):
             x = optimize.minimize(minus, x, jac=True, method="BFGS", options={"gtol": 1e-5, "maxiter": 500}).x
         if not np.isfinite(objective.value(x)):  # it rose until numbers ended
+            gain = np.inf
             break
         x, value, gradient, distance = _newton(objective, x)
         if distance < _SETTLED:
             return x, value
+        gain, height = value - height, value
+    if gain < _LEVEL:
+        what = "the likelihood is level, to rounding, around its highest point, so nothing can be measured from there"
+        raise RefusalError(what, "likelihood profile", "fix a parameter that the data do not determine")
     raise RefusalError("the likelihood rises without bound", "likelihood profile", "give the data some spread")
 
 

@@ -113,7 +113,7 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
         names = [f"{name} ({'+' if signs[name] > 0 else '-'})" for name in _named(chart, away, 0.01)]
         return (
             f"it keeps rising along {' and '.join(names)} without end: the maximum is at infinity",
-            "outcomes that one variable separates perfectly do this: report a one-sided profile interval, no estimate",
+            "separated outcomes, or a group without events, do this: report a one-sided profile interval, no estimate",
         )
     rising = _rising_axis(objective, end)
     if rising is not None:

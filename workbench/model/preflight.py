@@ -19,14 +19,15 @@ from workbench.model.density import LogDensity
 _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
 _TRIES = 100  # places near the start where the density may be finite
+_FAR = 8.0  # of z, where it is finite at none of them: a scale 3,000 times as large or as small
 _WRONG = 1e-12  # relative error of a log density above which narrow constants are called wrong
 
 
-def _probes(density: LogDensity, m: int) -> NDArray[np.float64]:
-    """The start and m - 1 points around it, as far away as PyMC's own jitter, shape ``(m, d)``."""
+def _probes(density: LogDensity, m: int, reach: float = 1.0) -> NDArray[np.float64]:
+    """The start and m - 1 points around it, as far away as PyMC's own jitter (1 on z), shape ``(m, d)``."""
     generator = np.random.default_rng(0)
     points = np.tile(density.space.start, (m, 1))
-    points[1:] += generator.uniform(-1.0, 1.0, size=points[1:].shape)
+    points[1:] += generator.uniform(-reach, reach, size=points[1:].shape)
     return points
 
 
@@ -95,12 +96,15 @@ def _check_counts(density: LogDensity) -> None:
 
 def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     """Observations that have density zero wherever the parameters are."""
+    near = len(points)
+    if not np.isfinite(_totals(density, points[:1])[0]):  # a support may move with a parameter: look further away
+        points = np.vstack([points, _probes(density, _TRIES, _FAR)])
     terms = density.terms(points).log_likelihood
     for rv in density.model.observed_RVs:
         if rv.name not in terms:  # it shares labels with another variable, which holds the terms of both
             continue
         array = terms[rv.name]
-        if np.any(np.isnan(array)):
+        if np.any(np.isnan(array[:near])):
             raise RefusalError(
                 f"the log likelihood of {rv.name} is not a number at the starting point or near it",
                 rv.name,
@@ -115,7 +119,8 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
             raise RefusalError(
                 f"{len(never)} observations of {rv.name} are impossible under {family}{where}",
                 rv.name,
-                f"correct these values, or choose a likelihood that allows them instead of {family}",
+                f"correct these values, or choose a likelihood that allows them instead of {family}; where a parameter "
+                "moves its support, give that parameter an `initval` at which they are possible",
             )
 
 
@@ -129,14 +134,15 @@ def _totals(density: LogDensity, points: NDArray[np.float64]) -> NDArray[np.floa
 
 def _move_start(density: LogDensity) -> str:
     """Let the model start where its density is finite, near the start that it asks for; says so if it had to move."""
-    points = _probes(density, _TRIES)
-    if np.isfinite(_totals(density, points[:1])[0]):
+    if np.isfinite(_totals(density, density.space.start[None])[0]):
         return ""
-    finite = np.flatnonzero(np.isfinite(_totals(density, points)))
-    if not len(finite):
-        return ""
-    density.start_at(points[finite[0]])
-    return "; moved from the model's own start, where it is not finite"
+    for reach in (1.0, _FAR):
+        points = _probes(density, _TRIES, reach)
+        finite = np.flatnonzero(np.isfinite(_totals(density, points)))
+        if len(finite):
+            density.start_at(points[finite[0]])
+            return "; moved from the model's own start, where it is not finite"
+    return ""
 
 
 def check_before_fit(density: LogDensity) -> tuple[Check, ...]:

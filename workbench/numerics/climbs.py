@@ -12,6 +12,12 @@ from workbench.errors import NumericalError
 from workbench.numerics.curvature import Curvature
 from workbench.numerics.objective import Objective, Vector
 
+_CORNER = (
+    1e-4,
+    1e-5,
+    1e-6,
+)  # of max(1, abs(z)): steps to both sides, between which a smooth slope changes in proportion
+_SHARP = 0.1  # nats a unit of z: a smaller change of the slope is none
 ALIKE = 0.01  # nats between two ends of climbs that count as one
 
 
@@ -86,6 +92,33 @@ def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:
         return False, end.curvature.weakest
     level = next(level_directions(objective, end), None)
     return level is None, np.zeros_like(end.z) if level is None else level
+
+
+def corners(objective: Objective, end: Climb) -> list[int]:
+    """Coordinates along which the slope of log f jumps downwards at the end of a climb, as that of -abs(z) does at 0.
+
+    Parameters
+    ----------
+    objective : Objective
+    end : Climb
+
+    Returns
+    -------
+    list of int
+    """
+    found = []
+    for i, unit in enumerate(np.eye(end.z.size)):
+        jumps = np.zeros(len(_CORNER))
+        try:
+            for k, h in enumerate(_CORNER):
+                step = h * max(1.0, abs(end.z[i])) * unit
+                before, after = (objective.value_and_gradient(end.z + side * step)[1][i] for side in (-1.0, 1.0))
+                jumps[k] = before - after
+        except NumericalError:
+            continue
+        if np.all(np.isfinite(jumps)) and np.all(jumps > _SHARP) and np.all(jumps[1:] > 0.5 * jumps[:-1]):
+            found.append(i)
+    return found
 
 
 def near(move: Vector, end: Climb) -> bool:

@@ -1,0 +1,191 @@
+"""Likelihoods that are highest where the data are about to become impossible: a support that moves with a parameter.
+
+The largest of n observations from Uniform(0, theta) bounds theta from below. The likelihood theta^-n rises towards that
+bound and is 0 beyond it, so the estimate is the bound itself: a jump, not a peak. There is no information and no
+standard error, the error of the estimate shrinks as 1/n instead of 1/sqrt(n), and twice the drop of the log likelihood
+is not chi-square with one degree of freedom (it has two: Smith 1985). Where the density of the data has a pole at the
+edge of its support, such as a Weibull with shape below 1, the likelihood is even unbounded there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.boundary import held
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import climb
+
+_STEPS = tuple(np.geomspace(1e-8, 30.0, 40))  # of z, uphill from where a climb ended
+_REAL = 1e-3  # nats a unit of z: less than this is no slope
+_NEAR = (1e-4, 1e-6, 1e-8)  # of the length of z, from the jump: a pole rises by the same from each to the next
+_EVEN = 0.2  # of such a rise
+_SHOWN = 6  # scalars in the message
+_ROUNDS = 4  # over all coordinates: one may free another
+
+
+class MovingSupportError(RefusalError):
+    """A likelihood that jumps to 0 where it is highest, so that no interval can be measured from there."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Where a likelihood is highest and jumps to 0.
+
+    Attributes
+    ----------
+    x : ndarray, shape (p,)
+        The last point at which the data are possible.
+    fixed : dict of str to int
+        Scalars that are bounded by the data -> their coordinate.
+    sides : dict of str to float
+        Scalar -> the side, -1 or 1 on z, on which the data are impossible.
+    value : float
+        Log likelihood at x, nats.
+    unbounded : str
+        The scalar towards whose bound the likelihood rises without end; empty if there is none.
+    settled : bool
+        Whether the other coordinates are at a peak.
+    """
+
+    x: Vector
+    fixed: dict[str, int]
+    sides: dict[str, float]
+    value: float
+    unbounded: str
+    settled: bool
+
+
+def _value(objective: Objective, x: Vector, i: int, at: float) -> float:
+    """Log likelihood with one coordinate moved; -inf where it is not a number."""
+    moved = np.where(np.arange(x.size) == i, at, x)
+    try:
+        return objective.value(moved)
+    except NumericalError:
+        return -np.inf
+
+
+def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> float | None:
+    """The last value of a coordinate before a jump to 0, uphill from here; None where there is none."""
+    inside, height = x[i], _value(objective, x, i, x[i])
+    for step in _STEPS:
+        at = x[i] + side * step
+        reached = _value(objective, x, i, at)
+        if np.isneginf(reached):
+            break
+        if reached < height - _REAL:  # it falls before it ends
+            return None
+        inside, height = at, max(height, reached)
+    else:
+        return None
+    outside = at
+    while True:
+        middle = (inside + outside) / 2
+        if middle in (inside, outside):
+            return float(inside)
+        if np.isneginf(_value(objective, x, i, middle)):
+            outside = middle
+        else:
+            inside = middle
+
+
+def _has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
+    """Whether the likelihood rises by the same amount with every factor by which the jump comes nearer."""
+    size = max(1.0, abs(x[i]))
+    heights = [_value(objective, x, i, x[i] - side * near * size) for near in _NEAR]
+    rises = np.diff(heights)
+    return bool(np.all(rises > _REAL) and np.ptp(rises) < _EVEN * rises.max())
+
+
+def find_jump(problem: Problem, end: Climb) -> Jump | None:
+    """The jump of the likelihood at which a climb got stuck; None where there is none.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak.
+
+    Returns
+    -------
+    Jump or None
+
+    References
+    ----------
+    Smith, R. L. (1985). Maximum likelihood estimation in a class of nonregular cases. doi:10.1093/biomet/72.1.67
+    """
+    objective, x, fixed, sides = problem.objective, end.z.copy(), {}, {}
+    for _ in range(_ROUNDS):
+        before = x.copy()
+        for label, i in scalar_parameters(problem).items():
+            try:
+                slope = objective.value_and_gradient(x)[1][i]
+            except NumericalError:
+                return None
+            at = _last_possible(objective, x, i, np.sign(slope)) if abs(slope) > _REAL else None
+            if at is not None:
+                x[i], fixed[label], sides[label] = at, i, float(np.sign(slope))
+        if np.array_equal(x, before):
+            break
+    if not fixed:
+        return None
+    pole = next((label for label, i in fixed.items() if _has_pole(objective, x, i, sides[label])), "")
+    frozen: NDArray[np.int64] = np.array(sorted(fixed.values()))
+    free, settled = np.setdiff1d(np.arange(x.size), frozen), True
+    if free.size and not pole:
+        try:
+            rest = held(objective, x, frozen)
+            best = climb(rest, x[free])
+            x[free], settled = best.z, falls_away(rest, best)[0]
+        except NumericalError:
+            settled = False
+    return Jump(x, fixed, sides, objective.value(x), pole, settled)
+
+
+def refuse_jump(problem: Problem, jump: Jump) -> None:
+    """Say that the support of the data moves with parameters, and where it ends.
+
+    Parameters
+    ----------
+    problem : Problem
+    jump : Jump
+
+    Raises
+    ------
+    MovingSupportError
+        Always.
+    """
+    values = dict(zip(problem.chart.labels, problem.chart.scalars(jump.x[None])[0], strict=True))
+    beyond = jump.x.copy()
+    for label, i in jump.fixed.items():
+        beyond[i] += jump.sides[label] * 1e-6 * max(1.0, abs(beyond[i]))
+    terms = problem.density.terms(problem.chart.z(beyond)).log_likelihood
+    data = " and ".join(name for name, array in terms.items() if np.isneginf(array).any()) or "the data"
+    names = " and ".join(jump.fixed)
+    if jump.unbounded:
+        raise MovingSupportError(
+            f"the likelihood has no maximum: the support of {data} depends on {names}, and the likelihood rises "
+            f"without bound as {jump.unbounded} -> {values[jump.unbounded]:.7g}, beyond which {data} is impossible",
+            jump.unbounded,
+            "fix that bound from what is known, or use the posterior with a prior that keeps away from it",
+        )
+    what = f"the likelihood has no peak: the support of {data} depends on {names}"
+    if not jump.settled:  # other parameters move the bound, so its present place means nothing
+        raise MovingSupportError(
+            f"{what}, and the likelihood rises until {data} is impossible",
+            names,
+            "write the model with the ends of the support as parameters, or use the posterior",
+        )
+    bounds = " and ".join(f"{label} = {values[label]:.7g}" for label in jump.fixed)
+    others = [f"{name} = {value:.6g}" for name, value in values.items() if name not in jump.fixed]
+    rest = f", with {', '.join(others[:_SHOWN])}" if others else ""
+    raise MovingSupportError(
+        f"{what}; its least upper bound is {jump.value:.6g} nats, at {bounds}{rest}; beyond, {data} is impossible",
+        names,
+        "quote that bound as the estimate; it has no standard error and no chi-square interval: use the posterior",
+    )
