@@ -24,7 +24,7 @@ from workbench.evidence.estimate import Evidence
 from workbench.evidence_view import EvidenceView
 from workbench.likelihood.problem import Problem, pose
 from workbench.model.anatomy import Anatomy, examine, require
-from workbench.model.density import LogDensity, Model, Side
+from workbench.model.density import TARGET, LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.nuts import Progress
 from workbench.model.preflight import check_before_fit, narrow_constants
@@ -148,8 +148,8 @@ class Study:
 
         def compute() -> diagnosis.Diagnosis:
             laplace = self._if_any(self.posterior.laplace)
-            highest = None if laplace is None else laplace.log_target
-            return diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names), highest)
+            highest, target = (None, None) if laplace is None else (laplace.log_target, self.density.objective(TARGET))
+            return diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names), highest, target)
 
         return self.once("diagnosis", compute)
 
