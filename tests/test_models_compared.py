@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln
 
 import workbench as wb
+from workbench.check import Check
 from workbench.models_compared import ModelsCompared, _scores, model_probabilities, observations_hash
 
 pytestmark = pytest.mark.slow
@@ -175,3 +176,16 @@ def test_scores_that_arviz_cannot_give_are_a_finding_and_no_traceback(monkeypatc
     assert found == {}
     assert [(check.code, check.status) for check in checks] == [("pareto-k", "unknown")]
     assert "all log likelihoods are the same" in checks[0].message
+
+
+def test_scores_from_draws_that_failed_are_left_out_and_the_evidence_without_draws_stays(monkeypatch):
+    studies = _studies()
+    studies["geometric"].evidence.estimate()  # by quadrature
+    monkeypatch.setattr(studies["geometric"], "doubts", lambda: (Check("r-hat", "failed", "R-hat 1.7", "draw more"),))
+    found = wb.compare_models(studies)
+    assert found.elpd == {}
+    assert found.reasons["geometric, elpd"] == "the draws failed: r-hat"
+    assert np.isnan(found.fit["geometric"])
+    assert found.bayes_factor("poisson", "geometric") == _compared().bayes_factor("poisson", "geometric")
+    assert "elpd" not in found.winners()
+    assert "nan" not in " ".join(found.notes())

@@ -131,9 +131,7 @@ class EvidenceView(View):
         def compute() -> Robustness:
             self._on_its_own("evidence robustness")
             numbers = s.once("hyperparameters", lambda: Hyperparameters(s.density))
-            return vary_priors(
-                numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"), s.doubts()
-            )
+            return vary_priors(numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"))
 
         return s.once(":".join(("evidence.robustness", *names)), compute)
 
@@ -152,7 +150,7 @@ class EvidenceView(View):
         def compute() -> SavageDickey:
             self._on_its_own("evidence savage-dickey")
             z, error = s.log_terms[0], s.settings.evidence_error
-            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
+            return fix_scalar(s.density, name, value, z, self.estimate(), error)
 
         return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
 

@@ -13,7 +13,7 @@ own integral is subtracted from every route, and its error added in squares.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,11 @@ _OWN = {
     "grid": ("grid-converged", "routes-agree"),
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
+# What is found about the draws themselves; where a route carries the evidence without them it is a caution there.
+_OF_DRAWS = frozenset(
+    ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
+     "bridge-draws", "bridge-chains", "basins-visited")
+)  # fmt: skip
 _SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 _RESOLVED = 2.0  # standard errors that a log Bayes factor has to exceed
 _WORDS = ((1.0, "not worth more than a bare mention"), (3.0, "positive"), (5.0, "strong"), (np.inf, "very strong"))
@@ -71,6 +76,17 @@ class Evidence(Result):
     n_observations: int
     parts: dict[str, tuple[float, float]]
     title: ClassVar[str] = "log evidence, log p(y)"
+
+    @property
+    def doubts(self) -> tuple[Check, ...]:
+        """What failed, and what speaks against the draws although another route gave the evidence without them."""
+        against = (c for c in self.checks if c.status == "failed" or (c.status == "caution" and c.code in _OF_DRAWS))
+        return tuple(replace(check, status="failed") for check in against)
+
+    @property
+    def without_draws(self) -> bool:
+        """Whether the draws failed, and quadrature or particles from the prior gave the evidence without them."""
+        return self.method in _OWN and any(check.code in _OF_DRAWS for check in self.doubts)
 
     def table(self) -> pd.DataFrame:
         """One row a route: value, standard error, difference from the main one; and the parts, if there are two."""
