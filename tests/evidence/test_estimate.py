@@ -236,3 +236,25 @@ def test_what_speaks_against_the_draws_stays_a_failure_where_another_route_carri
     failed = Evidence((Check("bridge-error", "failed", "0.5", "draw more"),), -3.0, 0.5, "bridge", {}, None, {}, 1, {})
     assert [check.code for check in failed.doubts] == ["bridge-error"]
     assert not failed.without_draws
+
+
+def test_an_observed_array_without_elements_is_no_data():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.Normal("y", mu, 1.0, observed=np.zeros(0))
+    study = wb.Study(model, seed=1)
+    found = study.evidence.estimate()
+    assert (found.method, found.log_evidence, found.std_error) == ("no data", 0.0, 0.0)
+    with pytest.raises(wb.RefusalError, match="no data"):
+        study.prediction()
+
+
+def test_an_empty_observed_array_beside_another_changes_nothing():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.Normal("y", mu, 1.0, observed=np.zeros(0))
+        pm.Normal("x", mu, 1.0, observed=1.0)
+    study = wb.Study(model, seed=1)
+    truth = stats.norm.logpdf(1.0, 0.0, np.sqrt(2.0))
+    assert study.evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-8)
+    assert list(study.prediction().scores) == ["x"]

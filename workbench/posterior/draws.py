@@ -38,7 +38,7 @@ def _in_chunks(
 
 
 def _by_chain(array: NDArray, chains: int) -> NDArray:
-    return array.reshape(chains, -1, *array.shape[1:])
+    return array.reshape(chains, len(array) // chains, *array.shape[1:])  # -1 fails where nothing is observed
 
 
 def describe_draws(
