@@ -189,3 +189,17 @@ def test_scores_from_draws_that_failed_are_left_out_and_the_evidence_without_dra
     assert found.bayes_factor("poisson", "geometric") == _compared().bayes_factor("poisson", "geometric")
     assert "elpd" not in found.winners()
     assert "nan" not in " ".join(found.notes())
+
+
+def test_a_hypothesis_without_free_variables_is_compared_by_its_likelihood():
+    with pm.Model() as fair:
+        pm.Binomial("heads", n=20, p=0.5, observed=17)
+    with pm.Model() as any_coin:
+        p = pm.Beta("p", 1.0, 1.0)
+        pm.Binomial("heads", n=20, p=p, observed=17)
+    found = wb.compare_models({"fair": wb.Study(fair, seed=1), "any": wb.Study(any_coin, seed=1)})
+    truth = -np.log(21.0) - stats.binom.logpmf(17, 20, 0.5)
+    assert found.bayes_factor("any", "fair")[0] == pytest.approx(truth, abs=1e-7)
+    assert found.elpd == {}
+    assert "no free variable" in found.reasons["fair, elpd, AIC and BIC"]
+    assert "nan" not in " ".join(found.notes())

@@ -59,7 +59,7 @@ class ModelsCompared(Result):
     criteria : dict of str to (float, float, float)
         Model -> maximised log likelihood (nats), AIC, BIC.
     fit : dict of str to float
-        Model -> E_post[log likelihood], nats; NaN where the draws failed.
+        Model -> E_post[log likelihood], nats; NaN where the draws failed or there are none.
     reasons : dict of str to str
         Model and question -> why there is no number, or none to rely on.
     n_observations : int
@@ -275,9 +275,14 @@ def compare_models(studies: Mapping[str, Any]) -> ModelsCompared:
     criteria: dict[str, tuple[float, float, float]] = {}
     reasons: dict[str, str] = {}
     fit: dict[str, float] = {}
-    trees = {name: study.posterior.draws() for name, study in studies.items()}
+    fixed = [name for name, study in studies.items() if not study.density.space.dimension]
+    trees = {name: study.posterior.draws() for name, study in studies.items() if name not in fixed}
     for name, study in studies.items():
         evidence[name] = _evidence_of(name, study, reasons)
+        if name in fixed:
+            reasons[f"{name}, elpd, AIC and BIC"] = "it has no free variable: its log evidence is its log likelihood"
+            fit[name] = _NOT
+            continue
         fit[name] = sum(float(a.sum()) for a in trees[name]["log_likelihood"].to_dataset().data_vars.values())
         fit[name] /= trees[name]["posterior"].sizes["chain"] * trees[name]["posterior"].sizes["draw"]
         if doubts := study.doubts():

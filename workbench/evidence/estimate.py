@@ -53,7 +53,7 @@ class Evidence(Result):
         Nats, by `method`.
     method : str
         ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed;
-        ``no data``: exactly 0.
+        ``no data``: exactly 0; ``no parameters``: the likelihood itself.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
     agrees : bool or None
@@ -102,6 +102,8 @@ class Evidence(Result):
         if self.method == "no data":
             return ["there are no data: the integral of the prior, which is one", *super().notes()]
         lines = ["conflict: the routes disagree, so none of these numbers is final"] if self.agrees is False else []
+        if self.method == "no parameters":
+            lines.append("there is no free variable to integrate over: this is the likelihood itself")
         if self.parts:
             lines.append("the prior as it is written does not integrate to one: its integral is taken out of the other")
         lines += [f"in nats; {self.log_evidence / np.log(2):.6g} bits; {self.log_evidence / np.log(10):.6g} in log10"]
@@ -147,6 +149,23 @@ def without_data(audit: Audit) -> Evidence:
     Evidence
     """
     return Evidence(audit.checks[:1], 0.0, 0.0, "no data", {}, None, {}, 0, {})
+
+
+def without_parameters(audit: Audit, log_likelihood: float, n_observations: int) -> Evidence:
+    """The evidence of a model without free variables, such as a null hypothesis: the likelihood itself.
+
+    Parameters
+    ----------
+    audit : Audit
+    log_likelihood : float
+        Nats.
+    n_observations : int
+
+    Returns
+    -------
+    Evidence
+    """
+    return Evidence(audit.checks[:1], log_likelihood, 0.0, "no parameters", {}, None, {}, n_observations, {})
 
 
 def combine(
