@@ -48,6 +48,8 @@ QUESTIONS = {
 def _start_of(study):
     """The first scalar of a model, and a value inside its support."""
     space = study.density.space
+    if not space.names:
+        return "none", 0.0
     return space.labels(space.names[0])[0], float(space.theta(space.start)[space.names[0]].flat[0])
 
 
@@ -99,7 +101,20 @@ def _simplex():
     return model
 
 
-OTHERS = {"labels": _labels, "discrete": _infinite, "imputed": _imputed, "no data": _no_data, "simplex": _simplex}
+def _fixed():
+    with pm.Model() as model:
+        pm.Binomial("heads", n=20, p=0.5, observed=13)
+    return model
+
+
+OTHERS = {
+    "fixed": _fixed,
+    "labels": _labels,
+    "discrete": _infinite,
+    "imputed": _imputed,
+    "no data": _no_data,
+    "simplex": _simplex,
+}
 _SHORT = wb.Settings(draws=200, tune=200, prior_draws=100, replicates=100)
 _MADE = {}
 

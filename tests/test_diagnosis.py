@@ -8,6 +8,7 @@ import xarray as xr
 import workbench as wb
 from tests import studies
 from workbench.diagnosis import diagnose_draws
+from workbench.numerics.objective import FunctionObjective
 
 
 def _tree(draws, **statistics):
@@ -145,3 +146,32 @@ def test_the_best_draw_may_lie_as_far_below_the_mode_as_a_normal_target_puts_it(
     assert _status(near, "mode-visited") == "ok"
     far = diagnose_draws(_tree(good, lp=target), ["x"], highest=8.0)
     assert _status(far, "mode-visited") == "failed"
+
+
+def _with_z(z, log_f):
+    """Draws of a density on z of shape (chains, draws, d), with the density at them."""
+    groups = {
+        "posterior": xr.Dataset({"x": (("chain", "draw", "i"), z)}),
+        "unconstrained_posterior": xr.Dataset({"z": (("chain", "draw", "coordinate"), z)}),
+        "sample_stats": xr.Dataset({"lp": (("chain", "draw"), log_f)}),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def test_a_peak_without_mass_far_above_good_draws_is_no_missed_mode():
+    # Of 200 Cauchy variables the draws lie 200 log 4 nats below the peak on average, and the best of them near 180.
+    z = np.random.default_rng(5).standard_cauchy((4, 250, 200))
+    cauchy = FunctionObjective(200, lambda z: (-float(np.log1p(z**2).sum()), -2.0 * z / (1.0 + z**2)))
+    draws = _with_z(z, -np.log1p(z**2).sum(axis=-1))
+    assert _status(diagnose_draws(draws, ["x"], 0.0), "mode-visited") == "failed"
+    assert _status(diagnose_draws(draws, ["x"], 0.0, cauchy), "mode-visited") == "ok"
+
+
+def test_a_climb_from_draws_of_a_lesser_mode_does_not_excuse_them(good):
+    def two(z):
+        near, far = -0.5 * z[0] ** 2, 9.0 - 0.5 * (z[0] - 20.0) ** 2
+        share = 1.0 / (1.0 + np.exp(near - far))
+        return float(np.logaddexp(near, far)), -z + 20.0 * share
+
+    found = diagnose_draws(_with_z(good[..., None], -0.5 * good**2), ["x"], 9.0, FunctionObjective(1, two))
+    assert _status(found, "mode-visited") == "failed"

@@ -11,7 +11,7 @@ from scipy.special import gammaln
 import workbench as wb
 from tests import studies
 from tests.tolerance import STANDARD_ERRORS
-from workbench.check import worst_status
+from workbench.check import Check, worst_status
 from workbench.evidence.bridge import bridge_sampling
 from workbench.evidence.estimate import Evidence
 from workbench.information import BIT, account, marginal_information
@@ -346,3 +346,27 @@ def test_a_divergence_below_zero_fails_the_account():
     wrong = Evidence(**{**kept.__dict__, "log_evidence": float(log_likelihood.mean()) + 3.0})
     found = account(wrong, log_likelihood, log_prior)
     assert "cannot be negative" in str([check for check in found.checks if check.status == "failed"])
+
+
+def test_an_evidence_that_failed_fails_the_account():
+    normal = NormalNormal(5)
+    for status in ("ok", "caution", "failed"):
+        evidence = replace(_evidence(-3.0, 0.01), checks=(Check("basins-visited", status, "", "look elsewhere"),))
+        found = account(evidence, normal.log_likelihood, normal.log_prior)
+        (check,) = [check for check in found.checks if check.code == "evidence-reliable"]
+        assert check.status == status
+
+
+def test_where_the_draws_failed_quadrature_stands_and_nothing_is_said_of_single_scalars(monkeypatch):
+    with pm.Model() as model:
+        p = pm.Beta("p", 2.0, 2.0)
+        pm.Binomial("k", n=10, p=p, observed=7)
+    study = wb.Study(model, seed=1)
+    monkeypatch.setattr(study, "doubts", lambda: (Check("r-hat", "failed", "R-hat 1.7", "draw more"),))
+    found = study.information()
+    assert worst_status(study.prediction().checks) == "failed"
+    assert study.evidence.estimate().without_draws
+    assert (found.about, found.contraction, found.prediction) == ({}, {}, {})
+    assert worst_status(found.checks) == "caution"
+    assert "r-hat" in found.notes()[-1]
+    assert "left out" in found.notes()[-1]

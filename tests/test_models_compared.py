@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln
 
 import workbench as wb
+from workbench.check import Check
 from workbench.models_compared import ModelsCompared, _scores, model_probabilities, observations_hash
 
 pytestmark = pytest.mark.slow
@@ -175,3 +176,30 @@ def test_scores_that_arviz_cannot_give_are_a_finding_and_no_traceback(monkeypatc
     assert found == {}
     assert [(check.code, check.status) for check in checks] == [("pareto-k", "unknown")]
     assert "all log likelihoods are the same" in checks[0].message
+
+
+def test_scores_from_draws_that_failed_are_left_out_and_the_evidence_without_draws_stays(monkeypatch):
+    studies = _studies()
+    studies["geometric"].evidence.estimate()  # by quadrature
+    monkeypatch.setattr(studies["geometric"], "doubts", lambda: (Check("r-hat", "failed", "R-hat 1.7", "draw more"),))
+    found = wb.compare_models(studies)
+    assert found.elpd == {}
+    assert found.reasons["geometric, elpd"] == "the draws failed: r-hat"
+    assert np.isnan(found.fit["geometric"])
+    assert found.bayes_factor("poisson", "geometric") == _compared().bayes_factor("poisson", "geometric")
+    assert "elpd" not in found.winners()
+    assert "nan" not in " ".join(found.notes())
+
+
+def test_a_hypothesis_without_free_variables_is_compared_by_its_likelihood():
+    with pm.Model() as fair:
+        pm.Binomial("heads", n=20, p=0.5, observed=17)
+    with pm.Model() as any_coin:
+        p = pm.Beta("p", 1.0, 1.0)
+        pm.Binomial("heads", n=20, p=p, observed=17)
+    found = wb.compare_models({"fair": wb.Study(fair, seed=1), "any": wb.Study(any_coin, seed=1)})
+    truth = -np.log(21.0) - stats.binom.logpmf(17, 20, 0.5)
+    assert found.bayes_factor("any", "fair")[0] == pytest.approx(truth, abs=1e-7)
+    assert found.elpd == {}
+    assert "no free variable" in found.reasons["fair, elpd, AIC and BIC"]
+    assert "nan" not in " ".join(found.notes())

@@ -63,7 +63,7 @@ CATALOGUE: dict[str, str] = {
     "nested-error": "The standard error of nested sampling is small enough to use.",
     "nested-runs": "Runs of nested sampling with seeds of their own give the same evidence.",
     "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
-    "evidence-reliable": "The evidence of every model that is compared passed its own checks.",
+    "evidence-reliable": "The evidence of every model that is compared, or accounted for, passed its own checks.",
     "robustness-tails": "Reweighting from one prior to another does not hang on a few draws (Pareto k).",
     "robustness-slope": "The slope of the evidence over a hyperparameter is that of its curve.",
     "robustness-prior": "Half and twice a number in a prior change the evidence by little.",

@@ -10,7 +10,7 @@ from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import look_for_basins
 from workbench.evidence.bridge import Bridge, bridge_sampling
-from workbench.evidence.estimate import Evidence, combine, without_data
+from workbench.evidence.estimate import Evidence, combine, without_data, without_parameters
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.nested import Nested, nest
 from workbench.evidence.paths import choose_path
@@ -42,7 +42,8 @@ class EvidenceView(View):
         def compute() -> Audit:
             found = examine_terms(s.density, s.seed_of("evidence.audit"))
             tilted = "prior" in s.density.potentials.values()
-            if not tilted or found.refused or s.density.unlabelled or s.density.discrete:
+            nothing = not s.density.space.dimension
+            if not tilted or found.refused or s.density.unlabelled or s.density.discrete or nothing:
                 return found
             return with_potentials(found, integrate_prior(s.density, s.settings, s.seed_of("evidence.prior")))
 
@@ -97,6 +98,9 @@ class EvidenceView(View):
             audit = self._required("evidence estimate")
             if not s.density.has_data:
                 return without_data(audit)
+            if not s.density.space.dimension:
+                _, log_likelihood, _ = s.density.sums(s.density.space.start)
+                return without_parameters(audit, float(log_likelihood[0]), s.density.n_observations)
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {
@@ -131,9 +135,7 @@ class EvidenceView(View):
         def compute() -> Robustness:
             self._on_its_own("evidence robustness")
             numbers = s.once("hyperparameters", lambda: Hyperparameters(s.density))
-            return vary_priors(
-                numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"), s.doubts()
-            )
+            return vary_priors(numbers, names, s.log_terms[0], self.estimate(), s.seed_of("evidence.robustness"))
 
         return s.once(":".join(("evidence.robustness", *names)), compute)
 
@@ -152,7 +154,7 @@ class EvidenceView(View):
         def compute() -> SavageDickey:
             self._on_its_own("evidence savage-dickey")
             z, error = s.log_terms[0], s.settings.evidence_error
-            return fix_scalar(s.density, name, value, z, self.estimate(), error, s.doubts())
+            return fix_scalar(s.density, name, value, z, self.estimate(), error)
 
         return s.once(f"evidence.savage_dickey:{name}:{value!r}", compute)
 

@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import differential_entropy
 
-from workbench.check import Check
+from workbench.check import Check, worst_status
 from workbench.evidence.estimate import Evidence
 from workbench.evidence.tempering import Tempering
 from workbench.model.mode import Mode
@@ -253,7 +253,8 @@ def account(
         occam = parts.evidence[0] - mle.log_likelihood
         entries["log Occam factor"] = (occam, parts.evidence[1], "the price of having had to find the MLE")
     entries |= _entropies(learnt, parts.entropy)
-    checks = [_balance(evidence, drawn, _divergences(grid, tempered), shared.get("log likelihood", 0.0))]
+    checks = [_reliability(evidence)]
+    checks.append(_balance(evidence, drawn, _divergences(grid, tempered), shared.get("log likelihood", 0.0)))
     divergence, error = parts.divergence
     if divergence < -_SIGMAS * error - 1e-9:
         message = f"KL(posterior || prior) = {divergence:.3g} nats, but a divergence cannot be negative"
@@ -338,6 +339,18 @@ def _divergences(grid: Grid | None, tempered: Tempering | None) -> tuple[str, fl
     if tempered is not None and tempered.start == "prior" and np.isfinite(tempered.kl_divergence):
         return "tempering", tempered.kl_divergence, tempered.kl_error
     return None
+
+
+def _reliability(evidence: Evidence) -> Check:
+    """Whether the evidence passed its checks: fit and divergence stand and fall with it."""
+    status = worst_status(evidence.checks)
+    if status == "ok":
+        return Check("evidence-reliable", "ok", "the evidence passed its own checks")
+    guilty = dict.fromkeys(check.code for check in evidence.checks if check.status == status)
+    message = f"the evidence is {status}: {', '.join(guilty)}"
+    if evidence.without_draws:
+        message += "; the draws failed, so that what they alone could tell of single scalars and prediction is left out"
+    return Check("evidence-reliable", status, message, "read the checks of study.evidence.estimate()")
 
 
 def _balance(evidence: Evidence, fit: Pair, independent: tuple[str, float, float] | None, covariance: float) -> Check:

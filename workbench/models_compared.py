@@ -59,7 +59,7 @@ class ModelsCompared(Result):
     criteria : dict of str to (float, float, float)
         Model -> maximised log likelihood (nats), AIC, BIC.
     fit : dict of str to float
-        Model -> E_post[log likelihood], nats.
+        Model -> E_post[log likelihood], nats; NaN where the draws failed or there are none.
     reasons : dict of str to str
         Model and question -> why there is no number, or none to rely on.
     n_observations : int
@@ -142,7 +142,7 @@ class ModelsCompared(Result):
         best = self.winners()
         if len(set(best.values())) > 1:
             lines.append("the criteria disagree: " + ", ".join(f"{c} prefers {n}" for c, n in best.items()))
-            if "evidence" in best:
+            if "evidence" in best and np.isfinite(list(self.fit.values())).all():
                 lines += [
                     self._why(best["evidence"], other) for other in sorted(set(best.values()) - {best["evidence"]})
                 ]
@@ -275,11 +275,19 @@ def compare_models(studies: Mapping[str, Any]) -> ModelsCompared:
     criteria: dict[str, tuple[float, float, float]] = {}
     reasons: dict[str, str] = {}
     fit: dict[str, float] = {}
-    trees = {name: study.posterior.draws() for name, study in studies.items()}
+    fixed = [name for name, study in studies.items() if not study.density.space.dimension]
+    trees = {name: study.posterior.draws() for name, study in studies.items() if name not in fixed}
     for name, study in studies.items():
         evidence[name] = _evidence_of(name, study, reasons)
+        if name in fixed:
+            reasons[f"{name}, elpd, AIC and BIC"] = "it has no free variable: its log evidence is its log likelihood"
+            fit[name] = _NOT
+            continue
         fit[name] = sum(float(a.sum()) for a in trees[name]["log_likelihood"].to_dataset().data_vars.values())
         fit[name] /= trees[name]["posterior"].sizes["chain"] * trees[name]["posterior"].sizes["draw"]
+        if doubts := study.doubts():
+            reasons[f"{name}, elpd"] = f"the draws failed: {', '.join(check.code for check in doubts)}"
+            fit[name] = _NOT
         try:
             mle = study.likelihood.maximum()
             criteria[name] = (mle.log_likelihood, mle.aic, mle.bic)
@@ -292,7 +300,7 @@ def compare_models(studies: Mapping[str, Any]) -> ModelsCompared:
         reasons[f"{', '.join(hidden)}, elpd"] = (
             "a potential is no observation, and may hold data that nobody can compare"
         )
-    else:
+    elif np.isfinite(list(fit.values())).all():
         elpd, found = _scores(trees)
         checks += found
     order = sorted(evidence, key=lambda name: -np.nan_to_num(evidence[name][0], nan=-np.inf))

@@ -292,8 +292,9 @@ def predict(
         If the log likelihood is not kept per observation, or there are too few draws.
     """
     require_pointwise(draws, density.likelihood_shapes)
-    names = list(density.likelihood_shapes)
-    groups = np.repeat(np.arange(len(names)), [int(np.prod(s)) for s in density.likelihood_shapes.values()])
+    sizes = {name: int(np.prod(shape)) for name, shape in density.likelihood_shapes.items() if 0 not in shape}
+    names = list(sizes)
+    groups = np.repeat(np.arange(len(names)), list(sizes.values()))
     labels = tuple(label for name in names for label in labels_of(density, name))
     scored = _Scored(names, groups, {}, {}, {})
     left, checks = _add_posterior(scored, draws)

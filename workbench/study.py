@@ -24,7 +24,7 @@ from workbench.evidence.estimate import Evidence
 from workbench.evidence_view import EvidenceView
 from workbench.likelihood.problem import Problem, pose
 from workbench.model.anatomy import Anatomy, examine, require
-from workbench.model.density import LogDensity, Model, Side
+from workbench.model.density import TARGET, LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.nuts import Progress
 from workbench.model.preflight import check_before_fit, narrow_constants
@@ -148,8 +148,8 @@ class Study:
 
         def compute() -> diagnosis.Diagnosis:
             laplace = self._if_any(self.posterior.laplace)
-            highest = None if laplace is None else laplace.log_target
-            return diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names), highest)
+            highest, target = (None, None) if laplace is None else (laplace.log_target, self.density.objective(TARGET))
+            return diagnosis.diagnose_draws(self.posterior.draws(), list(self.density.space.names), highest, target)
 
         return self.once("diagnosis", compute)
 
@@ -163,7 +163,8 @@ class Study:
                 mle = self.likelihood.maximum()
             except WorkbenchError as error:
                 reason = error.what
-            return prediction.predict(self.density, self.posterior.draws(), mle, reason, lambda: self.problem)
+            found = prediction.predict(self.density, self.posterior.draws(), mle, reason, lambda: self.problem)
+            return replace(found, checks=(*found.checks, *self.doubts()))
 
         return self.once("prediction", compute)
 
@@ -175,13 +176,14 @@ class Study:
             evidence, draws, audit = self.evidence.estimate(), self.posterior.draws(), self.evidence.audit()
             _, log_prior, log_likelihood = self.log_terms
             mle, grid = self._if_any(self.likelihood.maximum), self._if_any(self.posterior.grid)
-            scored = self._if_any(self.prediction)
+            sound = not evidence.without_draws
+            scored = self._if_any(self.prediction) if sound else None
             bridge = self._if_any(self.evidence.bridge) if evidence.method == "bridge" else None
             found = information.account(
                 evidence,
                 log_likelihood,
                 log_prior - audit.log_normaliser,
-                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid, audit),
+                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid, audit, sound),
                 mle,
                 grid,
                 self._if_any(self.evidence.tempering),
@@ -232,11 +234,8 @@ class Study:
 
     def verdict(self) -> Status:
         """The worst of what was found about the draws and the evidence."""
-        checks: list[Check] = list(self.diagnosis().checks)
         kept = self._kept.get("evidence.estimate")
-        if isinstance(kept, Evidence):
-            checks += kept.checks
-        return worst_status(checks)
+        return worst_status((*self.diagnosis().checks, *(kept.checks if isinstance(kept, Evidence) else ())))
 
     def draws(self) -> xr.DataTree:
         """Prior, posterior and posterior predictive draws in one DataTree, as far as they exist."""

@@ -70,6 +70,7 @@ def learnt_about(
     prior: xr.DataTree | None,
     grid: Grid | None,
     audit: Audit,
+    sound: bool = True,
 ) -> Learnt:
     """What the data taught about single scalars, and the entropies that do not follow from the identity.
 
@@ -86,6 +87,8 @@ def learnt_about(
         Quadrature, which gives the expected log Jacobian without Monte Carlo error.
     audit : Audit
         With what each prior integrates to.
+    sound : bool
+        Whether the draws passed their checks: else nothing is said of single scalars, which they alone could tell.
 
     Returns
     -------
@@ -99,8 +102,8 @@ def learnt_about(
         stretch = float(np.mean(log_prior - own)), mcse_of_mean(log_prior - own)
     return Learnt(
         variables=density.space.names,
-        about=taught_about(density, z, audit),
-        contraction={} if prior is None else contraction(density, draws, prior),
+        about=taught_about(density, z, audit) if sound else {},
+        contraction=contraction(density, draws, prior) if sound and prior is not None else {},
         prior_entropy=prior_entropy(density, prior),
         stretch=stretch,
     )

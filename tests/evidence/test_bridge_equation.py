@@ -120,3 +120,11 @@ def test_a_heavy_tail_of_the_terms_is_seen_and_priced():
     assert budget.tail > 0
     assert budget.error >= budget.tail
     assert error_budget(made, blocks).tail == 0.0
+
+
+@pytest.mark.parametrize("apart", [400.0, 600.0, 2000.0])
+def test_draws_without_a_place_in_common_are_an_error(apart):
+    # The slope of the equation falls like exp(-apart): its square underflows before it does itself.
+    made = [_made(np.full((1, 50), apart), np.full(50, -apart), used=np.array([used])) for used in (0, 1)]
+    with pytest.raises(NumericalError, match="no place in common"):
+        error_budget(made, [np.array([0]), np.array([1])])

@@ -10,7 +10,7 @@ import workbench as wb
 from tests import studies
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import Bridge
-from workbench.evidence.estimate import combine
+from workbench.evidence.estimate import Evidence, combine
 from workbench.evidence.tempering import Tempering
 
 
@@ -222,3 +222,39 @@ def test_tempering_whose_islands_disagree_is_left_out_with_the_reason():
     found = combine({"bridge": study.evidence.bridge(), "tempering": torn}, {}, 8, (), study.evidence.audit())
     assert "tempering" not in found.cross_checks
     assert found.refused["tempering"] == "islands differ"
+
+
+def test_what_speaks_against_the_draws_stays_a_failure_where_another_route_carries_the_evidence():
+    found = [
+        Check("r-hat", "caution", "R-hat 1.7", "draw more"),  # a failure that quadrature does without
+        Check("bridge-overlap", "caution", "a wide bracket", "look"),
+        Check("grid-converged", "ok", "refined"),
+    ]
+    evidence = Evidence(tuple(found), -3.0, 1e-9, "grid", {}, None, {}, 1, {})
+    assert [(check.code, check.status) for check in evidence.doubts] == [("r-hat", "failed")]
+    assert evidence.without_draws
+    failed = Evidence((Check("bridge-error", "failed", "0.5", "draw more"),), -3.0, 0.5, "bridge", {}, None, {}, 1, {})
+    assert [check.code for check in failed.doubts] == ["bridge-error"]
+    assert not failed.without_draws
+
+
+def test_an_observed_array_without_elements_is_no_data():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.Normal("y", mu, 1.0, observed=np.zeros(0))
+    study = wb.Study(model, seed=1)
+    found = study.evidence.estimate()
+    assert (found.method, found.log_evidence, found.std_error) == ("no data", 0.0, 0.0)
+    with pytest.raises(wb.RefusalError, match="no data"):
+        study.prediction()
+
+
+def test_an_empty_observed_array_beside_another_changes_nothing():
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.Normal("y", mu, 1.0, observed=np.zeros(0))
+        pm.Normal("x", mu, 1.0, observed=1.0)
+    study = wb.Study(model, seed=1)
+    truth = stats.norm.logpdf(1.0, 0.0, np.sqrt(2.0))
+    assert study.evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-8)
+    assert list(study.prediction().scores) == ["x"]

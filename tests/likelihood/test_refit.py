@@ -100,3 +100,9 @@ def test_too_many_observations_are_refused_with_the_number(monkeypatch):
     monkeypatch.setattr("workbench.likelihood.refit.MOST_REFITS", 480)
     with pytest.raises(wb.RefusalError, match="481 refits"):
         _scores(studies.study("height_as_normal"))
+
+
+def test_too_many_parameters_for_refits_are_refused_with_the_number(monkeypatch):
+    monkeypatch.setattr("workbench.likelihood.refit.MOST_GRADIENTS", 2 * 481 * 2 - 1)
+    with pytest.raises(wb.RefusalError, match="481 refits of 2 parameters"):
+        _scores(studies.study("height_as_normal"))

@@ -127,11 +127,13 @@ def test_a_discrete_variable_has_terms_but_no_objective():
         d.objective(TARGET)
 
 
-def test_a_model_without_free_variables_is_refused():
+def test_a_model_without_free_variables_has_a_likelihood_and_nothing_else():
     with pm.Model() as model:
         pm.Normal("y", 0, 1, observed=np.array([0.2]))
-    with pytest.raises(RefusalError, match="no free variable"):
-        LogDensity(model).objective(TARGET)
+    log_prior, log_likelihood, log_jacobian = LogDensity(model).sums(np.zeros((2, 0)))
+    assert log_likelihood == pytest.approx(stats.norm.logpdf([0.2, 0.2]), rel=1e-14)
+    assert not log_prior.any()
+    assert not log_jacobian.any()
 
 
 def test_a_model_without_data_has_the_prior_as_its_target():

@@ -270,7 +270,8 @@ def _normalised(priors: list[TermAudit]) -> Check:
         if message:
             return Check("priors-normalised", status, message, fix)
     hows = sorted({term.how for term in priors})
-    return Check("priors-normalised", "ok", f"every prior is normalised, by {', '.join(hows)}")
+    message = f"every prior is normalised, by {', '.join(hows)}" if hows else "there is no prior"
+    return Check("priors-normalised", "ok", message)
 
 
 def with_potentials(audit: Audit, integral: PriorIntegral) -> Audit:

@@ -290,7 +290,7 @@ def error_budget(ratios: Sequence[Ratios], blocks: Sequence[NDArray[np.intp]], s
     total = _centred(terms, levels)
     slope = sum(float(np.sum(x * (1 - x))) for x in at_proposal)
     slope += sum(float(np.nansum(t * (1 - t / fit.weight))) for t, fit in zip(terms, ratios, strict=True))
-    if not slope > 0:
+    if not slope**2 > 0:  # it may be so small that its square underflows
         raise NumericalError("proposal and posterior draws have no place in common", "bridge", "draw more")
     proposal_variance = sum(len(x) * float(x.var()) for x in at_proposal) / slope**2
     effective, noise = effective_size(total), _noise_of_fit(terms)

@@ -13,7 +13,7 @@ own integral is subtracted from every route, and its error added in squares.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,11 @@ _OWN = {
     "grid": ("grid-converged", "routes-agree"),
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
+# What is found about the draws themselves; where a route carries the evidence without them it is a caution there.
+_OF_DRAWS = frozenset(
+    ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
+     "bridge-draws", "bridge-chains", "basins-visited")
+)  # fmt: skip
 _SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 _RESOLVED = 2.0  # standard errors that a log Bayes factor has to exceed
 _WORDS = ((1.0, "not worth more than a bare mention"), (3.0, "positive"), (5.0, "strong"), (np.inf, "very strong"))
@@ -48,7 +53,7 @@ class Evidence(Result):
         Nats, by `method`.
     method : str
         ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed;
-        ``no data``: exactly 0.
+        ``no data``: exactly 0; ``no parameters``: the likelihood itself.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
     agrees : bool or None
@@ -72,6 +77,17 @@ class Evidence(Result):
     parts: dict[str, tuple[float, float]]
     title: ClassVar[str] = "log evidence, log p(y)"
 
+    @property
+    def doubts(self) -> tuple[Check, ...]:
+        """What failed, and what speaks against the draws although another route gave the evidence without them."""
+        against = (c for c in self.checks if c.status == "failed" or (c.status == "caution" and c.code in _OF_DRAWS))
+        return tuple(replace(check, status="failed") for check in against)
+
+    @property
+    def without_draws(self) -> bool:
+        """Whether the draws failed, and quadrature or particles from the prior gave the evidence without them."""
+        return self.method in _OWN and any(check.code in _OF_DRAWS for check in self.doubts)
+
     def table(self) -> pd.DataFrame:
         """One row a route: value, standard error, difference from the main one; and the parts, if there are two."""
         rows = {self.method: (self.log_evidence, self.std_error, 0.0)}
@@ -86,6 +102,8 @@ class Evidence(Result):
         if self.method == "no data":
             return ["there are no data: the integral of the prior, which is one", *super().notes()]
         lines = ["conflict: the routes disagree, so none of these numbers is final"] if self.agrees is False else []
+        if self.method == "no parameters":
+            lines.append("there is no free variable to integrate over: this is the likelihood itself")
         if self.parts:
             lines.append("the prior as it is written does not integrate to one: its integral is taken out of the other")
         lines += [f"in nats; {self.log_evidence / np.log(2):.6g} bits; {self.log_evidence / np.log(10):.6g} in log10"]
@@ -131,6 +149,23 @@ def without_data(audit: Audit) -> Evidence:
     Evidence
     """
     return Evidence(audit.checks[:1], 0.0, 0.0, "no data", {}, None, {}, 0, {})
+
+
+def without_parameters(audit: Audit, log_likelihood: float, n_observations: int) -> Evidence:
+    """The evidence of a model without free variables, such as a null hypothesis: the likelihood itself.
+
+    Parameters
+    ----------
+    audit : Audit
+    log_likelihood : float
+        Nats.
+    n_observations : int
+
+    Returns
+    -------
+    Evidence
+    """
+    return Evidence(audit.checks[:1], log_likelihood, 0.0, "no parameters", {}, None, {}, n_observations, {})
 
 
 def combine(

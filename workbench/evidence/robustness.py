@@ -221,7 +221,6 @@ def vary_priors(
     z: Matrix,
     evidence: Evidence,
     seed: int,
-    doubts: tuple[Check, ...] = (),
 ) -> Robustness:
     """The evidence as a function of hyperparameters, from posterior draws.
 
@@ -233,11 +232,9 @@ def vary_priors(
     z : ndarray, shape (chains, draws, d)
         Posterior draws.
     evidence : Evidence
-        Of the model as it stands.
+        Of the model as it stands; its doubts are those of every curve.
     seed : int
         Of the draws under other priors.
-    doubts : tuple of Check
-        Failed checks of the draws.
 
     Returns
     -------
@@ -269,7 +266,7 @@ def vary_priors(
         slope=slopes,
         **curves,
     )
-    return replace(found, checks=(*_checks(found, gaps), *doubts))
+    return replace(found, checks=(*_checks(found, gaps), *evidence.doubts))
 
 
 def move_of(kind: str, t: float) -> float:

@@ -148,7 +148,6 @@ def fix_scalar(
     z: Matrix,
     evidence: Evidence,
     target_error: float = 0.02,
-    doubts: tuple[Check, ...] = (),
 ) -> SavageDickey:
     """The Bayes factor of a fixed value of a scalar, from posterior draws of the model that leaves it free.
 
@@ -162,11 +161,9 @@ def fix_scalar(
     z : ndarray, shape (chains, draws, d)
         Posterior draws.
     evidence : Evidence
-        Of the free model; for the second route.
+        Of the free model; for the second route, and with what speaks against the draws.
     target_error : float
         Nats; more draws are averaged over until the error is no larger, or all are used.
-    doubts : tuple of Check
-        Failed checks of the draws.
 
     Returns
     -------
@@ -190,7 +187,7 @@ def fix_scalar(
     other, other_error = _other_route(objective, place, z, evidence)
     name = density.space.variable_of(label)
     return SavageDickey(
-        checks=(*_checks(found, error, factor, other, other_error), *doubts),
+        checks=(*_checks(found, error, factor, other, other_error), *evidence.doubts),
         name=label,
         value=float(value),
         log_bayes_factor=factor,

@@ -33,6 +33,7 @@ NO_MAXIMUM = "its likelihood has no maximum"
 STUCK = "the climb did not reach a maximum"
 BROKEN = "its likelihood is not a number"
 MOST_REFITS = 2000  # each costs a few passes over all observations, so that the whole grows with their square
+MOST_GRADIENTS = 400_000  # of all refits together, each of which measures a curvature by two gradients a parameter
 _FAR = (100.0, 200.0)  # on a log or logit scale both are the edge itself
 _FLAT = 0.01  # nats
 _AS_HIGH = 1e-7  # of the log likelihood, or nats below 1: ends that differ by less are equally high
@@ -143,7 +144,8 @@ def scores_left_out(problem: Problem, mode: Mode) -> dict[str, NDArray[np.float6
     Raises
     ------
     RefusalError
-        If latent variables were integrated out, the maximum lies at an edge, or there are too many observations.
+        If latent variables were integrated out, the maximum lies at an edge, or there are too many observations or
+        parameters.
     """
     density = problem.density
     _require_refits(problem, mode)
@@ -177,6 +179,12 @@ def _require_refits(problem: Problem, mode: Mode) -> None:
         raise RefusalError(
             f"{density.n_observations} refits over as many observations; the limit is {MOST_REFITS}", "observations",
             "with so many the score in sample is nearly the same: the difference is about one nat a parameter",
+        )  # fmt: skip
+    gradients = 2 * density.n_observations * problem.objective.dimension
+    if gradients > MOST_GRADIENTS:
+        raise RefusalError(
+            f"{density.n_observations} refits of {problem.objective.dimension} parameters take {gradients} gradients; "
+            f"the limit is {MOST_GRADIENTS}", "observations", "the posterior predictive needs no refits",
         )  # fmt: skip
 
 

@@ -127,6 +127,9 @@ def distribution_text(rv: Variable) -> str:
     return type(rv.owner.op).__name__.removesuffix("RV")
 
 
+_FIXED = "the model has no free variable: nothing is left to draw, to maximise or to learn"
+
+
 def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> dict[str, str]:
     """Which questions the model can answer, and why not where it cannot."""
 
@@ -154,7 +157,7 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     small = (
         "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
     )
-    return {
+    questions = {
         "prior draws": improper or cut or tilted,
         "likelihood maximum": maximum,
         "likelihood latents": maximum or ("" if density.latents else "the model has no latent variables"),
@@ -167,8 +170,8 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "posterior laplace": gradient,
         "posterior grid": gradient or small,
         "posterior draws": "",
-        "posterior predictive": "" if density.symbolic.log_likelihood else "there are no data",
-        "prediction": "" if density.symbolic.log_likelihood else "there are no data",
+        "posterior predictive": "" if density.n_observations else "there are no data",
+        "prediction": "" if density.n_observations else "there are no data",
         "evidence audit": "",
         "evidence estimate": exists,
         "evidence bridge": evidence,
@@ -179,6 +182,10 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
         "evidence sequential": evidence or _without_order(density),
         "information": evidence,
     }
+    if not density.space.dimension:
+        exact = ("evidence audit", "evidence estimate")
+        questions = {question: why if question in exact else _FIXED for question, why in questions.items()}
+    return questions
 
 
 def _without_order(density: LogDensity) -> str:
@@ -251,6 +258,7 @@ def examine(density: LogDensity) -> Anatomy:
 
 
 _REMEDIES = {
+    "no free variable": "give a parameter a prior; study.evidence.estimate() and compare_models() take it as it is",
     "order": "give every observation a likelihood of its own: an array of observations, not one joint density",
     "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
     "--parameter NAME",

@@ -137,7 +137,7 @@ def batched(z: Variable, graphs: Sequence[Variable], inputs: Sequence[Variable] 
         return lambda *_: []
     points = pt.TensorType("float64", shape=(None, z.type.shape[0]))("Z")
     # A graph that does not depend on z has no leading axis until it is given one.
-    zero = pt.zeros_like(z[:1].sum()) if z.type.shape[0] else pt.constant(0.0)
+    zero = pt.zeros_like(z[:1].sum())
     tied = [graph + zero.astype(graph.dtype) for graph in graphs]
     call = interpreted([points, *inputs], list(vectorize_graph(tied, {z: points})))
     return lambda array, *others: call(np.ascontiguousarray(array, dtype=np.float64), *others)

@@ -165,7 +165,7 @@ class LogDensity:
     @property
     def has_data(self) -> bool:
         """Whether anything is observed, or a potential stands for data."""
-        return bool(self.symbolic.log_likelihood) or "likelihood" in self.potentials.values()
+        return self.n_observations > 0 or "likelihood" in self.potentials.values()
 
     @property
     def work(self) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
 
-from workbench.errors import InputError, RefusalError
+from workbench.errors import InputError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.terms import SymbolicTerms
@@ -245,14 +245,8 @@ def build_space(model: pm.Model, terms: SymbolicTerms) -> Space:
     Returns
     -------
     Space
-
-    Raises
-    ------
-    RefusalError
-        If the model has no free variable.
+        Of dimension 0 if the model has no free variable.
     """
-    if not terms.free:
-        raise RefusalError("the model has no free variable", "model", "give at least one parameter a prior")
     parts = interpreted([], list(terms.start.values()), stable=False)()
     start = dict(zip(terms.start, parts, strict=True))
     blocks, position = {}, 0

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
-from workbench.model.anatomy import Anatomy
+from workbench.model.anatomy import Anatomy, require
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.nuts import IncompatibleSampler, Progress, run_nuts
 from workbench.prior.draws import quiet
@@ -38,7 +38,7 @@ def _in_chunks(
 
 
 def _by_chain(array: NDArray, chains: int) -> NDArray:
-    return array.reshape(chains, -1, *array.shape[1:])
+    return array.reshape(chains, len(array) // chains, *array.shape[1:])  # -1 fails where nothing is observed
 
 
 def describe_draws(
@@ -161,6 +161,8 @@ def draw_posterior(
 
     Raises
     ------
+    RefusalError
+        If the model has no free variable.
     NumericalError
         If no chain finds a point to start from, or the sampler drew from another density than the model's.
 
@@ -168,6 +170,7 @@ def draw_posterior(
     ----------
     Hoffman, M. D. and Gelman, A. (2014). The No-U-Turn Sampler. jmlr.org/papers/v15/hoffman14a.html
     """
+    require(anatomy, "posterior draws")
     if anatomy.named("discrete"):
         return _step_by_step(density, settings, seed)
     draw = partial(
