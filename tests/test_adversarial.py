@@ -156,3 +156,16 @@ def test_whole_numbers_beyond_32_bits_do_not_wrap(tmp_path):
     )
     study = wb.load(tmp_path / "m.py", {"y": np.array([3_000_000_000, 3_100_000_000, 2_900_000_000])}, seed=1)
     assert float(study.likelihood.maximum().theta["mu"]) == pytest.approx(3e9)
+
+
+def test_degrees_of_freedom_that_run_to_the_normal_are_said_to_level_off():
+    # Without heavy tails the limit nu -> infinity is best; far out the log density of a Student t is rounding alone.
+    def build():
+        sigma, nu = pm.HalfNormal("sigma", 2), pm.Gamma("nu", 2, 0.1)
+        pm.StudentT("y", nu=nu, mu=0, sigma=sigma, observed=np.linspace(-1, 1, 40))
+
+    study = wb.Study(_model(build), seed=1)
+    with pytest.raises(wb.RefusalError, match="levels off along nu"):
+        study.likelihood.maximum()
+    with pytest.raises(wb.RefusalError, match="or levels off only where rounding"):
+        study.likelihood.profile()

@@ -28,7 +28,10 @@ from workbench.result import Result
 
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
+_FAR = 8.0  # |z| of a log scale: a factor of 3000 from one
+_LEVEL = 1e-3  # nats: far above the rounding of a log density, far below what anybody could notice
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
+_BOUND = "report the bound, not an error; more data, or a prior with the posterior, give a finite answer"
 _REAL = 0.02  # nats: a change smaller than this is called flat
 
 
@@ -129,6 +132,9 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
         if any(fallen):
             break
     if all(fallen):
+        level = _levels_off(objective, chart, end)
+        if level:
+            return level, _BOUND
         edge = _at_an_edge(chart, end.z)
         if edge:
             return (
@@ -146,7 +152,7 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     towards = f" ({', '.join(limits)} far out)" if limits else ""
     return (
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
-        "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
+        _BOUND,
     )
 
 
@@ -177,6 +183,23 @@ def _towards_infinity(objective: Objective, climbs: list[Climb]) -> Vector | Non
     return None
 
 
+def _levels_off(objective: Objective, chart: Chart, end: Climb) -> str:
+    """What is said of a climb that ran out along a transformed variable to where nothing changes; empty if it did not.
+
+    The degrees of freedom of a Student t do this on data without heavy tails: the limit is the Normal.
+    """
+    for name in _at_an_edge(chart, end.z, _FAR):
+        block = chart.blocks[name]
+        i = block.start + int(np.argmax(np.abs(end.z[block])))
+        outwards = np.sign(end.z[i]) * np.eye(end.z.size)[i]
+        still = abs(_change(objective, end, outwards)) < _LEVEL
+        if still and min(_change(objective, end, -s * outwards) for s in _STEPS) < -_REAL:
+            value = _short(chart.theta(end.z)[name][0])
+            stopped = f"it levels off along {name} ({value} where the climb stopped)"
+            return f"{stopped}: the maximum is at an edge of the support or at infinity"
+    return ""
+
+
 def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
     """Whether log f regains its height a step along a direction once the rest has followed: a ridge, maybe curved."""
     across = np.linalg.svd(direction[None])[2][1:]
@@ -196,14 +219,14 @@ def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
     return True
 
 
-def _at_an_edge(chart: Chart, z: Vector) -> list[str]:
-    """Transformed variables that are at the edge of their support to the precision of the numbers."""
+def _at_an_edge(chart: Chart, z: Vector, least: float = _EDGE) -> list[str]:
+    """Transformed variables at the edge of their support: by default, to the precision of the numbers."""
     theta = chart.theta(z)
     found = []
     for name in chart.names:
         block = z[chart.blocks[name]]
         free = theta[name].size == block.size and np.array_equal(np.ravel(theta[name]), block)
-        if not free and np.max(np.abs(block)) > _EDGE:
+        if not free and np.max(np.abs(block)) > least:
             found.append(name)
     return found
 
@@ -258,9 +281,12 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
         message = f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"
         checks.append(Check("gradient-zero", "ok", message))
     elif best.curvature.is_peak:
+        level, remedy = _levels_off(objective, chart, best), "scale the data so that parameters are near 1"
+        if level and not reason:
+            reason, remedy = level, _BOUND
         reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
         message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
-        checks.append(Check("gradient-zero", "failed", message, "scale the data so that parameters are near 1"))
+        checks.append(Check("gradient-zero", "failed", message, remedy))
     agreeing, optima = int(np.sum(labels == 0)), int(labels.max()) + 1
     status: Status = "ok" if optima == 1 else "caution"
     message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
