@@ -169,3 +169,45 @@ def test_degrees_of_freedom_that_run_to_the_normal_are_said_to_level_off():
         study.likelihood.maximum()
     with pytest.raises(wb.RefusalError, match="or levels off only where rounding"):
         study.likelihood.profile()
+
+
+def test_a_custom_likelihood_without_a_random_method_is_refused_replicates_and_nothing_else():
+    def build():
+        mu = pm.Normal("mu", 0, 10)
+        pm.CustomDist("y", mu, logp=lambda value, mu: -0.5 * (value - mu) ** 2, observed=[1.0, 2.0, 4.0])
+
+    study = wb.Study(_model(build), seed=1, settings=SHORT)
+    with pytest.raises(wb.RefusalError, match="the data cannot be replicated"):
+        study.posterior.predictive()
+    assert study.draws()["posterior"].sizes["draw"] == SHORT.draws
+
+
+@pytest.mark.filterwarnings("ignore:RandomVariable Ops will stop:DeprecationWarning")  # raised inside PyMC
+@pytest.mark.filterwarnings("ignore:Calling a RandomVariable without:DeprecationWarning")
+def test_a_simulator_is_refused_because_its_log_density_is_random():
+    def build():
+        mu = pm.Normal("mu", 0, 5)
+        pm.Simulator("y", lambda rng, mu, size: rng.normal(mu, 1, size=size), params=(mu,), observed=np.zeros(5))
+
+    with pytest.raises(wb.RefusalError, match="the log density of y is random"):
+        wb.Study(_model(build))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, lambda x: pm.Data("x", x)])
+def test_covariates_and_data_of_different_lengths_are_refused_with_the_remedy(wrap):
+    def build():
+        x = wrap(np.arange(10.0))
+        pm.Normal("y", pm.Normal("b", 0, 5) * x, 1, observed=np.arange(9.0))
+
+    with pytest.raises(wb.RefusalError, match="of the same length"):
+        wb.Study(_model(build))
+
+
+def test_a_model_after_do_and_observe_is_replicated_without_a_warning():
+    with pm.Model() as model:
+        x = pm.Normal("x", 0, 1)
+        z = pm.Normal("z", x, 1)
+        pm.Normal("y", x + z, 1)
+    study = wb.Study(pm.observe(pm.do(model, {"x": 2.0}), {"y": 1.5}), seed=1, settings=SHORT)
+    assert float(study.likelihood.maximum().theta["z"]) == pytest.approx(-0.5)
+    assert np.all(np.isfinite(study.posterior.predictive().replicates["y"]))

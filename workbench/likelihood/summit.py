@@ -186,8 +186,8 @@ def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
     # A log density that is the difference of large numbers (Student t at nu = 1e10) loses its digits far out, so that
     # a rise there may be rounding: which of the two it is cannot be told.
     raise RefusalError(
-        "the likelihood has no highest point to measure from: it rises without bound, or levels off only where rounding "
-        "hides it",
+        "the likelihood has no highest point to measure from: it rises without bound, or levels off only where "
+        "rounding hides it",
         "likelihood profile",
         "give a fixed value or a bounded prior to the variable that likelihood maximum names, or the data some spread",
     )

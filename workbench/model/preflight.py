@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RandomVariable
 
 from workbench.check import Check
 from workbench.errors import RefusalError
@@ -55,6 +57,19 @@ def _check_names(density: LogDensity) -> None:
                 f"{rv.name} is a minibatch or has a total_size: its likelihood is a random or scaled part of the data",
                 rv.name,
                 "observe all the data",
+            )
+
+
+def _check_deterministic(density: LogDensity) -> None:
+    """Log densities that draw random numbers, as that of a `Simulator` does."""
+    symbolic = density.symbolic
+    for name, graph in {**symbolic.log_prior, **symbolic.potential, **symbolic.log_likelihood}.items():
+        if any(v.owner is not None and isinstance(v.owner.op, RandomVariable) for v in ancestors([graph])):
+            raise RefusalError(
+                f"the log density of {name} is random: it simulates anew at every evaluation, so that it has no "
+                "maximum, no gradient and no integral",
+                name,
+                "sample such a model with pm.sample_smc; here, give it a distribution with a log density",
             )
 
 
@@ -153,10 +168,11 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     Raises
     ------
     RefusalError
-        If observations are not finite or outside the support, if the density is not finite at the start, or if the
-        terms do not add up to PyMC's own log density.
+        If a log density is random, if observations are not finite or outside the support, if the density is not
+        finite at the start, or if the terms do not add up to PyMC's own log density.
     """
     _check_names(density)
+    _check_deterministic(density)
     _check_observations(density)
     _check_counts(density)
     moved = _move_start(density)
