@@ -219,6 +219,26 @@ def test_a_refusal_names_the_variable_and_the_remedy(anatomy, name, question, va
     assert question in refusal.value.what
 
 
+def test_a_name_that_is_a_word_of_the_reason_is_not_taken_for_the_variable():
+    def regression():
+        a, order = pm.Normal("a", 0, 1), pm.Normal("order", 0, 1)
+        pm.Normal("y", a + order * np.arange(6.0), pm.HalfNormal("data", 1), observed=Y)
+
+    found = asked(regression)
+    with pytest.raises(RefusalError) as refusal:
+        require(found, "posterior grid")
+    assert refusal.value.where == "model"
+    with pytest.raises(RefusalError, match="nothing to integrate"):
+        require(found, "likelihood latents")
+
+    def improper():
+        pm.Normal("y", pm.Flat("order"), 1, observed=Y)
+
+    with pytest.raises(RefusalError, match="give it a proper prior") as refusal:
+        require(asked(improper), "evidence bridge")
+    assert refusal.value.where == "order"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_and_predictive_can_be_asked_of_every_model_with_data(anatomy, name):
     require(anatomy(name), "posterior draws")

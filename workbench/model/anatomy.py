@@ -14,6 +14,7 @@ The roles are read from the graph; `parameters=` and `latents=` of a study decid
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -250,22 +251,47 @@ def examine(density: LogDensity) -> Anatomy:
     )
 
 
-_REMEDIES = {
-    "order": "give every observation a likelihood of its own: an array of observations, not one joint density",
-    "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
-    "--parameter NAME",
-    "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
-    "no latent": "there is nothing to integrate: see study.likelihood.maximum()",
-    "moves": "write it as a variable with a fixed support, scaled and shifted by the parameters",
-    "discrete": "write the model without it (a mixture instead of a label)",
-    "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
-    "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
-    "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
-    "only in part": "draws of a prior that a transformation cuts short are not built in: write it as sums of positive "
-    "steps; the evidence divides by what is kept",
-    "data": "observe at least one variable",
-    "dimensions": "use study.posterior.draws() or .laplace()",
-}
+# How a reason begins, with the place of the variable in it, and the way out. Single words would be found in names too.
+_REMEDIES = (
+    (
+        "there is only one log likelihood term|the likelihood of (?P<name>.+) is one term for all|"
+        "the potential '(?P<other>.+)' in the likelihood has no place",
+        "give every observation a likelihood of its own: an array of observations, not one joint density",
+    ),
+    (
+        "(?P<name>.+) is latent and has to be integrated out: no parameter",
+        "declare a coefficient that you want to maximise over: Study(model, parameters=[...]), or --parameter NAME",
+    ),
+    (
+        "the role of (?P<name>.+) is ambiguous",
+        "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
+    ),
+    ("the model has no latent", "there is nothing to integrate: see study.likelihood.maximum()"),
+    (
+        "the support of the latent variable (?P<name>.+) moves",
+        "write it as a variable with a fixed support, scaled and shifted by the parameters",
+    ),
+    ("(?P<name>.+) is discrete: ", "write the model without it (a mixture instead of a label)"),
+    (
+        "the potential '(?P<name>.+)' is not known to stay out",
+        "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
+    ),
+    (
+        "the potential '(?P<name>.+)' has no side",
+        "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
+    ),
+    (
+        "the prior of (?P<name>.+) is improper",
+        "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
+    ),
+    (
+        "the prior of (?P<name>.+) may be kept only in part",
+        "draws of a prior that a transformation cuts short are not built in: write it as sums of positive steps; the "
+        "evidence divides by what is kept",
+    ),
+    ("there are no data", "observe at least one variable"),
+    ("the model has [0-9]+ dimensions", "use study.posterior.draws() or .laplace()"),
+)
 
 
 def require(anatomy: Anatomy, question: str) -> None:
@@ -285,6 +311,7 @@ def require(anatomy: Anatomy, question: str) -> None:
     reason = anatomy.questions[question]
     if not reason:
         return
-    remedy = next((text for word, text in _REMEDIES.items() if word in reason), "")
-    where = next((name for name in anatomy.variables if name in reason.split()[:7] or f"'{name}'" in reason), "model")
+    said = ((re.match(pattern, reason), text) for pattern, text in _REMEDIES)
+    found, remedy = next(((match, text) for match, text in said if match), (None, ""))
+    where = next((name for name in found.groupdict().values() if name), "model") if found else "model"
     raise RefusalError(f"{question} is refused: {reason}", where, remedy)
