@@ -211,3 +211,26 @@ def test_a_model_after_do_and_observe_is_replicated_without_a_warning():
     study = wb.Study(pm.observe(pm.do(model, {"x": 2.0}), {"y": 1.5}), seed=1, settings=SHORT)
     assert float(study.likelihood.maximum().theta["z"]) == pytest.approx(-0.5)
     assert np.all(np.isfinite(study.posterior.predictive().replicates["y"]))
+
+
+def test_groups_that_share_a_summed_label_are_left_out_whole_and_have_no_baseline():
+    # Groups of 3, 3, 2 and 2, none of them side by side: the leave-one-group-out score is a sum over two integrals.
+    group = np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
+    y = np.array([-1.1, 1.9, -0.9, 2.1, -0.2, 1.4, -1.3, 2.7, 0.1, 1.0])
+
+    def build():
+        d, k = pm.Normal("d", 2, 1), pm.Bernoulli("k", 0.4, shape=4)
+        pm.Normal("y", d * k[group] - 1, 1, observed=y)
+
+    study = wb.Study(_model(build), seed=1, settings=wb.Settings(draws=500, tune=300))
+    found = study.prediction()
+    d = np.linspace(-4, 8, 2001)
+    each = [np.logaddexp(np.log(0.6) + stats.norm(-1, 1).logpdf(y[group == g]).sum(),
+                         np.log(0.4) + stats.norm(d[:, None] - 1, 1).logpdf(y[group == g]).sum(axis=1))
+            for g in range(4)]  # fmt: skip
+    log_f = stats.norm(2, 1).logpdf(d) + sum(each)
+    truth = [np.log(np.trapezoid(np.exp(log_f), d) / np.trapezoid(np.exp(log_f - own), d)) for own in each]
+    assert found.surprise == pytest.approx(-np.array(truth), abs=0.1)
+    assert found.labels[2] == "y[2] and y[6]"
+    assert found.values[2] == "[-0.9 -1.3]"
+    assert "share a label" in found.reasons["baseline of y"]
