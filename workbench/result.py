@@ -101,6 +101,17 @@ def readable(value: float) -> str:
     return f"{value:.0f}" if 1e6 <= abs(value) < _LARGE else f"{value:.6g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, in the plural unless there is one.
+
+    Examples
+    --------
+    >>> counted(1, "observation"), counted(481, "observation")
+    ('1 observation', '481 observations')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def encode(value: Any) -> Any:
     """Any value that a result may hold, in JSON's own types; what JSON lacks becomes a tagged object.
 

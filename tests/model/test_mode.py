@@ -71,6 +71,16 @@ def test_bic_is_refused_where_a_potential_is_the_whole_likelihood():
         _ = mode.bic
 
 
+def test_one_observation_is_counted_in_the_singular_and_shows_no_bic():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=2.5)
+    d = LogDensity(model)
+    said = " ".join(find_mode(d, LIKELIHOOD, "MLE", d.space.start[None]).notes())
+    assert "1 parameter, 1 observation," in said
+    assert "AIC 3.8" in said
+    assert "BIC" not in said  # log n = 0: it would charge nothing for a parameter
+
+
 def test_wald_interval_is_the_estimate_and_the_normal_quantiles(height_mode):
     wald = height_mode.interval(0.9)
     half = stats.norm.ppf(0.95) * height_mode.errors

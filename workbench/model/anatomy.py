@@ -26,7 +26,7 @@ from workbench.model.density import LogDensity
 from workbench.model.elements import moving_support
 from workbench.model.proper import prior_forms
 from workbench.model.terms import is_discrete
-from workbench.result import Result
+from workbench.result import Result, counted
 
 _SUPPORTS = {
     "LogTransform": "> 0",
@@ -109,7 +109,7 @@ class Anatomy(Result):
 
     def notes(self) -> list[str]:
         """Sizes, reasons of roles, refused questions and widened constants."""
-        lines = [f"{self.dimension} free dimension{'s' * (self.dimension != 1)}, {self.n_observations} observations"]
+        lines = [f"{counted(self.dimension, 'free dimension')}, {counted(self.n_observations, 'observation')}"]
         if not self.n_observations:
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines.append("terms: " + "; ".join(f"{side} {', '.join(names)}" for side, names in self.ledger.items()))

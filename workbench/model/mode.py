@@ -23,7 +23,7 @@ from workbench.model.density import LogDensity, Weights
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_again
-from workbench.result import Result
+from workbench.result import Result, counted
 
 _FEWEST = 4  # climbs, even if the first two end equally high
 _AS_HIGH = 0.01  # nats
@@ -192,12 +192,13 @@ class Mode(Result):
     def notes(self) -> list[str]:
         """Log likelihood and criteria, the reason for missing errors, and every check that is not ok."""
         lines = [
-            f"log likelihood {self.log_likelihood:.6g} nats, {self.n_parameters} parameters, "
-            f"{self.n_observations} observations, EDM {self.certificate.edm:.1e} nats"
+            f"log likelihood {self.log_likelihood:.6g} nats, {counted(self.n_parameters, 'parameter')}, "
+            f"{counted(self.n_observations, 'observation')}, EDM {self.certificate.edm:.1e} nats"
         ]
         if self.kind == "MLE":
             corrected = f", AICc {self.aicc:.6g}" if self.n_observations > self.n_parameters + 1 else ""
-            bic = f", BIC {self.bic:.6g}" if self.n_observations else ""
+            # With one log likelihood term, as of a Gaussian process, log n = 0 and BIC would charge nothing.
+            bic = f", BIC {self.bic:.6g}" if self.n_observations > 1 else ""
             lines.append(f"AIC {self.aic:.6g}{corrected}{bic}")
         if self.no_error:
             lines.append(f"no standard errors: {self.no_error}")

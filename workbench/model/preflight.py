@@ -17,6 +17,7 @@ from workbench.errors import RefusalError
 from workbench.model.anatomy import distribution_text
 from workbench.model.compiled import interpreted
 from workbench.model.density import LogDensity
+from workbench.result import counted
 
 _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
@@ -127,8 +128,9 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
             same = np.atleast_1d(array[0]).shape == data.shape
             family = distribution_text(rv).split("(", 1)[0]
             where = f": {_shown(never, data[tuple(never.T)])}" if same else ""
+            are = "is" if len(never) == 1 else "are"
             raise RefusalError(
-                f"{len(never)} observations of {rv.name} are impossible under {family}{where}",
+                f"{counted(len(never), 'observation')} of {rv.name} {are} impossible under {family}{where}",
                 rv.name,
                 f"correct these values, or choose a likelihood that allows them instead of {family}",
             )
@@ -187,7 +189,8 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
             f"the log density is {total[0]} at the starting point and near it, because of "
             f"{', '.join(guilty) or 'a Jacobian'}",
             guilty[0] if guilty else "model",
-            "give the free variables an `initval` at which the data are possible",
+            "see that the numbers in its distribution are possible, such as a standard deviation above 0, or give the "
+            "free variables an `initval` at which the data are possible",
         )
     finite = np.isfinite(total) & np.isfinite(target)
     gap = np.max(np.abs(total[finite] - target[finite]) / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
