@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import workbench as wb
+from tests import models_zoo
 from workbench.check import worst_status
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
@@ -234,3 +235,9 @@ def test_groups_that_share_a_summed_label_are_left_out_whole_and_have_no_baselin
     assert found.labels[2] == "y[2] and y[6]"
     assert found.values[2] == "[-0.9 -1.3]"
     assert "share a label" in found.reasons["baseline of y"]
+
+
+def test_a_model_with_missing_values_has_draws_and_replicates_of_what_was_observed():
+    study = wb.Study(models_zoo.ZOO["missing"](), seed=1, settings=SHORT)
+    assert list(study.posterior.predictive().replicates) == ["y_observed"]
+    assert list(study.draws()["posterior_predictive"].to_dataset()) == ["y_observed"]

@@ -124,6 +124,7 @@ def replicate(density: LogDensity, draws: xr.DataTree, count: int, seed: int) ->
             xr.DataTree.from_dict({"posterior": single}),
             model=density.model,
             random_seed=seed,
+            var_names=list(density.symbolic.observed),  # without what PyMC derives, such as data with imputed values
             freeze_vars=held,  # as drawn, also under `pm.do`, whose data PyMC takes for changed ones
             progressbar=False,
             compile_kwargs=_INTERPRETED,
