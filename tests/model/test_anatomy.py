@@ -306,6 +306,17 @@ def test_anatomy_shows_distribution_support_and_shape(anatomy):
     assert anatomy("labelled").table().loc["table", "role"] == "deterministic"
 
 
+def test_a_rate_is_shown_with_its_number():
+    def build():
+        rates = pm.Exponential("each", np.array([0.1, 0.2]), shape=2)
+        mu = pm.Gamma("mu", 2, 0.1) + pm.Exponential("wait", scale=4.0) + rates.sum() + pm.Exponential("on", rates[0])
+        pm.Normal("y", mu, 1, observed=Y)
+
+    found = {name: v["distribution"] for name, v in asked(build).variables.items()}
+    assert (found["mu"], found["wait"]) == ("Gamma(2, rate=0.1)", "Exponential(rate=0.25)")
+    assert (found["each"], found["on"]) == ("Exponential(<constant>)", "Exponential(f(each))")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_anatomy_survives_json(anatomy, name):
     found = anatomy(name)

@@ -18,8 +18,11 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
+from pymc.pytensorf import constant_fold
 from pytensor.graph.basic import Variable
+from pytensor.tensor.random.basic import ExponentialRV, GammaRV
 
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
@@ -122,10 +125,20 @@ class Anatomy(Result):
 
 
 def distribution_text(rv: Variable) -> str:
-    """The distribution as PyMC prints it; the kind of operation where PyMC has no text, as for imputed data."""
-    if hasattr(rv, "str_repr"):
-        return rv.str_repr().split(" ~ ", 1)[-1]
-    return type(rv.owner.op).__name__.removesuffix("RV")
+    """The distribution as PyMC prints it; the kind of operation where PyMC has no text, as for imputed data.
+
+    PyMC keeps a rate as the scale 1 / rate and prints ``<constant>`` for it: its number is shown, as a rate.
+    """
+    if not hasattr(rv, "str_repr"):
+        return type(rv.owner.op).__name__.removesuffix("RV")
+    text: str = rv.str_repr().split(" ~ ", 1)[-1]
+    if not isinstance(rv.owner.op, ExponentialRV | GammaRV):
+        return text
+    (scale,) = constant_fold([rv.owner.op.dist_params(rv.owner)[-1]], raise_not_constant=False)
+    if not isinstance(scale, np.ndarray) or scale.size != 1:
+        return text
+    before = text[: max(text.rfind("("), text.rfind(", ") + 1) + 1]
+    return f"{before}rate={1.0 / scale.item():.3g})"
 
 
 def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> dict[str, str]:
