@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import workbench as wb
+from tests import models_zoo
 from workbench.check import worst_status
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
@@ -156,3 +157,74 @@ def test_whole_numbers_beyond_32_bits_do_not_wrap(tmp_path):
     )
     study = wb.load(tmp_path / "m.py", {"y": np.array([3_000_000_000, 3_100_000_000, 2_900_000_000])}, seed=1)
     assert float(study.likelihood.maximum().theta["mu"]) == pytest.approx(3e9)
+
+
+def test_a_custom_likelihood_without_a_random_method_is_refused_replicates_and_nothing_else():
+    def build():
+        mu = pm.Normal("mu", 0, 10)
+        pm.CustomDist("y", mu, logp=lambda value, mu: -0.5 * (value - mu) ** 2, observed=[1.0, 2.0, 4.0])
+
+    study = wb.Study(_model(build), seed=1, settings=SHORT)
+    with pytest.raises(wb.RefusalError, match="the data cannot be replicated"):
+        study.posterior.predictive()
+    assert study.draws()["posterior"].sizes["draw"] == SHORT.draws
+
+
+@pytest.mark.filterwarnings("ignore:RandomVariable Ops will stop:DeprecationWarning")  # raised inside PyMC
+@pytest.mark.filterwarnings("ignore:Calling a RandomVariable without:DeprecationWarning")
+def test_a_simulator_is_refused_because_its_log_density_is_random():
+    def build():
+        mu = pm.Normal("mu", 0, 5)
+        pm.Simulator("y", lambda rng, mu, size: rng.normal(mu, 1, size=size), params=(mu,), observed=np.zeros(5))
+
+    with pytest.raises(wb.RefusalError, match="the log density of y is random"):
+        wb.Study(_model(build))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, lambda x: pm.Data("x", x)])
+def test_covariates_and_data_of_different_lengths_are_refused_with_the_remedy(wrap):
+    def build():
+        x = wrap(np.arange(10.0))
+        pm.Normal("y", pm.Normal("b", 0, 5) * x, 1, observed=np.arange(9.0))
+
+    with pytest.raises(wb.RefusalError, match="of the same length"):
+        wb.Study(_model(build))
+
+
+def test_a_model_after_do_and_observe_is_replicated_without_a_warning():
+    with pm.Model() as model:
+        x = pm.Normal("x", 0, 1)
+        z = pm.Normal("z", x, 1)
+        pm.Normal("y", x + z, 1)
+    study = wb.Study(pm.observe(pm.do(model, {"x": 2.0}), {"y": 1.5}), seed=1, settings=SHORT)
+    assert float(study.likelihood.maximum().theta["z"]) == pytest.approx(-0.5)
+    assert np.all(np.isfinite(study.posterior.predictive().replicates["y"]))
+
+
+def test_groups_that_share_a_summed_label_are_left_out_whole_and_have_no_baseline():
+    # Groups of 3, 3, 2 and 2, none of them side by side: the leave-one-group-out score is a sum over two integrals.
+    group = np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 1])
+    y = np.array([-1.1, 1.9, -0.9, 2.1, -0.2, 1.4, -1.3, 2.7, 0.1, 1.0])
+
+    def build():
+        d, k = pm.Normal("d", 2, 1), pm.Bernoulli("k", 0.4, shape=4)
+        pm.Normal("y", d * k[group] - 1, 1, observed=y)
+
+    study = wb.Study(_model(build), seed=1, settings=wb.Settings(draws=500, tune=300))
+    found = study.prediction()
+    d = np.linspace(-4, 8, 2001)
+    each = [np.logaddexp(np.log(0.6) + stats.norm(-1, 1).logpdf(y[group == g]).sum(),
+                         np.log(0.4) + stats.norm(d[:, None] - 1, 1).logpdf(y[group == g]).sum(axis=1))
+            for g in range(4)]  # fmt: skip
+    log_f = stats.norm(2, 1).logpdf(d) + sum(each)
+    truth = [np.log(np.trapezoid(np.exp(log_f), d) / np.trapezoid(np.exp(log_f - own), d)) for own in each]
+    assert found.surprise == pytest.approx(-np.array(truth), abs=0.1)
+    assert found.labels[2] == "y[2] and y[6]"
+    assert found.values[2] == "[-0.9 -1.3]"
+    assert "share a label" in found.reasons["baseline of y"]
+
+
+def test_a_model_with_missing_values_has_draws_and_replicates_of_what_was_observed():
+    study = wb.Study(models_zoo.ZOO["missing"](), seed=1, settings=SHORT)
+    assert list(study.posterior.predictive().replicates) == ["y_observed"]
+    assert list(study.draws()["posterior_predictive"].to_dataset()) == ["y_observed"]

@@ -1,5 +1,6 @@
 """The account of information: closed forms up to a thousand dimensions, the identity from two routes, joint errors."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -206,6 +207,12 @@ def test_contraction_of_the_coin_is_that_of_its_variances():
     assert abs(value - exact) < STANDARD_ERRORS * error
     assert found.scalars().loc["p", "contraction"] == value
     assert "of its variance away" in " ".join(found.words())
+
+
+def test_a_posterior_wider_than_its_prior_is_said_in_variances_and_not_in_negative_percent():
+    found = studies.study("coin_bias").information()
+    wider = dataclasses.replace(found, contraction={"p": (-5.48, 1.5)})
+    assert "left it 6.5 +- 1.5 times the variance of the prior" in " ".join(wider.words())
 
 
 def test_a_prior_without_a_variance_has_no_contraction():

@@ -170,6 +170,15 @@ def test_readable_form_shows_title_table_and_checks_that_are_not_ok():
         assert "fine" not in shown
 
 
+def test_what_is_not_applicable_is_a_dash_in_the_readable_forms():
+    class Bare(Sample):
+        def table(self):
+            return pd.DataFrame({"std_error": [0.5, float("nan")]})
+
+    for shown in (repr(Bare((), None)), Bare((), None)._repr_html_()):
+        assert "NaN" not in shown
+
+
 def test_html_form_escapes_what_users_wrote():
     sample = Sample((Check("ess", "caution", "<script>alert(1)</script>"),), "<b>bold</b>")
     assert "<script>" not in sample._repr_html_()
@@ -183,7 +192,14 @@ def test_a_result_without_a_table_says_so():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(float("nan"), "-"), (0.0, "0"), (float("inf"), "inf"), (1234567.0, "1.23457e+06"), (-0.5, "-0.5")],
+    [
+        (float("nan"), "-"),
+        (0.0, "0"),
+        (float("inf"), "inf"),
+        (1000000123.4, "1000000123"),
+        (1.5e20, "1.5e+20"),
+        (-0.5, "-0.5"),
+    ],
 )
 def test_numbers_are_readable(number, text):
     assert readable(number) == text

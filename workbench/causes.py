@@ -142,13 +142,17 @@ def in_words(m: Measures, causes: list[str]) -> str:
         m.sd / m.error,
         "" if np.isnan(m.asymmetry) else f", its mean lies {m.asymmetry:+.2f} se past its mode",
     )
-    said = 100 * max(m.contraction, 0.0)
+    said = (
+        f"took {100 * m.contraction:.0f}% of the prior variance"
+        if m.contraction >= 0
+        else f"left {1 - m.contraction:.2g} times the prior variance"
+    )
     words = {
         "prior pull": f"the prior moves the maximum by {m.pull:+.2f} se and leaves {ratio:.2f} of its error",
         "boundary": "the Wald interval crosses the edge of the support",
         "skew": f"the posterior is skewed (skewness {m.skewness:+.2f}){past}",
         "several modes": "more than one maximum was found",
-        "weak identification": f"the data took {said:.0f}% of the prior variance",
+        "weak identification": f"the data {said}",
         "few data": "too few observations a parameter for the normal approximation",
         "latent integration": "the estimate fixes the parameters, the posterior averages over them",
     }

@@ -106,7 +106,12 @@ class Information(Result):
         for label in [*self.about][:_SHOWN]:
             line = f"the data taught {_bits(*self.about[label])} about {label} alone"
             if label in self.contraction:
-                line += f", and took {_measured(*np.multiply(self.contraction[label], 100))}% of its variance away"
+                taken, error = self.contraction[label]
+                line += (
+                    f", and took {_measured(100 * taken, 100 * error)}% of its variance away"
+                    if taken > -error
+                    else f", and left it {_measured(1 - taken, error)} times the variance of the prior"
+                )
             lines.append(line)
         if len(self.about) > _SHOWN:
             lines.append(f"{len(self.about) - _SHOWN} more scalars: see .scalars()")
@@ -116,7 +121,7 @@ class Information(Result):
         """What was learnt in words, dimensionality and predictive scores."""
         value = self.entries["log evidence"][0]
         lines = self.words()
-        if self.n_observations:
+        if self.n_observations > 1:
             lines.append(
                 f"one after the other, each predicted from those before it, the {self.n_observations} observations "
                 f"cost {-value / BIT / self.n_observations:.4g} bits each: -log p(y) over their number"

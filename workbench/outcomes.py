@@ -63,7 +63,7 @@ def expected_outcomes(density: LogDensity, z: NDArray[np.float64]) -> dict[str, 
     Returns
     -------
     dict of str to Outcomes
-        Without variables that have more than 200 labels, or vectors of them.
+        Without variables that have more than 200 labels, or vectors of them, or that share a summed label with others.
     """
     found: dict[str, Outcomes] = {}
     observations: Observations | None = None
@@ -71,6 +71,8 @@ def expected_outcomes(density: LogDensity, z: NDArray[np.float64]) -> dict[str, 
         values = density.symbolic.observed[name]
         if values.shape != shape or not values.size or measure_of(density, name) != "labels":
             continue
+        if density.summation is not None and name in density.summation.joined:
+            continue  # each term is a probability of this label and of other data
         labels = np.arange(min(0, int(values.min())), int(values.max()) + 1)
         if labels.size > _MOST:
             continue

@@ -42,7 +42,7 @@ from workbench.likelihood.problem import Problem
 from workbench.likelihood.refit import scores_left_out
 from workbench.model.density import LogDensity
 from workbench.model.mode import Mode
-from workbench.model.observations import labels_of, measure_of, rows_of
+from workbench.model.observations import labels_of, measure_of, rows_of, together_of
 from workbench.numerics.monte_carlo import mcse_of_mean
 from workbench.outcomes import expected_outcomes
 from workbench.result import Result
@@ -379,8 +379,12 @@ def _add_baseline(scored: _Scored, density: LogDensity, kinds: Mapping[str, str]
     """The baseline of every observed variable that has one; their names."""
     found, scores = {}, np.full(scored.groups.size, _NOT)
     for g, name in enumerate(scored.names):
+        if together_of(density, name) or (density.summation is not None and name in density.summation.joined):
+            why = "observations that share a label are predicted together, which no simple baseline does"
+            scored.reasons[f"baseline of {name}"] = why
+            continue
         try:
-            baseline = baseline_for(rows_of(density, name), kinds[name], name)
+            baseline = baseline_for(np.array(rows_of(density, name)), kinds[name], name)
         except RefusalError as refusal:
             scored.reasons[f"baseline of {name}"] = refusal.what
             continue

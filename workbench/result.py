@@ -21,6 +21,7 @@ from workbench.check import Check
 from workbench.errors import InputError
 
 _KINDS: dict[str, type] = {}
+_LARGE = 1e15  # up to which a double holds every whole number
 _OTHER_VERSION = "open it with the version that wrote it"
 
 
@@ -51,12 +52,13 @@ class Result:
         return [str(check) for check in self.checks if check.status != "ok"]
 
     def __repr__(self) -> str:
-        lines = [self.title, self.table().to_string(float_format=readable), *self.notes()]
+        lines = [self.title, self.table().to_string(float_format=readable, na_rep="-"), *self.notes()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes())
-        return f"<p><b>{html.escape(self.title)}</b></p>{self.table().to_html(float_format=readable)}{notes}"
+        table = self.table().to_html(float_format=readable, na_rep="-")
+        return f"<p><b>{html.escape(self.title)}</b></p>{table}{notes}"
 
     def to_json(self) -> str:
         """This result as JSON text (RFC 8259; NaN and infinities as tagged strings); fields in `apart` are empty."""
@@ -85,14 +87,29 @@ class Refusal(Result):
 
 
 def readable(value: float) -> str:
-    """A number as text with six significant digits; NaN, which only ever means *not applicable*, as a dash.
+    """A number as text with six significant digits, more where it is a large one; NaN, *not applicable*, as a dash.
+
+    In powers of ten a mean of 1000000123 with an error of 145 would lose the digits in which it differs from others.
 
     Examples
     --------
-    >>> readable(float("nan")), readable(1234.56789), readable(-0.000012345678)
-    ('-', '1234.57', '-1.23457e-05')
+    >>> readable(float("nan")), readable(1234.56789), readable(-0.000012345678), readable(1234567890.1)
+    ('-', '1234.57', '-1.23457e-05', '1234567890')
     """
-    return "-" if math.isnan(value) else f"{value:.6g}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if 1e6 <= abs(value) < _LARGE else f"{value:.6g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in the plural unless there is one.
+
+    Examples
+    --------
+    >>> counted(1, "observation"), counted(481, "observation")
+    ('1 observation', '481 observations')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def encode(value: Any) -> Any:

@@ -11,6 +11,7 @@ import workbench as wb
 from tests import models_zoo
 from tests.tolerance import STANDARD_ERRORS
 from workbench.check import worst_status
+from workbench.model.proper import known_likelihoods
 
 Y = np.array([1.0, 2.0, 4.0])
 SHORT = wb.Settings(draws=500, tune=500)
@@ -225,6 +226,23 @@ def test_a_custom_likelihood_is_named_as_taken_as_it_stands():
     term = _term(study, "y")
     assert (term["side"], term["how"]) == ("likelihood", "taken as it stands")
     assert any("constants left out" in note for note in study.evidence.audit().notes())
+
+
+@pytest.mark.parametrize(
+    ("build", "known"),
+    [
+        (lambda mu: pm.ZeroInflatedPoisson("y", psi=0.5, mu=mu, observed=[0, 1, 3]), True),
+        (lambda mu: pm.HurdlePoisson("y", psi=0.5, mu=mu, observed=[0, 1, 3]), True),
+        (lambda mu: pm.Censored("y", pm.Weibull.dist(mu, 2.0), lower=None, upper=3.0, observed=[1.0, 3.0]), True),
+        (lambda mu: pm.Truncated("y", pm.Gamma.dist(mu, 2.0), lower=1.0, observed=[1.5, 3.0]), True),
+        (lambda mu: pm.DirichletMultinomial("y", n=4, a=mu * np.ones(2), observed=[[1, 3]]), True),
+        (lambda mu: pm.CustomDist("y", mu, logp=lambda value, mu: -abs(value - mu), observed=[1.0]), False),
+    ],
+)
+def test_the_likelihoods_that_pymc_builds_of_its_distributions_are_known(build, known):
+    with pm.Model() as model:
+        build(pm.HalfNormal("mu", 1.0))
+    assert known_likelihoods(model) == {"y": known}
 
 
 def test_without_data_the_evidence_is_exactly_zero():

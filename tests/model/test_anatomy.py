@@ -219,6 +219,26 @@ def test_a_refusal_names_the_variable_and_the_remedy(anatomy, name, question, va
     assert question in refusal.value.what
 
 
+def test_a_name_that_is_a_word_of_the_reason_is_not_taken_for_the_variable():
+    def regression():
+        a, order = pm.Normal("a", 0, 1), pm.Normal("order", 0, 1)
+        pm.Normal("y", a + order * np.arange(6.0), pm.HalfNormal("data", 1), observed=Y)
+
+    found = asked(regression)
+    with pytest.raises(RefusalError) as refusal:
+        require(found, "posterior grid")
+    assert refusal.value.where == "model"
+    with pytest.raises(RefusalError, match="nothing to integrate"):
+        require(found, "likelihood latents")
+
+    def improper():
+        pm.Normal("y", pm.Flat("order"), 1, observed=Y)
+
+    with pytest.raises(RefusalError, match="give it a proper prior") as refusal:
+        require(asked(improper), "evidence bridge")
+    assert refusal.value.where == "order"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_and_predictive_can_be_asked_of_every_model_with_data(anatomy, name):
     require(anatomy(name), "posterior draws")
@@ -284,6 +304,17 @@ def test_anatomy_shows_distribution_support_and_shape(anatomy):
     assert table.loc["b", "distribution"].startswith("Beta(")
     assert anatomy("heavy").table().loc["b", "shape"] == "2x2"
     assert anatomy("labelled").table().loc["table", "role"] == "deterministic"
+
+
+def test_a_rate_is_shown_with_its_number():
+    def build():
+        rates = pm.Exponential("each", np.array([0.1, 0.2]), shape=2)
+        mu = pm.Gamma("mu", 2, 0.1) + pm.Exponential("wait", scale=4.0) + rates.sum() + pm.Exponential("on", rates[0])
+        pm.Normal("y", mu, 1, observed=Y)
+
+    found = {name: v["distribution"] for name, v in asked(build).variables.items()}
+    assert (found["mu"], found["wait"]) == ("Gamma(2, rate=0.1)", "Exponential(rate=0.25)")
+    assert (found["each"], found["on"]) == ("Exponential(<constant>)", "Exponential(f(each))")
 
 
 @pytest.mark.parametrize("name", NAMES)

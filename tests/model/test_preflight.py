@@ -89,7 +89,7 @@ def test_missing_observations_in_shared_data_are_refused_with_their_row():
 def test_observations_outside_the_support_are_refused_with_row_value_and_family(build, family, found):
     error = refused(build)
     assert error.where == "y"
-    assert "1 observations of y" in error.what
+    assert "1 observation of y is" in error.what
     assert found in error.what
     assert family in error.what
 

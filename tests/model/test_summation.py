@@ -10,13 +10,14 @@ import numpy as np
 import pymc as pm
 import pytest
 from pymc.exceptions import ImputationWarning
-from scipy import special
+from scipy import special, stats
 from scipy.special import logsumexp
 
 from workbench.errors import InputError, RefusalError
 from workbench.model import summation
 from workbench.model.anatomy import examine
 from workbench.model.density import LIKELIHOOD, TARGET, LogDensity
+from workbench.model.observations import labels_of, rows_of
 from workbench.model.preflight import check_before_fit
 
 Y = np.array([-1.3, 0.2, 2.4, 3.1])
@@ -220,6 +221,25 @@ def test_a_likelihood_has_one_term_a_block_and_one_for_each_observation_without_
     found = {n: int(np.prod(shape)) for n, shape in made(name).likelihood_shapes.items()}
     assert found == terms
     assert made(name).n_observations == sum(terms.values())
+
+
+@pytest.mark.parametrize(
+    ("group", "members"),
+    [([3, 1, 0, 2], [[0], [1], [2], [3]]), ([1, 0, 1, 2], [[0, 2], [1], [3]]), ([0, 0, 0, 1], [[0, 1, 2], [3]])],
+)
+def test_terms_stand_in_the_order_of_their_first_observation_and_say_which_they_hold(group, members):
+    with pm.Model() as model:
+        d = pm.Normal("d", 2.0, 1.0)
+        k = pm.Bernoulli("k", 0.4, shape=max(group) + 1)
+        pm.Normal("y", d * k[np.array(group)], 1.0, observed=Y)
+    density = LogDensity(model)
+    assert [places.tolist() for places in density.summation.members["y"]] == members
+    at = [1.5 * state for state in (0, 1)]
+    log_f = [[np.log(p) + stats.norm(mu, 1).logpdf(Y[rows]).sum() for mu, p in zip(at, (0.6, 0.4), strict=True)]
+             for rows in members]  # fmt: skip
+    np.testing.assert_allclose(density.terms(np.array([[1.5]])).log_likelihood["y"][0], logsumexp(log_f, axis=1))
+    assert [list(np.ravel(row)) for row in rows_of(density, "y")] == [list(Y[rows]) for rows in members]
+    assert labels_of(density, "y")[0] == " and ".join(f"y[{i}]" for i in members[0])
 
 
 def test_labels_that_enter_nothing_but_a_prior_leave_a_mixture_prior(made):

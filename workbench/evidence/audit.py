@@ -247,7 +247,7 @@ def examine_terms(density: LogDensity, seed: int) -> Audit:
     nothing = (float("nan"), float("nan"))
     for name, known in known_likelihoods(density.model).items():
         how = "known distribution" if known else "taken as it stands"
-        why = f"the likelihood of {name} is no distribution of PyMC: constants left out of it are missing"
+        why = f"PyMC does not vouch for the likelihood of {name}: constants left out of it are missing"
         found[name] = TermAudit("likelihood", "yes" if known else "unknown", how, *nothing, "" if known else why)
     for name in density.symbolic.potential:
         side = density.potentials.get(name, "no side yet")

@@ -128,7 +128,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     Raises
     ------
     RefusalError
-        If the likelihood rises without bound.
+        If no highest point is found: it rises without bound, or levels off only where rounding hides it.
     NumericalError
         If it is finite at none of the starts.
     """
@@ -207,7 +207,14 @@ def _climb_on(objective: Objective, x: Vector) -> tuple[Vector, float]:
     if gain < _LEVEL:
         what = "the likelihood is level, to rounding, around its highest point, so nothing can be measured from there"
         raise RefusalError(what, "likelihood profile", "fix a parameter that the data do not determine")
-    raise RefusalError("the likelihood rises without bound", "likelihood profile", "give the data some spread")
+    # A log density that is the difference of large numbers (Student t at nu = 1e10) loses its digits far out, so that
+    # a rise there may be rounding: which of the two it is cannot be told.
+    raise RefusalError(
+        "the likelihood has no highest point to measure from: it rises without bound, or levels off only where "
+        "rounding hides it",
+        "likelihood profile",
+        "give a fixed value or a bounded prior to the variable that likelihood maximum names, or the data some spread",
+    )
 
 
 def _newton(objective: Objective, x: Vector) -> tuple[Vector, float, Vector, float]:

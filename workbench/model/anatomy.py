@@ -14,18 +14,22 @@ The roles are read from the graph; `parameters=` and `latents=` of a study decid
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
+from pymc.pytensorf import constant_fold
 from pytensor.graph.basic import Variable
+from pytensor.tensor.random.basic import ExponentialRV, GammaRV
 
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
 from workbench.model.elements import moving_support
 from workbench.model.proper import prior_forms
 from workbench.model.terms import is_discrete
-from workbench.result import Result
+from workbench.result import Result, counted
 
 _SUPPORTS = {
     "LogTransform": "> 0",
@@ -108,7 +112,7 @@ class Anatomy(Result):
 
     def notes(self) -> list[str]:
         """Sizes, reasons of roles, refused questions and widened constants."""
-        lines = [f"{self.dimension} free dimension{'s' * (self.dimension != 1)}, {self.n_observations} observations"]
+        lines = [f"{counted(self.dimension, 'free dimension')}, {counted(self.n_observations, 'observation')}"]
         if not self.n_observations:
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines.append("terms: " + "; ".join(f"{side} {', '.join(names)}" for side, names in self.ledger.items()))
@@ -121,10 +125,20 @@ class Anatomy(Result):
 
 
 def distribution_text(rv: Variable) -> str:
-    """The distribution as PyMC prints it; the kind of operation where PyMC has no text, as for imputed data."""
-    if hasattr(rv, "str_repr"):
-        return rv.str_repr().split(" ~ ", 1)[-1]
-    return type(rv.owner.op).__name__.removesuffix("RV")
+    """The distribution as PyMC prints it; the kind of operation where PyMC has no text, as for imputed data.
+
+    PyMC keeps a rate as the scale 1 / rate and prints ``<constant>`` for it: its number is shown, as a rate.
+    """
+    if not hasattr(rv, "str_repr"):
+        return type(rv.owner.op).__name__.removesuffix("RV")
+    text: str = rv.str_repr().split(" ~ ", 1)[-1]
+    if not isinstance(rv.owner.op, ExponentialRV | GammaRV):
+        return text
+    (scale,) = constant_fold([rv.owner.op.dist_params(rv.owner)[-1]], raise_not_constant=False)
+    if not isinstance(scale, np.ndarray) or scale.size != 1:
+        return text
+    before = text[: max(text.rfind("("), text.rfind(", ") + 1) + 1]
+    return f"{before}rate={1.0 / scale.item():.3g})"
 
 
 _FIXED = "the model has no free variable: nothing is left to draw, to maximise or to learn"
@@ -257,23 +271,51 @@ def examine(density: LogDensity) -> Anatomy:
     )
 
 
-_REMEDIES = {
-    "no free variable": "give a parameter a prior; study.evidence.estimate() and compare_models() take it as it is",
-    "order": "give every observation a likelihood of its own: an array of observations, not one joint density",
-    "no parameter": "a coefficient that you want to maximise over is declared as Study(model, parameters=[...]), or "
-    "--parameter NAME",
-    "ambiguous": "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
-    "no latent": "there is nothing to integrate: see study.likelihood.maximum()",
-    "moves": "write it as a variable with a fixed support, scaled and shifted by the parameters",
-    "discrete": "write the model without it (a mixture instead of a label)",
-    "stay out": "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
-    "side": "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
-    "improper": "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
-    "only in part": "draws of a prior that a transformation cuts short are not built in: write it as sums of positive "
-    "steps; the evidence divides by what is kept",
-    "data": "observe at least one variable",
-    "dimensions": "use study.posterior.draws() or .laplace()",
-}
+# How a reason begins, with the place of the variable in it, and the way out. Single words would be found in names too.
+_REMEDIES = (
+    (
+        "there is only one log likelihood term|the likelihood of (?P<name>.+) is one term for all|"
+        "the potential '(?P<other>.+)' in the likelihood has no place",
+        "give every observation a likelihood of its own: an array of observations, not one joint density",
+    ),
+    (
+        "(?P<name>.+) is latent and has to be integrated out: no parameter",
+        "declare a coefficient that you want to maximise over: Study(model, parameters=[...]), or --parameter NAME",
+    ),
+    (
+        "the role of (?P<name>.+) is ambiguous",
+        "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
+    ),
+    (
+        "the model has no free variable",
+        "give a parameter a prior; study.evidence.estimate() and compare_models() take it as it is",
+    ),
+    ("the model has no latent", "there is nothing to integrate: see study.likelihood.maximum()"),
+    (
+        "the support of the latent variable (?P<name>.+) moves",
+        "write it as a variable with a fixed support, scaled and shifted by the parameters",
+    ),
+    ("(?P<name>.+) is discrete: ", "write the model without it (a mixture instead of a label)"),
+    (
+        "the potential '(?P<name>.+)' is not known to stay out",
+        "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
+    ),
+    (
+        "the potential '(?P<name>.+)' has no side",
+        "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
+    ),
+    (
+        "the prior of (?P<name>.+) is improper",
+        "give it a proper prior; models with improper priors can be compared by leave-one-out alone, az.loo",
+    ),
+    (
+        "the prior of (?P<name>.+) may be kept only in part",
+        "draws of a prior that a transformation cuts short are not built in: write it as sums of positive steps; the "
+        "evidence divides by what is kept",
+    ),
+    ("there are no data", "observe at least one variable"),
+    ("the model has [0-9]+ dimensions", "use study.posterior.draws() or .laplace()"),
+)
 
 
 def require(anatomy: Anatomy, question: str) -> None:
@@ -293,6 +335,7 @@ def require(anatomy: Anatomy, question: str) -> None:
     reason = anatomy.questions[question]
     if not reason:
         return
-    remedy = next((text for word, text in _REMEDIES.items() if word in reason), "")
-    where = next((name for name in anatomy.variables if name in reason.split()[:7] or f"'{name}'" in reason), "model")
+    said = ((re.match(pattern, reason), text) for pattern, text in _REMEDIES)
+    found, remedy = next(((match, text) for match, text in said if match), (None, ""))
+    where = next((name for name in found.groupdict().values() if name), "model") if found else "model"
     raise RefusalError(f"{question} is refused: {reason}", where, remedy)

@@ -92,7 +92,8 @@ class LogDensity:
         If the model is no `pm.Model`, or if `potentials` names a potential that the model lacks, or a side that is
         neither of the two; or if `parameters` or `latents` name something that is no free variable, or name it twice.
     RefusalError
-        If PyMC cannot derive the log density, or an index in the model is out of range.
+        If PyMC cannot derive the log density, if it cannot be computed at the start, or if an index in the model is
+        out of range.
     """
 
     def __init__(
@@ -150,7 +151,15 @@ class LogDensity:
         s, space = self.symbolic, self.space
         graphs = space.on_vector(list(s.log_likelihood.values()))
         call = interpreted([space.vector, *s.data.values()], graphs, stable=False)
-        return dict(zip(s.log_likelihood, call(space.start, *(s.observed[n] for n in s.data)), strict=True))
+        try:
+            arrays = call(space.start, *(s.observed[n] for n in s.data))
+        except (TypeError, ValueError) as error:  # the lengths of `pm.Data` are known only now
+            raise RefusalError(
+                f"the log likelihood cannot be computed: {(str(error).splitlines() or [type(error).__name__])[0]}",
+                "model",
+                "see that observations, covariates and group codes are of the same length",
+            ) from error
+        return dict(zip(s.log_likelihood, arrays, strict=True))
 
     @cached_property
     def parents(self) -> dict[str, list[str]]:

@@ -146,7 +146,8 @@ def _number_column(table: pd.DataFrame, name: str, where: str) -> NDArray:
     if len(text):
         row, value = text.index[0], text.iloc[0]
         raise InputError(
-            f"column {name!r} has text where a number belongs: {str(value)!r} in row {row} ({len(text)} such rows)",
+            f"column {name!r} has text where a number belongs: {str(value)!r} in row {row}"
+            + (f" and {len(text) - 1} more" if len(text) > 1 else ""),
             where,
             "correct these rows, or bind another column",
         )

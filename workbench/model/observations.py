@@ -27,6 +27,7 @@ from workbench.numerics.objective import Vector
 # Of a direction as long as a standard error: the stencil's own error is then 1e-8 of a score, and rounding, which
 # grows as the square in the curvature, stays below 1e-5 of it for a million observations.
 _STEP = 0.03
+_SHOWN = 3  # observations that are named where a term holds many
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
 
 
@@ -58,8 +59,10 @@ def measure_of(density: LogDensity, name: str) -> Measure:
     return "labels" if any(word in own for word in _LABELS) or set(values.tolist()) <= {0, 1} else "counts"
 
 
-def rows_of(density: LogDensity, name: str) -> NDArray:
-    """Observations of a variable, one row for each log likelihood term.
+def together_of(density: LogDensity, name: str) -> tuple[NDArray[np.int64], ...]:
+    """The observations that each log likelihood term of a variable holds; empty where each holds one.
+
+    Observations that depend on a common label, which was summed out, have one likelihood together.
 
     Parameters
     ----------
@@ -68,10 +71,30 @@ def rows_of(density: LogDensity, name: str) -> NDArray:
 
     Returns
     -------
-    ndarray, shape (n,), or (n, k) for vectors
+    tuple of ndarray of int
+        One array a term: rows of the variable, numbered in C order.
     """
-    values, n = density.symbolic.observed[name], int(np.prod(density.likelihood_shapes[name]))
-    return values.reshape(n) if values.size == n else values.reshape(n, -1)
+    members = () if density.summation is None else density.summation.members.get(name, ())
+    return members if any(places.size > 1 for places in members) else ()
+
+
+def rows_of(density: LogDensity, name: str) -> list[NDArray]:
+    """Observations of a variable, one entry for each log likelihood term.
+
+    Parameters
+    ----------
+    density : LogDensity
+    name : str
+
+    Returns
+    -------
+    list of ndarray
+        A number; a vector of shape (k,) for vectors; those of every row of a term that holds several.
+    """
+    values, together = density.symbolic.observed[name], together_of(density, name)
+    n = sum(p.size for p in together) if together else int(np.prod(density.likelihood_shapes[name]))
+    rows = values.reshape(n) if values.size == n else values.reshape(n, -1)
+    return [rows[places] if places.size > 1 else rows[places[0]] for places in together] if together else list(rows)
 
 
 def labels_of(density: LogDensity, name: str) -> list[str]:
@@ -87,12 +110,22 @@ def labels_of(density: LogDensity, name: str) -> list[str]:
     list of str
         One for each log likelihood term, in C order.
     """
-    shape, dims = density.likelihood_shapes[name], density.model.named_vars_to_dims.get(name) or ()
+    together, summation, shape = together_of(density, name), density.summation, density.likelihood_shapes[name]
+    if together and summation is not None:
+        shape = summation.blocks.of_term["likelihood", name].shape
+    dims = density.model.named_vars_to_dims.get(name) or ()
     known = [density.model.coords.get(dim) if dim is not None else None for dim in dims]
     known += [None] * (len(shape) - len(known))
     axes = [np.arange(n) if own is None else own for n, own in zip(shape, known, strict=False)]
     places = itertools.product(*axes)
-    return [f"{name}[{', '.join(str(x) for x in place)}]" if shape else name for place in places]
+    single = [f"{name}[{', '.join(str(x) for x in place)}]" if shape else name for place in places]
+    if not together:
+        return single
+    shown = [" and ".join(single[i] for i in rows[:_SHOWN]) for rows in together]
+    return [
+        text + (f" and {rows.size - _SHOWN} more" if rows.size > _SHOWN else "")
+        for text, rows in zip(shown, together, strict=True)
+    ]
 
 
 class Observations:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RandomVariable
 
 from workbench.check import Check
 from workbench.errors import RefusalError
 from workbench.model.anatomy import distribution_text
 from workbench.model.compiled import interpreted
 from workbench.model.density import LogDensity
+from workbench.result import counted
 
 _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
@@ -56,6 +59,19 @@ def _check_names(density: LogDensity) -> None:
                 f"{rv.name} is a minibatch or has a total_size: its likelihood is a random or scaled part of the data",
                 rv.name,
                 "observe all the data",
+            )
+
+
+def _check_deterministic(density: LogDensity) -> None:
+    """Log densities that draw random numbers, as that of a `Simulator` does."""
+    symbolic = density.symbolic
+    for name, graph in {**symbolic.log_prior, **symbolic.potential, **symbolic.log_likelihood}.items():
+        if any(v.owner is not None and isinstance(v.owner.op, RandomVariable) for v in ancestors([graph])):
+            raise RefusalError(
+                f"the log density of {name} is random: it simulates anew at every evaluation, so that it has no "
+                "maximum, no gradient and no integral",
+                name,
+                "sample such a model with pm.sample_smc; here, give it a distribution with a log density",
             )
 
 
@@ -116,8 +132,9 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
             same = np.atleast_1d(array[0]).shape == data.shape
             family = distribution_text(rv).split("(", 1)[0]
             where = f": {_shown(never, data[tuple(never.T)])}" if same else ""
+            are = "is" if len(never) == 1 else "are"
             raise RefusalError(
-                f"{len(never)} observations of {rv.name} are impossible under {family}{where}",
+                f"{counted(len(never), 'observation')} of {rv.name} {are} impossible under {family}{where}",
                 rv.name,
                 f"correct these values, or choose a likelihood that allows them instead of {family}; where a parameter "
                 "moves its support, give that parameter an `initval` at which they are possible",
@@ -159,10 +176,11 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     Raises
     ------
     RefusalError
-        If observations are not finite or outside the support, if the density is not finite at the start, or if the
-        terms do not add up to PyMC's own log density.
+        If a log density is random, if observations are not finite or outside the support, if the density is not
+        finite at the start, or if the terms do not add up to PyMC's own log density.
     """
     _check_names(density)
+    _check_deterministic(density)
     _check_observations(density)
     _check_counts(density)
     moved = _move_start(density)
@@ -177,7 +195,8 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
             f"the log density is {total[0]} at the starting point and near it, because of "
             f"{', '.join(guilty) or 'a Jacobian'}",
             guilty[0] if guilty else "model",
-            "give the free variables an `initval` at which the data are possible",
+            "see that the numbers in its distribution are possible, such as a standard deviation above 0, or give the "
+            "free variables an `initval` at which the data are possible",
         )
     finite = np.isfinite(total) & np.isfinite(target)
     gap = np.max(np.abs(total[finite] - target[finite]) / np.maximum(1.0, np.abs(target[finite])), initial=0.0)

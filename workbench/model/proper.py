@@ -17,10 +17,14 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pymc.distributions import continuous, discrete
+from pymc.distributions import continuous, discrete, mixture
+from pymc.distributions.censored import CensoredRV
+from pymc.distributions.distribution import DiracDeltaRV
 from pymc.distributions.mixture import MixtureRV
+from pymc.distributions.multivariate import DirichletMultinomialRV
 from pymc.distributions.timeseries import AutoRegressiveRV, RandomWalkRV
 from pymc.distributions.transforms import Ordered, _default_transform
+from pymc.distributions.truncated import TruncatedRV
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random import basic
@@ -76,8 +80,25 @@ def _known(rv: Variable) -> bool:
     if isinstance(node.op, _SUMS):
         made_of = [v for v in inputs if v.owner is not None and hasattr(v.owner.op, "ndim_supp")]
         return bool(made_of) and all(_known(v) for v in made_of)
+    return _by_formula(kind)
+
+
+def _by_formula(kind: type) -> bool:
     formula = any(base.__module__ in _FORMULA for base in kind.__mro__)
     return (formula or kind.__name__ in _MULTIVARIATE) and kind.__name__ not in (*_NO_FORMULA, *_IMPROPER)
+
+
+def _known_of_data(rv: Variable) -> bool:
+    """As `_known` for what is observed: a bound or a point mass of PyMC takes no share of the probability away."""
+    op = None if rv.owner is None else rv.owner.op
+    if _known(rv) or isinstance(op, DiracDeltaRV | DirichletMultinomialRV):
+        return True
+    if isinstance(op, TruncatedRV):
+        return _by_formula(type(op.base_rv_op))
+    if isinstance(op, CensoredRV) or type(op).__module__ == mixture.__name__:
+        made_of = [v for v in rv.owner.inputs if v.owner is not None and hasattr(v.owner.op, "ndim_supp")]
+        return bool(made_of) and all(_known_of_data(v) for v in made_of)
+    return False
 
 
 def _alike(rv: Variable) -> bool:
@@ -134,7 +155,7 @@ def prior_forms(model: pm.Model) -> dict[str, PriorForm]:
 
 def known_likelihoods(model: pm.Model) -> dict[str, bool]:
     """Observed variable -> whether PyMC guarantees that its distribution is normalised over the data."""
-    return {rv.name: _known(rv) for rv in model.observed_RVs}
+    return {rv.name: _known_of_data(rv) for rv in model.observed_RVs}
 
 
 class PriorTerm:

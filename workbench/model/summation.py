@@ -58,6 +58,11 @@ class Summation:
     owners : tuple of str
         Other variables whose log density a discrete variable entered.
     blocks : Blocks
+    members : dict of str to tuple of ndarray of int
+        Other variable -> for each of the log density terms that it is left with, the terms of the model as it was
+        written (numbered in C order) that stand in it, in the order of the first of them.
+    joined : tuple of str
+        Observed variables in whose terms those of another observed variable stand as well.
     """
 
     terms: SymbolicTerms
@@ -69,6 +74,8 @@ class Summation:
     kept: NDArray[np.bool_]
     owners: tuple[str, ...]
     blocks: Blocks
+    members: dict[str, tuple[NDArray[np.int64], ...]]
+    joined: tuple[str, ...]
 
     @property
     def work(self) -> int:
@@ -305,8 +312,29 @@ def _summation(terms: SymbolicTerms, names: list[str]) -> tuple[Summation, dict,
     moved = {terms.values[n] for n in names}
     entered = tuple(n for n, g in terms.deterministic.items() if moved & set(ancestors([g])))
     owners = tuple(name for _, name in order)
-    found = Summation(terms, shapes, entered, states, slots, log_weights, owner >= 0, owners, blocks)
+    members, joined = _members(blocks, owner, order)
+    found = Summation(terms, shapes, entered, states, slots, log_weights, owner >= 0, owners, blocks, members, joined)
     return found, rest, owner, order
+
+
+def _members(
+    blocks: Blocks, owner: NDArray[np.int64], order: Sequence[tuple[str, str]]
+) -> tuple[dict[str, tuple[NDArray[np.int64], ...]], tuple[str, ...]]:
+    """Which terms stand together in each that is left, by their owner, and the owners that hold those of others."""
+    members, joined = {}, []
+    for position, key in enumerate(order):
+        of_term = blocks.of_term[key].ravel()
+        by_block = np.argsort(of_term, kind="stable")
+        numbers, starts = np.unique(of_term[by_block], return_index=True)
+        together = dict(zip(numbers.tolist(), np.split(by_block, starts[1:]), strict=True))
+        alone = together.pop(-1, np.zeros(0, dtype=np.int64))
+        mine = [block for block in together if owner[block] == position]
+        sets = [*(together[block] for block in mine), *alone[:, None]]
+        members[key[1]] = tuple(sorted(sets, key=lambda places: int(places[0])))
+        others = [blocks.of_term[other] for other in order if other[0] == "likelihood" and other != key]
+        if any(np.any(np.isin(mine, array)) for array in others):
+            joined.append(key[1])
+    return members, tuple(joined)
 
 
 def _parameters_of(terms: SymbolicTerms, name: str, start: Mapping[str, NDArray]) -> tuple[list[NDArray], list[bool]]:
@@ -337,7 +365,12 @@ def _without(
         parts = [sums[mine]] if mine.size else []
         parts += [rest[key]] if key in rest else []
         if parts:
-            group[key[1]] = pt.concatenate(parts) if len(parts) > 1 else parts[0]
+            # In the order of the observations, so that a term and what stands beside it belong together.
+            numbers, places = np.unique(of_term, return_index=True)
+            first = np.append(places[np.searchsorted(numbers, mine)], np.flatnonzero(of_term.ravel() < 0))
+            left = pt.concatenate(parts) if len(parts) > 1 else parts[0]
+            left = left if np.all(np.diff(first) > 0) else left[np.argsort(first)]
+            group[key[1]] = left.reshape(of_term.shape) if first.size == of_term.size else left
         else:
             del group[key[1]]  # its terms stand with another variable of the same blocks
     kept = {n: v for n, v in terms.values.items() if n not in names}

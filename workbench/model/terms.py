@@ -147,11 +147,12 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
             list(rvs_to_values), rvs_to_values=rvs_to_values, rvs_to_transforms=transforms, jacobian=False
         )
     except (NotImplementedError, RuntimeError, ValueError) as error:
-        raise RefusalError(
-            f"PyMC cannot derive the log density of this model: {error}",
-            "model",
-            "give the variable a distribution with a density, or a CustomDist with `logp`",
-        ) from error
+        remedy = (
+            "see that observations, covariates and group codes are of the same length"
+            if "shape" in str(error)
+            else "give the variable a distribution with a density, or a CustomDist with `logp`"
+        )
+        raise RefusalError(f"PyMC cannot derive the log density of this model: {error}", "model", remedy) from error
     names = [*free, *seen]
     density = dict(zip(names, widened(densities), strict=True))
     jacobian = {}

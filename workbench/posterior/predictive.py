@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pytensor.compile.mode import Mode
 
 from workbench.check import Check
+from workbench.errors import RefusalError
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.compiled import without_compiler
 from workbench.model.density import LogDensity
@@ -111,7 +112,8 @@ def replicate(density: LogDensity, draws: xr.DataTree, count: int, seed: int) ->
     -------
     dict of str to ndarray, shape (count, *observations)
     """
-    posterior = draws["posterior"].to_dataset()[[*density.space.names, *density.summed]]
+    held = [*density.space.names, *density.summed]
+    posterior = draws["posterior"].to_dataset()[held]
     stacked = posterior.stack(sample=("chain", "draw")).transpose("sample", ...)
     total = stacked.sizes["sample"]
     chosen = np.linspace(0, total - 1, min(count, total)).astype(int)
@@ -122,6 +124,8 @@ def replicate(density: LogDensity, draws: xr.DataTree, count: int, seed: int) ->
             xr.DataTree.from_dict({"posterior": single}),
             model=density.model,
             random_seed=seed,
+            var_names=list(density.symbolic.observed),  # without what PyMC derives, such as data with imputed values
+            freeze_vars=held,  # as drawn, also under `pm.do`, whose data PyMC takes for changed ones
             progressbar=False,
             compile_kwargs=_INTERPRETED,
         )
@@ -148,14 +152,21 @@ def check_predictive(density: LogDensity, anatomy: Anatomy, draws: xr.DataTree, 
     Raises
     ------
     RefusalError
-        If the model has no observed variable.
+        If the model has no observed variable, or one that cannot be drawn from.
 
     References
     ----------
     Gelman, A., Meng, X.-L. and Stern, H. (1996). Posterior predictive assessment of model fitness.
     """
     require(anatomy, "posterior predictive")
-    replicates = replicate(density, draws, count, seed)
+    try:
+        replicates = replicate(density, draws, count, seed)
+    except (NotImplementedError, ArithmeticError, ValueError) as error:
+        raise RefusalError(
+            f"the data cannot be replicated: {(str(error).splitlines() or [type(error).__name__])[0]}",
+            ", ".join(density.symbolic.observed),
+            "give the distribution a `random` method",
+        ) from error
     names, rows = [], []
     for name, data in density.symbolic.observed.items():
         y, simulated = np.ravel(data), replicates[name].reshape(len(replicates[name]), -1)

@@ -121,8 +121,8 @@ def maximum_section(answers: Mapping[str, Result]) -> Section:
         f"The likelihood is highest here: log p(y | θ) = {nats(found.log_likelihood)} nats, with "
         f"{count(found.n_parameters, 'free dimension')} and {count(found.n_observations, 'observation')}. It is the "
         "same whichever way the model is written.",
-        f"AIC {number(found.aic)} and BIC {number(found.bic)} (twice nats; lower is better, and only differences on "
-        "the same data count).",
+        f"AIC {number(found.aic)}{f' and BIC {number(found.bic)}' if found.n_observations > 1 else ''} (twice nats; "
+        "lower is better, and only differences on the same data count).",
     ]
     if found.no_error:
         sentences.append(f"There are no standard errors: {found.no_error}.")
@@ -172,7 +172,7 @@ def _estimates(found: Mode) -> Table:
         )
     )
     percent = f"{100 * found.level:g}%"
-    caption = f"In the units of the model. {percent} Wald interval: estimate ∓ a multiple of its standard error."
+    caption = f"In the units of the model. {percent} Wald interval: estimate ± a multiple of its standard error."
     return Table(("", found.kind, "std_error", f"{percent} Wald"), rows3, caption, frozenset({1, 2, 3}))
 
 

@@ -187,7 +187,7 @@ def _how_to_read(answers: Mapping[str, Result], comparison: Comparison | None, d
         "the shape of the posterior) is seen at work. The dotted curve is a normal distribution with the "
         "mode and sd of the Laplace approximation: where it leaves the posterior, mode and curvature do not tell all. "
         "The panel on the right has the whole range of the prior.",
-        f"Below the curves: MLE with its {level} Wald interval (estimate ∓ a multiple of its standard error), the "
+        f"Below the curves: MLE with its {level} Wald interval (estimate ± a multiple of its standard error), the "
         f"posterior mean with the {level} equal-tailed interval (ETI) and the median with the {level} "
         "highest-density interval (HDI).",
     ]
