@@ -10,7 +10,9 @@ from tests.models_zoo import HEIGHTS, OUTCOMES
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import JOINT, LIKELIHOOD, LogDensity
-from workbench.model.mode import find_mode
+from workbench.model.mode import climb_all, find_mode
+from workbench.numerics.climbs import distinct
+from workbench.numerics.objective import FunctionObjective
 from workbench.result import result_from_json
 
 
@@ -69,6 +71,16 @@ def test_bic_is_refused_where_a_potential_is_the_whole_likelihood():
     assert mode.estimate == pytest.approx([1.0], abs=1e-9)
     with pytest.raises(RefusalError, match="observations"):
         _ = mode.bic
+
+
+def test_one_observation_is_counted_in_the_singular_and_shows_no_bic():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=2.5)
+    d = LogDensity(model)
+    said = " ".join(find_mode(d, LIKELIHOOD, "MLE", d.space.start[None]).notes())
+    assert "1 parameter, 1 observation," in said
+    assert "AIC 3.8" in said
+    assert "BIC" not in said  # log n = 0: it would charge nothing for a parameter
 
 
 def test_wald_interval_is_the_estimate_and_the_normal_quantiles(height_mode):
@@ -144,3 +156,29 @@ def test_log_prior_and_likelihood_at_the_mode_are_those_of_the_density(density):
     assert mode.log_prior == pytest.approx(stats.norm.logpdf(beta, 0, 2).sum(), rel=1e-12)
     assert mode.n_observations == len(OUTCOMES)
     assert mode.n_parameters == 3
+
+
+@pytest.mark.parametrize("start", [[2.5, 2.8, 0.1], [-2.5, -2.8, 0.1], [-2.5, -2.8, -3.0]])
+def test_of_mirror_images_the_one_with_positive_numbers_is_reported_whichever_the_climbs_reached(start):
+    # Highest where a b = 6, a^2 = 4 and c^2 = 9: the signs of a and b together, and that of c, are anybody's choice.
+    def function(x):
+        a, b, c = x
+        gaps = np.array([a * b - 6.0, a**2 - 4.0, c**2 - 9.0])
+        return -float(gaps @ gaps), -2.0 * np.array([gaps[0] * b + 2 * gaps[1] * a, gaps[0] * a, 2 * gaps[2] * c])
+
+    climbs = climb_all(FunctionObjective(3, function), np.array([start]), "MLE", persistent=True)
+    assert climbs[0].z == pytest.approx([2.0, 3.0, 3.0], abs=1e-6)
+    assert distinct(climbs).max() == (
+        0 if start[0] > 0 else 1 if start[2] > 0 else 2
+    )  # each image counts as an optimum
+
+
+def test_where_signs_matter_no_mirror_image_is_taken():
+    def function(x):
+        return -float((x[0] * x[1] - 6.0) ** 2 + (x[0] + 2.0) ** 2), np.array(
+            [-2 * (x[0] * x[1] - 6.0) * x[1] - 2 * (x[0] + 2.0), -2 * (x[0] * x[1] - 6.0) * x[0]]
+        )
+
+    climbs = climb_all(FunctionObjective(2, function), np.array([[-1.0, -1.0]]), "MLE", persistent=True)
+    assert climbs[0].z == pytest.approx([-2.0, -3.0], abs=1e-6)
+    assert len(climbs) == 1

@@ -6,8 +6,10 @@ covariance follows by the delta method, cov(theta) = J I^-1 J' with J = dT/dz fr
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -20,13 +22,14 @@ from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.certificate import Certificate, certify
 from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
-from workbench.numerics.climbs import Climb
+from workbench.numerics.climbs import Climb, near
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_again
-from workbench.result import Result
+from workbench.result import Result, counted
 
 _FEWEST = 4  # climbs, even if the first two end equally high
 _AS_HIGH = 0.01  # nats
+_MIRRORED = 20  # coordinates up to which mirror images are looked for
 _TITLES = {
     "MLE": "maximum of the likelihood (MLE)",
     "MAP": "maximum a posteriori (MAP)",
@@ -192,12 +195,13 @@ class Mode(Result):
     def notes(self) -> list[str]:
         """Log likelihood and criteria, the reason for missing errors, and every check that is not ok."""
         lines = [
-            f"log likelihood {self.log_likelihood:.6g} nats, {self.n_parameters} parameters, "
-            f"{self.n_observations} observations, EDM {self.certificate.edm:.1e} nats"
+            f"log likelihood {self.log_likelihood:.6g} nats, {counted(self.n_parameters, 'parameter')}, "
+            f"{counted(self.n_observations, 'observation')}, EDM {self.certificate.edm:.1e} nats"
         ]
         if self.kind == "MLE":
             corrected = f", AICc {self.aicc:.6g}" if self.n_observations > self.n_parameters + 1 else ""
-            bic = f", BIC {self.bic:.6g}" if self.n_observations else ""
+            # With one log likelihood term, as of a Gaussian process, log n = 0 and BIC would charge nothing.
+            bic = f", BIC {self.bic:.6g}" if self.n_observations > 1 else ""
             lines.append(f"AIC {self.aic:.6g}{corrected}{bic}")
         if self.no_error:
             lines.append(f"no standard errors: {self.no_error}")
@@ -248,7 +252,29 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
         )
     top = max(end.value for end in climbs)
     first = next(end for end in climbs if end.value >= top - EDM_TOLERANCE)  # of mirror images the nearest to the start
+    while persistent and first.z.size <= _MIRRORED and (upright := _upright(objective, first)) is not None:
+        climbs, first = [upright, *climbs], upright
     return [first, *sorted((end for end in climbs if end is not first), key=lambda end: -end.value)]
+
+
+def _upright(objective: Objective, end: Climb) -> Climb | None:
+    """The image of a peak under a change of signs that leaves log f as it is and makes the coordinates larger, if any.
+
+    Which image a climb reaches is chance, down to rounding: the curve (b / c) exp(-(x / c)^2) is the same with both
+    signs changed, and the one with positive numbers is what is published. Being another optimum, it is counted as one.
+    """
+    if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+        return None
+    for some in (*combinations(range(end.z.size), 1), *combinations(range(end.z.size), 2)):
+        image = end.z.copy()
+        image[list(some)] *= -1.0
+        if not np.sum(image - end.z) > 0 or near(image - end.z, end):
+            continue
+        with contextlib.suppress(NumericalError):
+            if abs(objective.value(image) - end.value) < EDM_TOLERANCE * max(1.0, abs(end.value)):
+                found = climb(objective, image)
+                return found if found.value >= end.value - EDM_TOLERANCE and near(found.z - image, found) else None
+    return None
 
 
 def find_mode(
