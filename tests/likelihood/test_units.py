@@ -218,7 +218,7 @@ def test_one_block_cannot_be_drawn_again_but_simulated():
     problem, mode = posed("crossed")
     with pytest.raises(RefusalError, match="one block"):
         bootstrap_maximum(problem, mode, 10, "nonparametric")
-    boot = drawn("crossed", "parametric", 6)
+    boot = drawn("crossed", "parametric", 3)
     assert np.isfinite(boot.estimates).all()
     errors = standard_errors(problem, mode, seed=1)
     assert set(errors.refused) == {"outer product", "sandwich"}
