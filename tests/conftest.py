@@ -1,5 +1,6 @@
 """Densities are built and compiled once a session: compiling is what costs time, the tests themselves do not."""
 
+import gc
 import sys
 from functools import cache
 
@@ -11,6 +12,13 @@ from workbench.cli import main
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of garbage collection, and collect less often: both are a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @cache

@@ -95,7 +95,7 @@ def test_start_is_the_initial_value_where_one_is_set():
 @pytest.mark.parametrize("name", NAMES)
 def test_start_is_where_pymc_starts(density, name):
     # PyMC narrows the numbers here too (100 + 100 overflows in a Beta's mean), unless PyTensor is told not to.
-    with pytensor.config.change_flags(cast_policy="numpy+floatX", mode="FAST_COMPILE"):
+    with pytensor.config.change_flags(cast_policy="numpy+floatX", mode="FAST_COMPILE", cxx=""):
         initial = build(name).initial_point()
     d = density(name)
     for n, value in d.symbolic.values.items():
