@@ -1,8 +1,10 @@
 """The benchmarks run and return sane rows; how fast anything is, is never asserted."""
 
+import contextlib
 import importlib
 import json
 import math
+import os
 
 import pytest
 
@@ -102,7 +104,9 @@ def test_sampling_is_measured_with_a_model_that_was_seen_before():
 
 
 @pytest.mark.slow
-def test_a_whole_process_is_measured():
+def test_a_whole_process_is_measured(monkeypatch):
+    # What this session has compiled is there already: nobody reads these times.
+    monkeypatch.setattr(whole, "own_cache", lambda: contextlib.nullcontext(os.environ))
     assert_sane(list(whole.measure(1, ["coin_bias"], draws=100, states=["empty cache"])), 1)
 
 
@@ -147,7 +151,7 @@ def test_equal_errors_of_the_bridge_and_of_smc_are_sought(monkeypatch):
 @pytest.mark.slow
 def test_evaluations_of_nested_sampling_are_counted(monkeypatch):
     pytest.importorskip("dynesty")
-    monkeypatch.setattr(nested, "_LIVE", 40)
+    monkeypatch.setattr(nested, "_LIVE", 25)
     monkeypatch.setattr(nested, "_RUNS", 2)
     answer = evidence._nested({"model": "Poisson", "draws": 200, "repetitions": 1})
     assert answer["ours"]["cost"][0] > 1000

@@ -134,11 +134,11 @@ class PoissonGamma:
 @pytest.mark.statistical
 def test_the_error_of_the_divergence_is_honest():
     truth = PoissonGamma(0).divergence()
-    pairs = np.array([PoissonGamma(seed).account().entries["KL(posterior || prior)"][:2] for seed in range(40)])
+    pairs = np.array([PoissonGamma(seed).account().entries["KL(posterior || prior)"][:2] for seed in range(25)])
     off, stated = pairs[:, 0] - truth, pairs[:, 1]
-    # The spread of 40 repeats is known to 11%.
+    # The spread of 25 repeats is known to 14%.
     assert off.std(ddof=1) / np.sqrt(np.mean(stated**2)) == pytest.approx(1.0, abs=0.44)
-    assert abs(off.mean()) < STANDARD_ERRORS * off.std(ddof=1) / np.sqrt(40)
+    assert abs(off.mean()) < STANDARD_ERRORS * off.std(ddof=1) / np.sqrt(25)
 
 
 def test_covariance_narrows_or_widens_the_error_of_a_difference():
@@ -157,7 +157,7 @@ def test_covariance_narrows_or_widens_the_error_of_a_difference():
 def test_the_bridge_states_how_it_moves_with_the_fit():
     # At draws of which more lie where the likelihood is high, both the fit and the bridge move.
     values = []
-    for seed in range(60):
+    for seed in range(40):
         made = PoissonGamma(seed, counts=(0, 3), shape=(4, 100))
         log_f = made.log_likelihood + made.log_prior
         found = bridge_sampling(made.objective(), made.z, log_f, 1, 0.02, {"fit": made.log_likelihood})
@@ -165,7 +165,7 @@ def test_the_bridge_states_how_it_moves_with_the_fit():
     evidence, fit, stated, error = np.array(values).T
     seen = np.corrcoef(evidence, fit)[0, 1]
     expected = np.mean(stated) / (np.mean(error) * fit.std())
-    assert abs(seen - expected) < STANDARD_ERRORS / np.sqrt(60)
+    assert abs(seen - expected) < STANDARD_ERRORS / np.sqrt(40)
 
 
 # -- the coin and the heights -----------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from workbench.evidence.bridge import bridge_sampling
 pytestmark = pytest.mark.slow  # minutes of repetitions, in a file of their own: files are shared out among processes
 
 
-# Shapes of every kind for which no proposal is exact; 7 seeds each are 77 scores, whose standard deviation is known
-# to 8%. The stated error is the largest of three estimates of one number, so it errs upwards by some 15%.
+# Shapes of every kind for which no proposal is exact; 5 seeds each are 55 scores, whose standard deviation is known
+# to 10%. The stated error is the largest of three estimates of one number, so it errs upwards by some 15%.
 @pytest.mark.statistical
 def test_stated_error_is_honest_over_closed_forms_and_repetitions():
     names = ("log gamma of shape 0.5", "log gamma of shape 3", "two log gammas", "five log gammas",
@@ -21,7 +21,7 @@ def test_stated_error_is_honest_over_closed_forms_and_repetitions():
     scores = []
     for name in names:
         target = by_name(name)
-        for seed in range(7):
+        for seed in range(5):
             found = bridge_sampling(target.objective, *_draws(target, seed=1000 + seed), seed=seed)
             scores.append((found.log_evidence - target.log_integral) / found.std_error)
     assert 0.75 < np.sqrt(np.mean(np.square(scores))) < 1.2

@@ -54,9 +54,9 @@ def test_stated_error_covers_the_truth_over_seeds(monkeypatch):
     monkeypatch.setattr(nested, "_LIVE", 50)
     # Over 24 seeds the root mean square was 1.12; more than a few would take longer than all other tests of the file.
     study, truth = _means(1)
-    found = [nested.nest(study.density, seed) for seed in range(4)]
+    found = [nested.nest(study.density, seed) for seed in range(3)]
     scores = np.array([(f.log_evidence - truth) / f.std_error for f in found])
-    assert np.sqrt(np.mean(scores**2)) < 2.15  # one in a thousand of chi-square with four degrees of freedom
+    assert np.sqrt(np.mean(scores**2)) < 2.33  # one in a thousand of chi-square with three degrees of freedom
     assert np.all(np.abs(scores) < STANDARD_ERRORS)
 
 

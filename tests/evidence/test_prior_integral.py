@@ -91,7 +91,7 @@ def test_two_variables_tied_by_a_potential_match_a_quadrature():
 def test_stated_error_of_the_priors_integral_covers_the_truth():
     study = _soft(extra=3)
     settings = replace(wb.Settings(), draws=300, tune=300)
-    found = [integrate_prior(study.density, settings, seed) for seed in range(40)]
+    found = [integrate_prior(study.density, settings, seed) for seed in range(25)]
     scores = np.array([(f.log_integral - PRIOR) / f.std_error for f in found])
     assert 0.5 < np.sqrt(np.mean(scores**2)) < 1.4
 

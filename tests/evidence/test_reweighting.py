@@ -94,7 +94,7 @@ def test_a_walk_takes_new_draws_on_the_way_and_arrives_within_its_error():
 @pytest.mark.slow
 def test_the_error_of_a_walk_is_honest_over_repetitions():
     moves, scores = np.linspace(0.1, 1.0, 10), []
-    for seed in range(60):
+    for seed in range(40):
         generator = np.random.default_rng(seed)
         walk = _walk(20, lambda t, g=generator: np.exp(t) * g.normal(size=(4, 250, 20)))
         walk.z = generator.normal(size=(4, 250, 20))

@@ -8,6 +8,7 @@ import pytest
 from scipy import optimize, special, stats
 
 from workbench.errors import RefusalError
+from workbench.likelihood import errors as errors_of
 from workbench.likelihood.bootstrap import bootstrap_maximum
 from workbench.likelihood.errors import FORMS, standard_errors
 from workbench.likelihood.maximum import maximise_likelihood
@@ -214,7 +215,8 @@ def test_groups_that_differ_in_their_noise_are_seen():
     assert errors.std_error["sandwich"][2] > 2 * errors.std_error["observed"][2]
 
 
-def test_one_block_cannot_be_drawn_again_but_simulated():
+def test_one_block_cannot_be_drawn_again_but_simulated(monkeypatch):
+    monkeypatch.setattr(errors_of, "_REPLICATES", 10)
     problem, mode = posed("crossed")
     with pytest.raises(RefusalError, match="one block"):
         bootstrap_maximum(problem, mode, 10, "nonparametric")
