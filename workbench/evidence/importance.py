@@ -14,6 +14,7 @@ estimate is made of, are fresh. Pareto k of the weights says whether their mean 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
@@ -113,12 +114,10 @@ class ImportanceIntegral:
 
 def _around(objective: Objective, start: Vector) -> StudentT:
     """A Student t at the peak above a point, or a wide one at the point where there is no proper peak."""
-    try:
+    with contextlib.suppress(NumericalError):
         end = climb(objective, start)
         if end.curvature.is_peak:
             return StudentT(from_covariance(end.z, end.curvature.covariance), _FREEDOM)
-    except NumericalError:
-        pass
     return StudentT(Gaussian(start, np.eye(start.size)), _FREEDOM)
 
 

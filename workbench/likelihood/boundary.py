@@ -83,8 +83,23 @@ def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionO
     return FunctionObjective(free.size, function)
 
 
-def _value(objective: Objective, x: Vector, i: int, at: float) -> float:
-    """Log likelihood with one coordinate moved; -inf where it is not a number."""
+def value_with(objective: Objective, x: Vector, i: int, at: float) -> float:
+    """Log likelihood with one coordinate moved; -inf where it is not a number.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    i : int
+        The coordinate.
+    at : float
+        Its value.
+
+    Returns
+    -------
+    float
+        Nats.
+    """
     moved = x.copy()
     moved[i] = at
     try:
@@ -122,13 +137,13 @@ def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) 
 def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | None:
     """Where along a coordinate the likelihood has reached its limit; None if it falls, rises on, or is flat."""
     here = end.value
-    inwards = [here - _value(objective, end.z, i, end.z[i] - side * step) for step in _INWARDS]
+    inwards = [here - value_with(objective, end.z, i, end.z[i] - side * step) for step in _INWARDS]
     if max(inwards) < _REAL:
         return None
     at, value, still = end.z[i], here, 0
     none = _LEVEL * max(1.0, abs(here))
     while abs(at) < _FAR:
-        further = _value(objective, end.z, i, at + side * _STRIDE)
+        further = value_with(objective, end.z, i, at + side * _STRIDE)
         if further < value - none:
             return at if still else None
         still = still + 1 if further - value < none else 0

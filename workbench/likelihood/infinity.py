@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import NumericalError
-from workbench.likelihood.boundary import edge_value, held
+from workbench.likelihood.boundary import edge_value, held, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import Objective, Vector
@@ -55,17 +55,10 @@ class Limit:
 
 def _settled(objective: Objective, z: Vector, i: int, side: float) -> float | None:
     """Where along a coordinate the likelihood has levelled off; None where it has not, or rounding comes first."""
-
-    def height(at: float) -> float:
-        try:
-            return objective.value(np.where(np.arange(z.size) == i, at, z))
-        except NumericalError:
-            return -np.inf
-
     at, before, shrunk, rise = z[i] - side * _INWARDS, np.inf, 0, 0.0
-    here = height(at)
+    here = value_with(objective, z, i, at)
     for _ in range(_STRIDES):
-        further = height(at + side * _STRIDE)
+        further = value_with(objective, z, i, at + side * _STRIDE)
         gain = further - here if np.isfinite(here) else np.inf
         if before < _REAL and not _NOTHING * max(1.0, abs(here)) < gain <= _SHRINKS * before:
             last = at if abs(gain) < before else at - side * _STRIDE  # else rounding was in the last gain already

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import held
+from workbench.likelihood.boundary import held, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import Objective, Vector
@@ -61,21 +61,12 @@ class Jump:
     settled: bool
 
 
-def _value(objective: Objective, x: Vector, i: int, at: float) -> float:
-    """Log likelihood with one coordinate moved; -inf where it is not a number."""
-    moved = np.where(np.arange(x.size) == i, at, x)
-    try:
-        return objective.value(moved)
-    except NumericalError:
-        return -np.inf
-
-
 def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> float | None:
     """The last value of a coordinate before a jump to 0, uphill from here; None where there is none."""
-    inside, height = x[i], _value(objective, x, i, x[i])
+    inside, height = x[i], value_with(objective, x, i, x[i])
     for step in _STEPS:
         at = x[i] + side * step
-        reached = _value(objective, x, i, at)
+        reached = value_with(objective, x, i, at)
         if np.isneginf(reached):
             break
         if reached < height - _REAL:  # it falls before it ends
@@ -88,7 +79,7 @@ def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> floa
         middle = (inside + outside) / 2
         if middle in (inside, outside):
             return float(inside)
-        if np.isneginf(_value(objective, x, i, middle)):
+        if np.isneginf(value_with(objective, x, i, middle)):
             outside = middle
         else:
             inside = middle
@@ -97,7 +88,7 @@ def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> floa
 def _has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
     """Whether the likelihood rises by the same amount with every factor by which the jump comes nearer."""
     size = max(1.0, abs(x[i]))
-    heights = [_value(objective, x, i, x[i] - side * near * size) for near in _NEAR]
+    heights = [value_with(objective, x, i, x[i] - side * near * size) for near in _NEAR]
     rises = np.diff(heights)
     return bool(np.all(rises > _REAL) and np.ptp(rises) < _EVEN * rises.max())
 
