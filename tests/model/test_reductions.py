@@ -8,7 +8,8 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from pytensor.tensor.basic import Split
-from pytensor.tensor.elemwise import CAReduce
+from pytensor.tensor.elemwise import CAReduce, DimShuffle
+from pytensor.tensor.subtensor import IncSubtensor
 
 from workbench.model.dispatch import plain_functions
 from workbench.model.reductions import reduced
@@ -99,7 +100,7 @@ def test_splits_agree_with_numpy_and_refuse_sizes_that_do_not_add_up(axis, sourc
             function(array, wrong)
 
 
-@pytest.mark.parametrize("operation", [ps.Composite, CAReduce, Split])
+@pytest.mark.parametrize("operation", [ps.Composite, CAReduce, Split, DimShuffle, IncSubtensor])
 def test_other_users_of_pytensor_keep_their_own_compilation(operation):
     usual = numba_funcify_and_cache_key.dispatch(operation)
     with plain_functions():

@@ -15,6 +15,7 @@ import pytensor.scalar.basic as ps
 from numpy.lib.array_utils import normalize_axis_tuple
 from pytensor.tensor.basic import Split
 from pytensor.tensor.elemwise import CAReduce
+from pytensor.tensor.rewriting.scalarize import ScalarCAReduce
 
 _UPDATE: dict[type, str] = {
     ps.Add: "res{at} += value",
@@ -41,6 +42,12 @@ def reduced(op: CAReduce, node: Any, scalar_out: bool = False, **given: Any) -> 
     scope = {"np": np, "_flat_view": _flat_view, "identity": identity, "dtype": np.dtype(dtype)}
     function = numba_njit(compile_numba_function_src(source, "reduced", scope), boundscheck=False)
     return function, sha256(str((_VERSION, source, identity, dtype)).encode()).hexdigest()
+
+
+def reduced_to_number(op: ScalarCAReduce, **given: Any) -> tuple[Any, str | None]:
+    """A reduction over all axes that gives a number instead of an array, and its key for the cache."""
+    (inner,) = [one for one in op.fgraph.apply_nodes if isinstance(one.op, CAReduce)]
+    return reduced(inner.op, scalar_out=True, **(given | {"node": inner}))
 
 
 def _source(update: str, ndim: int, kept: list[int], scalar_out: bool) -> str:
