@@ -30,6 +30,7 @@ CATALOGUE: dict[str, str] = {
     "curvature-positive": "The observed information is positive definite: the maximum is a peak, not a ridge.",
     "starts-agree": "Optimisations from different starting points end at the same maximum.",
     "interior": "The maximum lies inside the parameter space, not at its edge or at infinity.",
+    "support-fixed": "No parameter moves the support of the data: at the ends of a support errors are not the usual.",
     "latents-integrated": "Latent variables are integrated out finely enough: the error does not move the maximum.",
     "errors-agree": "Sandwich errors differ from the observed ones no more than data from the model would make them.",
     "replicates-complete": "Every bootstrap replicate has a maximum.",

@@ -183,8 +183,8 @@ def underdispersed():
 @pytest.mark.parametrize(
     ("build", "variable"),
     [
-        (separated, "b"),
-        (quasi_separated, "b"),
+        (separated, "b[1]"),
+        (quasi_separated, "b[1]"),
         (two_intercepts, "a"),
         (two_intercepts, "b"),
         (unused_parameter, "unused"),

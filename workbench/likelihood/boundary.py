@@ -35,8 +35,6 @@ class Edge:
     ----------
     x : ndarray, shape (p,)
         Coordinates of the parameters; those at the edge so far out that the likelihood no longer changes.
-    fixed : ndarray of int
-        The coordinates at the edge.
     values : dict of str to float
         Label of each scalar at the edge -> the edge.
     value : float
@@ -50,7 +48,6 @@ class Edge:
     """
 
     x: Vector
-    fixed: NDArray[np.int64]
     values: dict[str, float]
     value: float
     edm: float
@@ -175,14 +172,14 @@ def peaks_slightly(objective: Objective, end: Climb) -> bool:
 
 def _falls_beyond(objective: Objective, end: Climb, direction: Vector) -> bool:
     """Whether log f is lower one standard deviation along a direction, and everywhere that is looked at beyond."""
-    deviation = 1.0 / np.sqrt(direction @ end.curvature.information @ direction)
+    deviation = float(1.0 / np.sqrt(direction @ end.curvature.information @ direction))
     none = _LEVEL * max(1.0, abs(end.value))
-    for step in (deviation, *_INWARDS[2:]):
+    for seen, step in enumerate(sorted((deviation, *_INWARDS[2:]))):
         try:
             if not float(objective.value(end.z + step * direction)) < end.value - none:
                 return False
         except NumericalError:  # so far out that nothing can be computed; what was nearer has been seen to be lower
-            return bool(step > _INWARDS[2])
+            return seen > 0
     return True
 
 
@@ -245,7 +242,7 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     free = np.setdiff1d(np.arange(x.size), frozen)
     covariance, smallest = np.zeros((x.size, x.size)), 1.0
     if not free.size:
-        return Edge(x, frozen, values, objective.value(x), 0.0, 0.0, covariance, smallest)
+        return Edge(x, values, objective.value(x), 0.0, 0.0, covariance, smallest)
     rest = held(objective, x, frozen)
     try:
         best = climb(rest, x[free])
@@ -257,4 +254,4 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     covariance[np.ix_(free, free)] = bend.covariance
     x[free] = best.z
     smallest = float(bend.eigenvalues[0])
-    return Edge(x, frozen, values, best.value, best.edm, best.gradient_norm, covariance, smallest)
+    return Edge(x, values, best.value, best.edm, best.gradient_norm, covariance, smallest)

@@ -29,7 +29,7 @@ from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.likelihood.boundary import held
 from workbench.likelihood.maximum import as_at_the_maximum
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.chart import delta_method
 from workbench.model.mode import Mode
@@ -170,8 +170,7 @@ class _Peak:
 def _peak(problem: Problem, mode: Mode) -> _Peak:
     """The maximum and its observed information, without the coordinates at an edge."""
     x = mode.z[problem.chart.coordinates]
-    places = scalar_parameters(problem)
-    fixed = np.array(sorted(places[label] for label in mode.at_edge), dtype=np.int64)
+    fixed = edge_coordinates(problem, mode)
     free = np.setdiff1d(np.arange(x.size), fixed)
     if not free.size:
         raise RefusalError(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from workbench.errors import RefusalError
 from workbench.likelihood.boundary import held
 from workbench.likelihood.marginal import Expansion, MarginalLikelihood
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.model.chart import delta_method, whole_chart
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
@@ -120,8 +120,7 @@ def estimate_latents(problem: Problem, mode: Mode) -> Latents:
     p, u = problem.chart.coordinates, marginal.structure.coordinates
     x = mode.z[p]
     parameters = np.zeros((p.size, p.size))
-    places = scalar_parameters(problem)
-    edge = np.array([places[label] for label in mode.at_edge], dtype=np.int64)
+    edge = edge_coordinates(problem, mode)
     inside = np.setdiff1d(np.arange(p.size), edge)
     if inside.size:
         parameters[np.ix_(inside, inside)] = curvature_at(held(marginal, x, edge), x[inside]).covariance

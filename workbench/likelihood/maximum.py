@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, held, peaks_slightly, settle_at_edge
+from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.plateau import find_plateau, refuse_plateau
+from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
+from workbench.likelihood.tails import find_tail, refuse_tail
+from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
@@ -35,6 +39,8 @@ _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _STEPS = 30
+_ONE_SIDED = "the profile likelihood gives a one-sided interval"
+_NO_PROFILE = "the errors of the others hold with that category left out"
 _SHOWN = 6  # scalars in a message
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
@@ -82,10 +88,14 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     persistent = problem.density.n_observations <= _MANY
     climbs = climb_all(problem.objective, points, "MLE", persistent)
     peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
-    spike = None if peak is None else find_spike(problem, peak)
-    if peak is not None and spike is not None:
-        refuse_spike(problem, peak, spike)
-    return _described(problem, climbs, level, ())
+    threshold = None
+    if peak is not None:
+        spike, threshold = find_spike(problem, peak), find_threshold(problem, peak) if persistent else None
+        if spike is None and threshold is not None and threshold.rises:
+            spike = threshold.spike
+        if spike is not None:
+            refuse_spike(problem, peak, spike)
+    return _described(problem, climbs, level, (threshold.check,) if threshold is not None else ())
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
@@ -95,21 +105,28 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
     if reason:
         _refuse_corner(problem, climbs[0])
-        edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem))
+        edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
+            refuse_meeting(problem, climbs[0])
             jump = find_jump(problem, climbs[0])
             if jump is not None:
                 refuse_jump(problem, jump)
             limit = find_limit(problem, climbs[0])
             if limit is not None:
                 _refuse_limit(problem, limit)
+            tail = find_tail(problem, climbs[0])
+            if tail is not None:
+                refuse_tail(problem, tail, _SHOWN)
+            plateau = find_plateau(problem, climbs[0])
+            if plateau is not None:
+                refuse_plateau(problem, plateau, _SHOWN)
             failed = [check for check in certificate.checks if check.status == "failed"]
             raise RefusalError(
                 f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
             )
     if edge:
-        certificate = _certificate_at(edge, certificate)
+        certificate = _certificate_at(edge, certificate, set(edge.values) <= set(scalar_parameters(problem)))
         x, covariance = edge.x, edge.covariance
     else:
         certificate = _certificate_near(certificate) if reason else certificate
@@ -159,7 +176,7 @@ def _refuse_limit(problem: Problem, limit: Limit) -> None:
     )
 
 
-def _certificate_at(edge: Edge, inside: Certificate) -> Certificate:
+def _certificate_at(edge: Edge, inside: Certificate, single: bool) -> Certificate:
     """The certificate of a maximum at the edge, from that of the climbs that headed there."""
     where = ", ".join(f"{label} = {value:.6g}" for label, value in edge.values.items())
     kept = [check for check in inside.checks if check.code == "starts-agree"]
@@ -169,7 +186,7 @@ def _certificate_at(edge: Edge, inside: Certificate) -> Certificate:
             "interior",
             "caution",
             f"the maximum is at the edge of the support: {where}",
-            "there is no standard error there; the profile likelihood gives a one-sided interval",
+            "there is no standard error there; " + (_ONE_SIDED if single else _NO_PROFILE),
         ),
         Check("gradient-zero", "ok", f"EDM {edge.edm:.1e} nats, largest gradient {edge.gradient_norm:.1e}"),
         *kept,
@@ -277,8 +294,7 @@ def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:
         finer = [marginal.with_order(order) for order in (_COARSE, *_ORDERS)]
     else:
         finer = [marginal.with_order(_ORDERS[0]), marginal.with_order(_ORDERS[0]).with_draws(_DRAWS, seed=1)]
-    x, of = mode.z[problem.chart.coordinates], scalar_parameters(problem)
-    fixed = np.array([of[label] for label in mode.at_edge], dtype=np.int64)
+    x, fixed = mode.z[problem.chart.coordinates], edge_coordinates(problem, mode)
     free = np.setdiff1d(np.arange(x.size), fixed)
     if not free.size:
         return replace(problem, objective=finer[-1])

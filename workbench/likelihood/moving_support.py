@@ -85,8 +85,23 @@ def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> floa
             inside = middle
 
 
-def _has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
-    """Whether the likelihood rises by the same amount with every factor by which the jump comes nearer."""
+def has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
+    """Whether the likelihood rises by the same amount with every factor by which a jump comes nearer.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+        The last point at which the data are possible.
+    i : int
+        The coordinate along which they become impossible.
+    side : float
+        -1 or 1.
+
+    Returns
+    -------
+    bool
+    """
     size = max(1.0, abs(x[i]))
     heights = [value_with(objective, x, i, x[i] - side * near * size) for near in _NEAR]
     rises = np.diff(heights)
@@ -125,7 +140,7 @@ def find_jump(problem: Problem, end: Climb) -> Jump | None:
             break
     if not fixed:
         return None
-    pole = next((label for label, i in fixed.items() if _has_pole(objective, x, i, sides[label])), "")
+    pole = next((label for label, i in fixed.items() if has_pole(objective, x, i, sides[label])), "")
     frozen: NDArray[np.int64] = np.array(sorted(fixed.values()))
     free, settled = np.setdiff1d(np.arange(x.size), frozen), True
     if free.size and not pole:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import NDArray
 
+from workbench.errors import RefusalError
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
+from workbench.model.mode import Mode
 from workbench.numerics.objective import Objective
 
 
@@ -93,3 +96,33 @@ def scalar_parameters(problem: Problem) -> dict[str, int]:
             for offset, label in enumerate(space.labels(name)):
                 found[label] = blocks[name].start + offset
     return found
+
+
+def edge_coordinates(problem: Problem, mode: Mode) -> NDArray[np.int64]:
+    """The coordinates of the scalars that a maximum has at the edge of their support.
+
+    Parameters
+    ----------
+    problem : Problem
+    mode : Mode
+        The maximum likelihood estimate.
+
+    Returns
+    -------
+    ndarray of int
+        Ascending.
+
+    Raises
+    ------
+    RefusalError
+        If one is an element of a simplex: all coordinates of a simplex move with each of its elements.
+    """
+    of = scalar_parameters(problem)
+    for label in mode.at_edge:
+        if label not in of:
+            raise RefusalError(
+                f"the maximum is on a face of the simplex: {label} = 0",
+                label,
+                "take that category out of the model and ask again, or use the posterior",
+            )
+    return np.array(sorted(of[label] for label in mode.at_edge), dtype=np.int64)

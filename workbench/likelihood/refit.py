@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import peaks_slightly, settle_at_edge
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
 from workbench.model.mode import Mode
 from workbench.model.program import Weights
 from workbench.numerics.climbs import Climb, falls_away
@@ -100,7 +100,7 @@ def refitter_at(problem: Problem, mode: Mode) -> Refitter:
     x = mode.z[problem.chart.coordinates]
     starts = [x]
     if mode.at_edge:
-        inside, places = x.copy(), [scalars[label] for label in mode.at_edge]
+        inside, places = x.copy(), edge_coordinates(problem, mode)
         inside[places] = problem.density.space.start[problem.chart.coordinates[places]]
         starts = [inside, x]
     return Refitter(problem, starts, scalars, curvature_at(problem.objective, x))

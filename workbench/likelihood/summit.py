@@ -16,7 +16,7 @@ from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import held
 from workbench.likelihood.infinity import NOISE, find_limit
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step
 from workbench.model.chart import jacobian
@@ -153,8 +153,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:
-        x, of = mode.z[at], scalar_parameters(problem)
-        fixed = np.array([of[label] for label in mode.at_edge], dtype=np.int64)
+        x, fixed = mode.z[at], edge_coordinates(problem, mode)
         free = np.setdiff1d(np.arange(x.size), fixed)
         if free.size:
             x[free] = climb(held(objective, x, fixed), x[free]).z

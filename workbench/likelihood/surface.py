@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.likelihood.boundary import held
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import hessian
@@ -136,7 +136,7 @@ def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple
                 f"there is no scalar parameter {name!r}", "likelihood surface", f"there are {', '.join(coordinates)}"
             )
     # A scalar at the edge of its support has no width to draw a curve with; the others are drawn with it held there.
-    edge = np.array([coordinates[label] for label in mode.at_edge], dtype=np.int64)
+    edge = edge_coordinates(problem, mode)
     labels = [x for x in names or list(coordinates)[:12] if x not in mode.at_edge]
     if not labels:
         raise RefusalError("no parameter of this model is a scalar on its own", "likelihood surface", "look at draws")

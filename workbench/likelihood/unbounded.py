@@ -49,19 +49,20 @@ class Spike:
     Attributes
     ----------
     label : str
-        The scalar that shrinks or grows.
-    grows : bool
+        The scalar that shrinks, grows, or comes near a limit.
+    limit : str
+        ``0``, ``infinity`` or a number.
     places : dict of str to float
         Scalars on an observation.
     """
 
     label: str
-    grows: bool
+    limit: str
     places: dict[str, float]
 
     def __str__(self) -> str:
         where = ", ".join(f"{label} = {value:.6g}" for label, value in self.places.items())
-        return f"unbounded as {self.label} -> {'infinity' if self.grows else '0'}{f' (at {where})' if where else ''}"
+        return f"unbounded as {self.label} -> {self.limit}{f' (at {where})' if where else ''}"
 
 
 def find_spike(problem: Problem, peak: Climb) -> Spike | None:
@@ -86,15 +87,15 @@ def find_spike(problem: Problem, peak: Climb) -> Spike | None:
         named = names[i]
         if named is None or not named[1]:
             continue
-        for side in (-1.0, 1.0):
+        for side, limit in ((-1.0, "0"), (1.0, "infinity")):
             looks = [_value(objective, _moved(peak.z, i, side * step)) for step in _LOOKS]
             if not np.isfinite(looks[1]) or looks[1] < looks[0] - _FALLS:
                 continue
             for z, places in _placed(problem, peak.z, variable, offset):
                 if _rises([_value(objective, _moved(z, i, side * step)) for step in _DECADES], _DECADES):
-                    return Spike(named[0], side > 0, places)
+                    return Spike(named[0], limit, places)
             if _rises(_refitted(objective, peak.z, i, side)[-3:], _GENTLY[-3:]):
-                return Spike(named[0], side > 0, {})
+                return Spike(named[0], limit, {})
     return None
 
 
@@ -202,6 +203,6 @@ def refuse_spike(problem: Problem, peak: Climb, spike: Spike) -> None:
         f"the likelihood has no maximum: {spike}; the highest peak inside has log likelihood {peak.value:.6g} nats, at "
         f"{shown}{more}",
         spike.label,
-        "quote that peak as a local maximum; tie the scales to each other, or use the posterior with a prior that "
-        "keeps them away from the limit",
+        "quote that peak as a local maximum; keep the model away from that limit (tie scales to each other, bound a "
+        "threshold by what is known), or use the posterior with a prior that does",
     )

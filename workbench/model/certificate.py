@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status, worst_status
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
-from workbench.model.identified import identified_combinations
+from workbench.model.identified import identified_combinations, named_coordinates
 from workbench.numerics.climbs import Climb, distinct, falls_away
 from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
@@ -30,6 +30,7 @@ _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
 _REAL = 0.02  # nats: a change smaller than this is called flat
+_SIGNED = 4  # scalars in a message
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -109,10 +110,8 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     end = climbs[0]
     away = _towards_infinity(objective, climbs)
     if away is not None:
-        signs = {name: away[block][np.argmax(np.abs(away[block]))] for name, block in chart.blocks.items()}
-        names = [f"{name} ({'+' if signs[name] > 0 else '-'})" for name in _named(chart, away, 0.01)]
         return (
-            f"it keeps rising along {' and '.join(names)} without end: the maximum is at infinity",
+            f"it keeps rising along {' and '.join(_signed(chart, end, away))} without end: the maximum is at infinity",
             "separated outcomes, or a group without events, do this: report a one-sided profile interval, no estimate",
         )
     rising = _rising_axis(objective, end)
@@ -148,6 +147,20 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
+
+
+def _signed(chart: Chart, end: Climb, direction: Vector) -> list[str]:
+    """The scalars along a direction with the sign of their move; a vector without scalars of its own as a whole."""
+    named, found = named_coordinates(chart, end.z), []
+    for name, block in chart.blocks.items():
+        moves = np.abs(direction[block])
+        single = all(named[i] is not None for i in range(block.start, block.stop))
+        for i in np.flatnonzero(moves**2 > 0.01) + block.start if single else [int(np.argmax(moves)) + block.start]:
+            label = named[i]
+            if direction[i] ** 2 > 0.01 or not single and np.sum(moves**2) > 0.01:
+                text = name if label is None else label[0]
+                found.append((-abs(direction[i]), f"{text} ({'+' if direction[i] > 0 else '-'})"))
+    return [text for _, text in sorted(found)[:_SIGNED]]
 
 
 def _flat(objective: Objective, chart: Chart, climbs: list[Climb], names: list[str]) -> tuple[str, str]:

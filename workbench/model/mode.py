@@ -208,7 +208,7 @@ class Mode(Result):
         else:
             rough = [x for x, error in zip(self.labels, self.errors, strict=True) if np.isnan(error)]
             smooth = "it is not a smooth function of theta at the maximum"
-            edge = "it lies at the edge of its support; likelihood.profile gives a one-sided interval"
+            edge = "it lies at the edge of its support"
             lines += [f"no standard error of {x}: {edge if x in self.at_edge else smooth}" for x in rough]
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _CORNER = (
     1e-5,
     1e-6,
 )  # of max(1, abs(z)): steps to both sides, between which a smooth slope changes in proportion
+_SHARES = (1.0, 0.5, 0.1, 1e-2, 1e-4, 1e-6, 1e-8)  # of a step
 _SHARP = 0.1  # nats a unit of z: a smaller change of the slope is none
 ALIKE = 0.01  # nats between two ends of climbs that count as one
 
@@ -66,12 +68,22 @@ def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
     for variance, axis in zip(eigenvalues, axes.T, strict=True):
         for sign in (1.0, -1.0):
             step = sign * np.sqrt(variance) * axis
-            try:
-                fall = end.value - objective.value(end.z + step)
-            except NumericalError:  # what cannot be computed has not been seen to fall
-                fall = 0.0
-            if not fall > 0.02:
+            if not _fall(objective, end, step) > 0.02:
                 yield step / np.linalg.norm(step)
+
+
+def _fall(objective: Objective, end: Climb, step: Vector) -> float:
+    """By how much log f falls within a step, nats; where it is -inf at its end, as much of it as can be seen.
+
+    A standard deviation that carries a coordinate beyond the numbers is one of rounding, or ends at a jump: part of the
+    step shows which, scaled up as for a quadratic.
+    """
+    with contextlib.suppress(NumericalError):  # what cannot be computed has not been seen to fall
+        for share in _SHARES:
+            value = objective.value(end.z + share * step)
+            if np.isfinite(value):
+                return (end.value - value) / share**2
+    return 0.0
 
 
 def falls_away(objective: Objective, end: Climb) -> tuple[bool, Vector]:

@@ -1,0 +1,79 @@
+"""Likelihoods that rise for ever: to a limit, against the simpler model there, or without bound."""
+
+import re
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+
+import workbench as wb
+from workbench.errors import RefusalError
+
+pytestmark = pytest.mark.slow  # every model is compiled
+
+Y = stats.expon.ppf((np.arange(1, 31) - 0.5) / 30)
+SPREAD = Y**1.4  # further than a truncated normal can spread: its coefficient of variation exceeds one
+
+
+def refused(model):
+    with pytest.raises(RefusalError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    return refusal.value
+
+
+def upper_bound(error):
+    return float(re.search(r"least upper bound is (\S+) nats", error.what).group(1))
+
+
+def test_data_without_spread_have_no_bound_as_the_scale_shrinks():
+    x = np.arange(10.0)
+    with pm.Model() as model:
+        a, b, sigma = pm.Normal("a", 0.0, 5.0), pm.Normal("b", 0.0, 5.0), pm.HalfNormal("sigma", 5.0)
+        pm.Normal("y", a + b * x, sigma, observed=1.0 + 2.0 * x)
+    error = refused(model)
+    assert "rises without bound as sigma -> 0, with a = 1, b = 2" in error.what
+    assert error.where == "sigma"
+
+
+def test_equal_waiting_times_have_no_bound_as_two_parameters_grow_together():
+    with pm.Model() as model:
+        shape, rate = pm.HalfNormal("shape", 10.0), pm.HalfNormal("rate", 10.0)
+        pm.Gamma("y", shape, rate, observed=np.full(10, 3.0))
+    assert "rises without bound as shape -> infinity" in refused(model).what
+
+
+def test_a_skew_normal_tends_to_the_half_normal_of_the_same_data():
+    with pm.Model() as model:
+        mu, sigma, alpha = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("sigma", 5.0), pm.Normal("alpha", 0.0, 10.0)
+        pm.SkewNormal("y", mu=mu, sigma=sigma, alpha=alpha, observed=Y)
+    error, least = refused(model), Y.min()
+    assert "as alpha -> infinity, where it levels off" in error.what
+    sigma = np.sqrt(np.mean((Y - least) ** 2))
+    assert upper_bound(error) == pytest.approx(stats.halfnorm.logpdf(Y, least, sigma).sum(), abs=1e-3)
+
+
+def test_a_truncated_normal_tends_to_the_exponential():
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("sigma", 5.0)
+        pm.Truncated("y", pm.Normal.dist(mu, sigma), lower=0.0, observed=SPREAD)
+    error = refused(model)
+    assert "as mu -> -infinity, where it levels off" in error.what
+    assert upper_bound(error) == pytest.approx(stats.expon.logpdf(SPREAD, 0, SPREAD.mean()).sum(), abs=1e-3)
+
+
+def test_where_every_observation_is_censored_no_mean_is_too_large():
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("sigma", 5.0)
+        pm.Censored("y", pm.Normal.dist(mu, sigma), lower=None, upper=3.0, observed=np.full(10, 3.0))
+    error = refused(model)
+    assert "as mu -> infinity, where it levels off" in error.what
+    assert upper_bound(error) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_group_without_events_is_named_with_its_sign():
+    group = np.repeat([0, 1], 8)
+    with pm.Model() as model:
+        rate = pm.Normal("rate", 0.0, 5.0, shape=2)
+        pm.Poisson("y", pm.math.exp(rate[group]), observed=np.where(group == 0, 3, 0))
+    assert "rising along rate[1] (-) without end" in refused(model).what

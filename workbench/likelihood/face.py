@@ -1,0 +1,172 @@
+"""A maximum on a face of a simplex, or where other vectors meet the edge of their support.
+
+A category in which nothing was counted has the probability 0: its share of a simplex goes to 0 while the other shares
+keep their proportions. No single coordinate of z does that, but a direction does; along the faces that remain the
+likelihood is an ordinary one. Ordered values that coincide, and correlations of -1 or 1, lie at the edge of vectors as
+well; there the covariance of the rest has no such simple form, and the place is named instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pymc.logprob.transforms import SimplexTransform
+
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.boundary import Edge, value_with
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import climb
+
+_SMALL = 0.05  # a larger share is not on its way to 0
+_FAR, _FARTHER = 1e-200, 1e-300  # shares that are 0 in double precision beside others
+_REAL = 0.02  # nats: a smaller change is called none
+_LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
+_LOST = 1e-6  # nats by which the face may be lower than where a climb towards it ended
+_AWAY = 40.0  # of z: beyond it logistic and exponential functions are at their limits, in double precision
+_BACK = (1.0, 3.0, 10.0, 30.0)  # of z
+_AT = 1e-7  # a correlation that differs from 1 by less, or two values by as much of their size
+
+
+def _shares(problem: Problem, x: Vector) -> dict[str, NDArray[np.float64]]:
+    """The simplexes among the parameters, by name."""
+    density = problem.density
+    theta = problem.chart.theta(x[None])
+    transforms = {n: density.model.rvs_to_transforms.get(density.model[n]) for n in problem.chart.names}
+    return {name: theta[name][0] for name, t in transforms.items() if isinstance(t, SimplexTransform)}
+
+
+def _with_shares(problem: Problem, x: Vector, name: str, cells: list[int], share: float) -> Vector:
+    """The same point with some cells of a simplex at a small share, the others of their row in proportion."""
+    space = problem.chart.space
+    theta = {n: array[0] for n, array in space.theta(problem.chart.z(x)).items() if n in space.names}
+    array = np.array(theta[name])
+    rows = array.reshape(-1, array.shape[-1])
+    for row in {cell // rows.shape[1] for cell in cells}:
+        own = [cell % rows.shape[1] for cell in cells if cell // rows.shape[1] == row]
+        others = np.setdiff1d(np.arange(rows.shape[1]), own)
+        rows[row, others] *= (1.0 - share * len(own)) / rows[row, others].sum()
+        rows[row, own] = share
+    return space.z_of_draws({n: (array if n == name else theta[n])[None] for n in space.names})[0][
+        problem.chart.coordinates
+    ]
+
+
+def _empty_cells(problem: Problem, end: Climb, name: str, shares: NDArray[np.float64]) -> list[int]:
+    """Cells whose share is on its way to 0: the likelihood is no lower there, and lower with more in the cell."""
+    found = []
+    for cell in np.flatnonzero(shares.ravel() < _SMALL).tolist():
+        far, back = (_with_shares(problem, end.z, name, [cell], share) for share in (_FAR, _SMALL))
+        level = _LEVEL * max(1.0, abs(end.value))
+        if value_with(problem.objective, far, 0, far[0]) < end.value - level:
+            continue
+        if value_with(problem.objective, back, 0, back[0]) < end.value - _REAL:
+            found.append(cell)
+    return found
+
+
+def settle_on_face(problem: Problem, end: Climb) -> Edge | None:
+    """The maximum on the face of a simplex towards which a climb is heading.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak inside.
+
+    Returns
+    -------
+    Edge or None
+        None if no share goes to 0, or there is no peak on the face.
+    """
+    x, directions, values = end.z.copy(), [], {}
+    for name, shares in _shares(problem, end.z).items():
+        cells, labels = _empty_cells(problem, end, name, shares), problem.chart.space.labels(name)
+        for cell in cells:
+            far, farther = (_with_shares(problem, x, name, [cell], share) for share in (_FAR, _FARTHER))
+            directions.append(farther - far)
+            values[labels[cell]] = 0.0
+        x = _with_shares(problem, x, name, cells, _FARTHER) if cells else x
+    if not directions:
+        return None
+    u, sizes, _ = np.linalg.svd(np.array(directions).T)
+    along = u[:, int(np.sum(sizes > 1e-9 * sizes[0])) :]
+    covariance = np.zeros((x.size, x.size))
+    if not along.size:
+        return Edge(x, values, problem.objective.value(x), 0.0, 0.0, covariance, 1.0)
+    section = _section(problem.objective, x, along)
+    try:
+        best = climb(section, np.zeros(along.shape[1]))
+    except NumericalError:
+        return None
+    if not falls_away(section, best)[0] or best.value < end.value - _LOST:
+        return None
+    covariance = along @ best.curvature.covariance @ along.T
+    smallest = float(best.curvature.eigenvalues[0])
+    return Edge(x + along @ best.z, values, best.value, best.edm, best.gradient_norm, covariance, smallest)
+
+
+def _section(objective: Objective, x: Vector, along: NDArray[np.float64]) -> FunctionObjective:
+    """The objective over moves along some directions."""
+
+    def function(move: Vector) -> tuple[float, Vector]:
+        value, gradient = objective.value_and_gradient(x + along @ move)
+        return value, gradient @ along
+
+    return FunctionObjective(along.shape[1], function)
+
+
+def refuse_meeting(problem: Problem, end: Climb) -> None:
+    """Say where a vector meets the edge of its support, if a climb is heading there.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak.
+
+    Raises
+    ------
+    RefusalError
+        If ordered values coincide, or a correlation is -1 or 1, at the highest point.
+    """
+    objective, single = problem.objective, set(scalar_parameters(problem).values())
+    level = _LEVEL * max(1.0, abs(end.value))
+    for i in (i for i in range(end.z.size) if i not in single):
+        for side in (-1.0, 1.0):
+            far = end.z.copy()
+            far[i] = side * max(_AWAY, abs(end.z[i]))
+            behind = min(value_with(objective, end.z, i, end.z[i] - side * step) for step in _BACK)
+            if value_with(objective, far, i, far[i]) < end.value - level or behind > end.value - _REAL:
+                continue
+            met = _met(problem, far)
+            if met:
+                raise RefusalError(
+                    f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where "
+                    f"{met}: there is no standard error there",
+                    met.split()[0],
+                    "merge categories that no observation tells apart, leave out an effect that another one decides, "
+                    "or use the posterior",
+                )
+
+
+def _met(problem: Problem, x: Vector) -> str:
+    """Which elements of one variable are equal, or which correlation is complete, in words; empty if there is none."""
+    labels, values = problem.chart.labels, problem.chart.scalars(x[None])[0]
+    of = dict(zip(labels, values, strict=True))
+    for name in problem.chart.names:
+        own = problem.chart.space.labels(name)
+        for first, second in zip(own, own[1:], strict=False):
+            if abs(of[first] - of[second]) <= _AT * max(abs(of[first]), abs(of[second])) and of[first] != 0:
+                return f"{first} = {second} = {of[first]:.6g}"
+    for name in problem.chart.deterministics:
+        shape = problem.chart.space.shapes[name]
+        if len(shape) != 2 or shape[0] != shape[1]:
+            continue
+        matrix = np.array([of[label] for label in problem.chart.space.labels(name)]).reshape(shape)
+        complete = np.argwhere(np.triu(np.abs(np.abs(matrix) - 1.0) < _AT, 1))
+        if np.allclose(np.diag(matrix), 1.0) and complete.size:
+            row, column = complete[0]
+            return f"{problem.chart.space.labels(name)[row * shape[0] + column]} = {matrix[row, column]:.6g}"
+    return ""

@@ -1,0 +1,125 @@
+"""Likelihoods whose highest points fill an interval: every value there is a maximum likelihood estimate.
+
+The median of an even number of Laplace data is any number between the two in the middle; a change point lies anywhere
+between two moments at which something was observed. Within the interval there is no slope, at its ends a corner or a
+jump, and nowhere a curvature that could give a standard error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import RefusalError
+from workbench.likelihood.boundary import value_with
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.numerics.climbs import Climb
+from workbench.numerics.objective import Objective, Vector
+
+_LEVEL = 1e-10  # of the log likelihood, or nats below 1: a change below this is none
+_LESS_LEVEL = 100.0  # times that: on a smooth peak ten times as wide
+_WIDER = 1.5  # on a plateau not even this
+_WIDE = 1e-6  # of max(1, abs(x)): an interval that is narrower is one of rounding
+_FIRST, _FARTHEST = 1e-6, 1e4  # of max(1, abs(x)): steps outwards
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """An interval of one scalar on which the likelihood is level and highest.
+
+    Attributes
+    ----------
+    label : str
+    lower, upper : float
+        Its ends, in the scalar's own units.
+    x : ndarray, shape (p,)
+        A point on it.
+    value : float
+        Log likelihood, nats.
+    """
+
+    label: str
+    lower: float
+    upper: float
+    x: Vector
+    value: float
+
+
+def _end(objective: Objective, end: Climb, i: int, side: float, drop: float) -> float | None:
+    """Where along a coordinate the likelihood has fallen by this much; None where it never does."""
+    size = max(1.0, abs(end.z[i]))
+    inside, step = end.z[i], _FIRST * size
+    while True:
+        outside = end.z[i] + side * step
+        if value_with(objective, end.z, i, outside) < end.value - drop:
+            break
+        inside, step = outside, 2.0 * step
+        if step > _FARTHEST * size:
+            return None
+    while abs(outside - inside) > 1e-12 * size:
+        middle = (inside + outside) / 2
+        if value_with(objective, end.z, i, middle) < end.value - drop:
+            outside = middle
+        else:
+            inside = middle
+    return float(inside)
+
+
+def find_plateau(problem: Problem, end: Climb) -> Plateau | None:
+    """The interval of a scalar on which the end of a climb lies and the likelihood is level.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak.
+
+    Returns
+    -------
+    Plateau or None
+    """
+    level, labels = _LEVEL * max(1.0, abs(end.value)), problem.chart.labels
+    for label, i in scalar_parameters(problem).items():
+        ends = []
+        for drop in (level, _LESS_LEVEL * level):
+            sides = [_end(problem.objective, end, i, side, drop) for side in (-1.0, 1.0)]
+            if None in sides:
+                break
+            ends.append(np.array(sides, dtype=np.float64))
+        wide = _WIDE * max(1.0, abs(end.z[i]))
+        if len(ends) < 2 or not wide < np.ptp(ends[1]) < _WIDER * np.ptp(ends[0]):
+            continue
+        points = np.tile(end.z, (2, 1))
+        points[:, i] = ends[0]
+        lower, upper = np.sort(problem.chart.scalars(points)[:, labels.index(label)])
+        if not upper - lower > _WIDE * max(abs(lower), abs(upper)):
+            continue
+        return Plateau(label, float(lower), float(upper), end.z, end.value)
+    return None
+
+
+def refuse_plateau(problem: Problem, plateau: Plateau, shown: int) -> None:
+    """Say on which interval the likelihood is level.
+
+    Parameters
+    ----------
+    problem : Problem
+    plateau : Plateau
+    shown : int
+        The most other scalars to name.
+
+    Raises
+    ------
+    RefusalError
+        Always.
+    """
+    scalars = zip(problem.chart.labels, problem.chart.scalars(plateau.x[None])[0], strict=True)
+    others = [f"{label} = {value:.6g}" for label, value in scalars if label != plateau.label][:shown]
+    raise RefusalError(
+        f"the likelihood has no single maximum: it is level, at {plateau.value:.6g} nats, for {plateau.label} from "
+        f"{plateau.lower:.6g} to {plateau.upper:.6g}{', with ' * bool(others)}{', '.join(others)}, and falls on both "
+        "sides: there is no curvature and no standard error",
+        plateau.label,
+        "quote that interval: every value in it is a maximum likelihood estimate; or use the posterior",
+    )

@@ -1,0 +1,197 @@
+"""What the likelihood does far out along one coordinate, once the other coordinates have followed.
+
+A climb that finds no peak was on its way somewhere. The coordinate that it moved is held at places farther and farther
+out, and the likelihood is maximised over the others:
+
+    h(t) = max over the others of log L, with the coordinate at t
+
+Gains of h that shrink by a fixed factor add up to a limit: the likelihood levels off, and its least upper bound is a
+number. Gains that stay the same while the scalar grows, or shrinks, by a fixed factor have no bound: data without
+spread let sigma -> 0 and log L grow as -n log sigma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.boundary import edge_value, held
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.numerics.climbs import Climb
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import climb
+
+_MOVED = 1.0  # of z, or as many times its start: a climb that went less far was not on its way along this coordinate
+_STRIDE, _STRIDES = 2.0, 40  # of z, where z is a logarithm or a logit; so many at most, and longer if the way is long
+_FACTOR = 3.0  # from one place to the next, where z is the scalar itself
+_REAL = 0.02  # nats: a smaller change is called none
+_RISES = 0.2  # nats a nat of the logarithm: a precision of one observation gains 1/2
+_EVEN = 0.05  # of a gain: they are the same
+_SHRINKS = 0.75  # of a gain, from one place to the next
+_ALIKE = 3  # gains in a row that say the same
+_MOST_OF = 0.6  # of the way of a climb that rounding stopped
+_SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain is no more
+_NOTHING = 1e-9  # of the log likelihood, or nats below 1: a smaller gain is rounding
+_SHORT = 1e-5  # of the log likelihood, or nats below 1, by which a limit may lie below where the climb ended
+_MOST = 24  # coordinates that are looked at
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Where the likelihood rises for ever.
+
+    Attributes
+    ----------
+    label : str
+        The scalar that goes there.
+    limit : str
+        Where it goes.
+    bounded : bool
+        Whether the likelihood levels off.
+    value : float
+        Its least upper bound if it does, else the last height; nats.
+    x : ndarray, shape (p,)
+        Far out, the other coordinates at their maximum.
+    """
+
+    label: str
+    limit: str
+    bounded: bool
+    value: float
+    x: Vector
+
+
+def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
+    """Places along a coordinate, from where the climb started outwards, and the step of the logarithm between them."""
+    start, way = float(end.start[i]), float(end.z[i] - end.start[i])
+    side, points = float(np.sign(way)), np.tile(end.z, (2, 1))
+    points[:, i] = start, start + side
+    if abs(np.diff(problem.chart.scalars(points)[:, position])[0] - side) < 1e-9:  # z is the scalar itself
+        first = max(1.0, abs(start))
+        return (start + side * first * _FACTOR**k for k in range(1, _STRIDES)), float(np.log(_FACTOR))
+    stride = max(_STRIDE, abs(way) / _STRIDES)
+    return (start + side * stride * k for k in range(1, 2 * _STRIDES)), stride
+
+
+def _heights(objective: Objective, end: Climb, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
+    """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
+    x, rest = end.start.copy(), np.setdiff1d(np.arange(end.z.size), [i])
+    for place in places:
+        x[i] = place
+        try:
+            if rest.size:
+                x[rest] = climb(held(objective, x, np.array([i])), x[rest]).z
+            yield objective.value(x), x.copy()
+        except NumericalError:
+            return
+
+
+def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
+    """What the likelihood does along one coordinate."""
+    position = problem.chart.labels.index(label)
+    places, unit = _places(problem, end, i, position)
+    heights: list[float] = []
+    for height, x in _heights(problem.objective, end, i, places):
+        heights.append(height)
+        gains, size = np.diff(heights)[-_ALIKE:], max(1.0, abs(height))
+        if gains.size < _ALIKE:
+            continue
+        if not np.all(gains > -_NOTHING * size):  # it falls on the way, or cannot be followed
+            if height < end.value - _REAL and gains[-1] < -_REAL:
+                return None
+            continue
+        even = _even(np.diff(heights), unit)
+        arrived = height > end.value - _REAL or even > _ALIKE and even * unit > _MOST_OF * abs(end.z[i] - end.start[i])
+        if even >= _ALIKE and arrived:
+            return Tail(label, _limit(problem, end, i, position), False, height, x)
+        if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
+            ratio = gains[-1] / gains[-2] if gains[-2] > _NOTHING * size else 0.0
+            least = height + max(gains[-1], 0.0) * ratio / (1.0 - ratio)
+            if least > end.value - _SHORT * size:
+                return Tail(label, _limit(problem, end, i, position), True, least, x)
+    return None
+
+
+def _even(gains: Vector, unit: float) -> int:
+    """How many of the last gains are real and the same."""
+    count = 0
+    for gain in gains[::-1]:
+        if not gain > _RISES * unit or abs(gain - gains[-1]) > _EVEN * gains[-1]:
+            break
+        count += 1
+    return count
+
+
+def _shrink(gains: Vector, nothing: float) -> bool:
+    """Whether gains shrink by a factor from one to the next, or are no more than rounding."""
+    pairs = zip(gains, gains[1:], strict=False)
+    return all(after < nothing or after <= _SHRINKS * before for before, after in pairs)
+
+
+def _limit(problem: Problem, end: Climb, i: int, position: int) -> str:
+    """Where the scalar goes."""
+    side = float(np.sign(end.z[i] - end.start[i]))
+    edge = edge_value(problem, end.z, i, side, position)
+    if edge is not None:
+        return f"{edge:.6g}"
+    points = np.tile(end.z, (2, 1))
+    points[1, i] += side
+    return f"{'-' if np.diff(problem.chart.scalars(points)[:, position])[0] < 0 else ''}infinity"
+
+
+def find_tail(problem: Problem, end: Climb) -> Tail | None:
+    """The coordinate along which the likelihood rises for ever; one without bound before one that levels off.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak.
+
+    Returns
+    -------
+    Tail or None
+    """
+    found = []
+    for label, i in list(scalar_parameters(problem).items())[:_MOST]:
+        if abs(end.z[i] - end.start[i]) > _MOVED * max(1.0, abs(end.start[i])):
+            tail = _tail(problem, end, label, i)
+            found += [] if tail is None else [tail]
+    return next((tail for tail in found if not tail.bounded), found[0] if found else None)
+
+
+def refuse_tail(problem: Problem, tail: Tail, shown: int) -> None:
+    """Say that the likelihood rises for ever, and to what.
+
+    Parameters
+    ----------
+    problem : Problem
+    tail : Tail
+    shown : int
+        The most other scalars to name.
+
+    Raises
+    ------
+    RefusalError
+        Always.
+    """
+    scalars = zip(problem.chart.labels, problem.chart.scalars(tail.x[None])[0], strict=True)
+    others = [f"{label} = {value:.6g}" for label, value in scalars if label != tail.label][:shown]
+    rest = f"{', with ' * bool(others)}{', '.join(others)}"
+    if not tail.bounded:
+        raise RefusalError(
+            f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
+            tail.label,
+            "data without spread, or that the model fits perfectly, do this: give the model the error of measurement, "
+            "or use the posterior with a prior that keeps away from the limit",
+        )
+    raise RefusalError(
+        f"the likelihood has no maximum: it keeps rising as {tail.label} -> {tail.limit}, where it levels off: its "
+        f"least upper bound is {tail.value:.6g} nats{rest}",
+        tail.label,
+        "separated outcomes, a group without events, or data that a simpler model fits do this: report the one-sided "
+        "profile interval, or use that model or the posterior",
+    )
