@@ -71,9 +71,32 @@ def test_where_every_observation_is_censored_no_mean_is_too_large():
     assert upper_bound(error) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_a_group_without_events_is_named_with_its_sign():
+def test_a_group_without_events_has_a_limit_and_a_one_sided_interval():
     group = np.repeat([0, 1], 8)
     with pm.Model() as model:
         rate = pm.Normal("rate", 0.0, 5.0, shape=2)
         pm.Poisson("y", pm.math.exp(rate[group]), observed=np.where(group == 0, 3, 0))
-    assert "rising along rate[1] (-) without end" in refused(model).what
+    study = wb.Study(model, seed=1)
+    with pytest.raises(RefusalError) as refusal:
+        study.likelihood.maximum()
+    assert "as rate[1] -> -infinity, where it levels off" in refusal.value.what
+    assert upper_bound(refusal.value) == pytest.approx(8 * stats.poisson.logpmf(3, 3), rel=1e-5)
+    found, cut = study.likelihood.profile(), stats.chi2.ppf(0.95, 1) / 2
+    assert found.estimate == pytest.approx([np.log(3), -np.inf])
+    assert found.upper[1] == pytest.approx(np.log(cut / 8), rel=1e-6)  # of a mean m the log likelihood is -8 m
+    assert found.lower[1] == -np.inf
+    assert 8 * (3 * found.lower[0] - np.exp(found.lower[0])) == pytest.approx(8 * (3 * np.log(3) - 3) - cut, rel=1e-6)
+
+
+def test_no_interval_is_measured_where_the_others_are_on_the_way_to_infinity_too():
+    x = np.array([-2.0, -1.0, 1.0, 2.0])
+    with pm.Model() as model:
+        a, b = pm.Normal("a", 0.0, 5.0), pm.Normal("b", 0.0, 5.0)
+        pm.Bernoulli("y", logit_p=a + b * x, observed=(x > 0).astype(int))
+    study = wb.Study(model, seed=1)
+    with pytest.raises(RefusalError, match="as b -> infinity, where it levels off"):
+        study.likelihood.maximum()
+    found = study.likelihood.profile()
+    assert found.lower[0] == -np.inf  # a can be anything while b is large
+    assert found.upper == pytest.approx([np.inf, np.inf])
+    assert found.lower[1] > 0

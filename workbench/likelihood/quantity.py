@@ -70,7 +70,8 @@ class Quantity:
         here, near, far = self(points)
         if np.isfinite(far) and abs(far - near) <= 1e-12 * max(1.0, abs(far)):
             return 0.0 if abs(far) < 1e-290 else float(far)
-        return float(np.sign(near - here) * np.inf)
+        ahead = np.sign(side * FAR - x[self.coordinate])  # further out than FAR it is behind
+        return float(np.sign(near - here) * side * ahead * np.inf)
 
 
 def is_number(value: object) -> bool:

@@ -15,10 +15,11 @@ from scipy import optimize
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import held
-from workbench.likelihood.infinity import NOISE, find_limit
+from workbench.likelihood.infinity import NOISE, Limit, find_limit
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step
+from workbench.likelihood.tails import Tail, find_tail
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
 from workbench.numerics.climbs import corners
@@ -138,18 +139,15 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     infinite: dict[int, float] = {}
     if mode is None:
         best = climb_all(objective, starts[:, at], "likelihood profile")[0]
-        limit = find_limit(problem, best)
+        far: Limit | Tail | None = find_limit(problem, best)
         if corners(objective, best):  # a climb cannot end better there, and slopes next to it do not vanish
             x, value = best.z, best.value
-        elif limit is None:
-            x, value = _climb_on(objective, best.z)
         else:
-            x, value, fixed, infinite = (
-                limit.x,
-                limit.value,
-                np.array([limit.coordinate]),
-                {limit.coordinate: limit.side},
-            )
+            far = find_tail(problem, best) if far is None else far
+            if far is None or (isinstance(far, Tail) and not far.settled):
+                x, value = _climb_on(objective, best.z)
+            else:
+                x, value, fixed, infinite = far.x, far.value, np.array([far.coordinate]), {far.coordinate: far.side}
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:

@@ -21,6 +21,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import edge_value, held
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb
+from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
 
@@ -36,6 +37,7 @@ _MOST_OF = 0.6  # of the way of a climb that rounding stopped
 _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain is no more
 _NOTHING = 1e-9  # of the log likelihood, or nats below 1: a smaller gain is rounding
 _SHORT = 1e-5  # of the log likelihood, or nats below 1, by which a limit may lie below where the climb ended
+_SAME = 0.01  # relative change of a curvature that is none, and standard deviations of a move
 _MOST = 24  # coordinates that are looked at
 
 
@@ -47,6 +49,10 @@ class Tail:
     ----------
     label : str
         The scalar that goes there.
+    coordinate : int
+        Its coordinate.
+    side : float
+        The side, -1 or 1, to which that goes.
     limit : str
         Where it goes.
     bounded : bool
@@ -55,18 +61,24 @@ class Tail:
         Its least upper bound if it does, else the last height; nats.
     x : ndarray, shape (p,)
         Far out, the other coordinates at their maximum.
+    settled : bool
+        Whether the others have a peak there that stays the same farther out, so that intervals can be measured.
     """
 
     label: str
+    coordinate: int
+    side: float
     limit: str
     bounded: bool
     value: float
     x: Vector
+    settled: bool
 
 
 def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
-    """Places along a coordinate, from where the climb started outwards, and the step of the logarithm between them."""
-    start, way = float(end.start[i]), float(end.z[i] - end.start[i])
+    """Places along a coordinate, from where the model starts outwards, and the step of the logarithm between them."""
+    start = float(_origin(problem)[i])
+    way = float(end.z[i] - start)
     side, points = float(np.sign(way)), np.tile(end.z, (2, 1))
     points[:, i] = start, start + side
     if abs(np.diff(problem.chart.scalars(points)[:, position])[0] - side) < 1e-9:  # z is the scalar itself
@@ -76,9 +88,14 @@ def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterat
     return (start + side * stride * k for k in range(1, 2 * _STRIDES)), stride
 
 
-def _heights(objective: Objective, end: Climb, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
+def _origin(problem: Problem) -> Vector:
+    """Where the model starts; a climb may have started far out."""
+    return problem.chart.space.start[problem.chart.coordinates]
+
+
+def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
     """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
-    x, rest = end.start.copy(), np.setdiff1d(np.arange(end.z.size), [i])
+    x, rest = start.copy(), np.setdiff1d(np.arange(start.size), [i])
     for place in places:
         x[i] = place
         try:
@@ -93,9 +110,12 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
     """What the likelihood does along one coordinate."""
     position = problem.chart.labels.index(label)
     places, unit = _places(problem, end, i, position)
+    side = float(np.sign(end.z[i] - _origin(problem)[i]))
     heights: list[float] = []
-    for height, x in _heights(problem.objective, end, i, places):
+    points: list[Vector] = []
+    for height, x in _heights(problem.objective, _origin(problem), i, places):
         heights.append(height)
+        points.append(x)
         gains, size = np.diff(heights)[-_ALIKE:], max(1.0, abs(height))
         if gains.size < _ALIKE:
             continue
@@ -104,15 +124,34 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
                 return None
             continue
         even = _even(np.diff(heights), unit)
-        arrived = height > end.value - _REAL or even > _ALIKE and even * unit > _MOST_OF * abs(end.z[i] - end.start[i])
+        way = abs(end.z[i] - _origin(problem)[i])
+        arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
         if even >= _ALIKE and arrived:
-            return Tail(label, _limit(problem, end, i, position), False, height, x)
+            return Tail(label, i, side, _limit(problem, end, i, position), False, height, x, False)
         if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
             ratio = gains[-1] / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             least = height + max(gains[-1], 0.0) * ratio / (1.0 - ratio)
             if least > end.value - _SHORT * size:
-                return Tail(label, _limit(problem, end, i, position), True, least, x)
+                return Tail(
+                    label, i, side, _limit(problem, end, i, position), True, least, x, _settled(problem, points[-2:], i)
+                )
     return None
+
+
+def _settled(problem: Problem, points: list[Vector], i: int) -> bool:
+    """Whether the others have the same peak at the last two places."""
+    rest = np.setdiff1d(np.arange(points[0].size), [i])
+    if not rest.size:
+        return True
+    try:
+        bends = [curvature_at(held(problem.objective, x, np.array([i])), x[rest]) for x in points]
+    except NumericalError:
+        return False
+    if not all(bend.is_peak for bend in bends):
+        return False
+    before, after = (np.diag(bend.information) for bend in bends)
+    moved = np.abs(points[1] - points[0])[rest] * np.sqrt(after)
+    return bool(np.max(np.abs(after / before - 1.0)) < _SAME and np.max(moved) < _SAME)
 
 
 def _even(gains: Vector, unit: float) -> int:
@@ -133,7 +172,7 @@ def _shrink(gains: Vector, nothing: float) -> bool:
 
 def _limit(problem: Problem, end: Climb, i: int, position: int) -> str:
     """Where the scalar goes."""
-    side = float(np.sign(end.z[i] - end.start[i]))
+    side = float(np.sign(end.z[i] - _origin(problem)[i]))
     edge = edge_value(problem, end.z, i, side, position)
     if edge is not None:
         return f"{edge:.6g}"
@@ -155,9 +194,9 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
     -------
     Tail or None
     """
-    found = []
+    found, origin = [], _origin(problem)
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
-        if abs(end.z[i] - end.start[i]) > _MOVED * max(1.0, abs(end.start[i])):
+        if abs(end.z[i] - origin[i]) > _MOVED * max(1.0, abs(origin[i])):
             tail = _tail(problem, end, label, i)
             found += [] if tail is None else [tail]
     return next((tail for tail in found if not tail.bounded), found[0] if found else None)
