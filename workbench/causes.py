@@ -94,7 +94,7 @@ def find_causes(m: Measures, observations_a_parameter: float, modes: int, refuse
         Of `CAUSES`, in their order; empty where nothing differs.
     """
     if np.isnan(m.mle):
-        at_bound = "keeps rising" in refused or "the support of" in refused
+        at_bound = any(said in refused for said in ("keeps rising", "without bound", "the support", "edge of the"))
         return ["weak identification"] if "flat" in refused else ["boundary"] if at_bound else []
     if m.at_edge or np.isnan(m.error):
         return ["boundary"] if m.at_edge else []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pymc.logprob.transforms import SimplexTransform
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import Edge, value_with
@@ -23,8 +22,8 @@ _SMALL = 0.05  # a larger share is not on its way to 0
 _FAR, _FARTHER = 1e-200, 1e-300  # shares that are 0 in double precision beside others
 _REAL = 0.02  # nats: a smaller change is called none
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
-_LOST = 1e-6  # nats by which the face may be lower than where a climb towards it ended
-_AWAY = 40.0  # of z: beyond it logistic and exponential functions are at their limits, in double precision
+_LOST = 1e-6  # nats, relative where the log likelihood is large, by which an edge may be lower than the way there
+_AHEAD = (4.0, 1.0, 0.3)  # of z, from where a climb towards an edge ended, until a density can be computed there
 _BACK = (1.0, 3.0, 10.0, 30.0)  # of z
 _AT = 1e-7  # a correlation that differs from 1 by less, or two values by as much of their size
 
@@ -34,7 +33,7 @@ def _shares(problem: Problem, x: Vector) -> dict[str, NDArray[np.float64]]:
     density = problem.density
     theta = problem.chart.theta(x[None])
     transforms = {n: density.model.rvs_to_transforms.get(density.model[n]) for n in problem.chart.names}
-    return {name: theta[name][0] for name, t in transforms.items() if isinstance(t, SimplexTransform)}
+    return {name: theta[name][0] for name, t in transforms.items() if type(t).__name__ == "SimplexTransform"}
 
 
 def _with_shares(problem: Problem, x: Vector, name: str, cells: list[int], share: float) -> Vector:
@@ -132,14 +131,16 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
         If ordered values coincide, or a correlation is -1 or 1, at the highest point.
     """
     objective, single = problem.objective, set(scalar_parameters(problem).values())
-    level = _LEVEL * max(1.0, abs(end.value))
+    lost = _LOST * max(1.0, abs(end.value))
     for i in (i for i in range(end.z.size) if i not in single):
         for side in (-1.0, 1.0):
-            far = end.z.copy()
-            far[i] = side * max(_AWAY, abs(end.z[i]))
+            ahead = [value_with(objective, end.z, i, end.z[i] + side * step) for step in _AHEAD]
+            seen = next((k for k, value in enumerate(ahead) if np.isfinite(value)), None)
             behind = min(value_with(objective, end.z, i, end.z[i] - side * step) for step in _BACK)
-            if value_with(objective, far, i, far[i]) < end.value - level or behind > end.value - _REAL:
+            if seen is None or ahead[seen] < end.value - lost or behind > end.value - _REAL:
                 continue
+            far = end.z.copy()
+            far[i] += side * _AHEAD[seen]
             met = _met(problem, far)
             if met:
                 raise RefusalError(

@@ -57,8 +57,7 @@ def _end(objective: Objective, end: Climb, i: int, side: float, drop: float) -> 
         inside, step = outside, 2.0 * step
         if step > _FARTHEST * size:
             return None
-    while abs(outside - inside) > 1e-12 * size:
-        middle = (inside + outside) / 2
+    while (middle := (inside + outside) / 2) not in (inside, outside):
         if value_with(objective, end.z, i, middle) < end.value - drop:
             outside = middle
         else:

@@ -220,7 +220,7 @@ def _trust_region(objective: Objective, here: _Here) -> _Here:
         with np.errstate(all="ignore"):
             found: Any = optimize.minimize(minus, np.zeros_like(z), jac=True, hess=bend, method="trust-exact",
                                            options=options)  # fmt: skip
-    except (NumericalError, np.linalg.LinAlgError, ValueError, UnboundLocalError):  # the last: SciPy found no step
+    except (NumericalError, np.linalg.LinAlgError, ValueError, OverflowError, UnboundLocalError):  # SciPy found no step
         return here
     end = z + unit * found.x
     return (end, *objective.value_and_gradient(end)) if -found.fun > value else here
