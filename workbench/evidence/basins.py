@@ -29,6 +29,7 @@ TAIL_LIMIT = 0.05  # of the posterior mass: log p(y) without it is 0.05 nats too
 _KEPT = 4000  # draws that are looked at
 _QUANTILE = 0.999  # of the distances between draws of different chains: beyond it nothing counts as near
 _MARGIN = 1.5  # times that distance
+_NOTHING = np.log(1e-6)  # log share of the mass below which a mode is not looked at any further
 _FALL = 1.0  # nats: what log f may fall on a way that counts as rising
 _WAY = np.union1d(np.linspace(0.0, 1.0, 33), np.geomspace(1e-3, 1.0, 16))  # where on a way log f is looked at
 
@@ -135,9 +136,12 @@ def missed_modes(
             continue
         # Draws of a normal mode lie at a squared distance of d on average, with variance 2 d.
         away = np.concatenate([flat, *[known[None] for known, _ in missed]]) - z
-        distance = np.einsum("ij,jk,ik->i", away, bend.information, away)
+        distance = np.sum((away @ bend.information) * away, axis=1)
         nearest = int(np.argmin(distance))
         if distance[nearest] < d + 8.0 * np.sqrt(2.0 * d) + 10.0:
+            continue
+        mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant - log_integral
+        if mass < _NOTHING:
             continue
         # A narrow peak may stand on a wide base where all the draws are: then a climb from one of them ends on it.
         try:
@@ -146,8 +150,7 @@ def missed_modes(
             continue
         if end @ bend.information @ end < 1.0:
             continue
-        mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant
-        missed.append((z, float(mass - log_integral)))
+        missed.append((z, float(mass)))
     share = float(np.sum(np.exp(np.minimum([mass for _, mass in missed], 700.0)))) if missed else 0.0
     return share / (1.0 + share)
 
