@@ -139,6 +139,7 @@ def test_a_number_of_many_values_gives_the_density_of_the_model_with_that_number
     assert found == pytest.approx(other.terms(z).log_prior["v"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_target_under_moved_bounds_is_that_of_the_model_with_these_bounds():
     def build(upper):
         with pm.Model() as model:
@@ -159,6 +160,24 @@ def test_the_target_under_moved_bounds_is_that_of_the_model_with_these_bounds():
         assert numbers.log_prior(one, there[None], 0.0, own=np.log(2.0)) == pytest.approx(-np.log(10.0))
     outside = numbers.carried(one, np.array([2.0]), np.log(0.5))
     assert other.space.theta(outside)["sigma"] == pytest.approx(10.0)  # the middle
+
+
+@pytest.mark.slow
+def test_bounds_move_also_where_labels_were_summed_out():
+    def build(upper):
+        with pm.Model() as model:
+            far = pm.Uniform("far", 0.0, upper)
+            label = pm.Bernoulli("label", 0.3, shape=3)
+            pm.Normal("y", pm.math.switch(label, far, 0.0), 0.5, observed=[0.1, 4.0, 3.5])
+        return LogDensity(model)
+
+    density, other = build(5.0), build(10.0)
+    numbers = Hyperparameters(density)
+    one, z = numbers.known["far.upper"], np.linspace(-2.1, 2.0, 5)[:, None]
+    inside = np.where(other.space.theta(z)["far"] < 5.0, -np.log(5.0), -np.inf)
+    assert numbers.log_prior(one, z, 0.0, own=np.log(2.0)) == pytest.approx(inside)
+    target, wanted = numbers.target(one, np.log(2.0)), other.objective(TARGET)
+    assert [target.value(point) for point in z] == pytest.approx([wanted.value(point) for point in z])
 
 
 def test_a_support_that_its_transformation_does_not_follow_is_refused():

@@ -20,6 +20,7 @@ import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.abstract import _logprob
+from pytensor import shared
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
 
@@ -116,11 +117,20 @@ class Hyperparameters:
     @cached_property
     def _opened(self) -> tuple[SymbolicTerms, dict[str, Variable]]:
         """The terms with every move of a support in them, and these moves by hyperparameter."""
-        moves = {name: pt.dscalar(f"move:{name}") for name, h in self.known.items() if h.widens}
+        # Summing labels out evaluates graphs, for which a move needs a value; an input takes its place afterwards.
+        valued = {name: shared(np.array(0.0)) for name, h in self.known.items() if h.widens}
         places: dict[str, Callable[[Variable], Variable]] = {}
-        for name, t in moves.items():
+        for name, t in valued.items():
             places[self.known[name].variable] = lambda rv, name=name, t=t: self.known[name].moved(rv, t)  # type: ignore[misc]
-        return sum_out(symbolic_terms(self.density.model, places))[0], moves
+        symbolic = sum_out(symbolic_terms(self.density.model, places))[0]
+        moves = {name: pt.dscalar(f"move:{name}") for name in valued}
+        kinds = ("log_prior", "log_jacobian", "log_likelihood", "potential", "free", "variables")
+        graphs = {(kind, name): graph for kind in kinds for name, graph in getattr(symbolic, kind).items()}
+        opened = replaced(list(graphs.values()), {valued[name]: t for name, t in moves.items()})
+        fields: dict[str, dict[str, Variable]] = {kind: {} for kind in kinds}
+        for (kind, name), graph in zip(graphs, opened, strict=True):
+            fields[kind][name] = graph
+        return replace(symbolic, **fields), moves
 
     def _require_following(self, chosen: Hyperparameter) -> None:
         """Refuse a support that moves under a transformation that does not."""
