@@ -177,6 +177,40 @@ def test_draws_of_another_posterior_are_a_conflict():
     assert next(c for c in found.checks if c.code == "routes-agree").status == "failed"
 
 
+def _parabola():
+    """Y = a + b^2 + noise with standard normal a and b: independent draws, and log p(y), by a grid over b."""
+    with pm.Model() as model:
+        a, b = pm.Normal("a"), pm.Normal("b")
+        pm.Normal("y", a + b**2, 0.1, observed=3.0)
+    b, variance = np.linspace(-5.0, 5.0, 20_001), 1.0 + 0.1**2
+    density = stats.norm.pdf(b) * stats.norm(b**2, np.sqrt(variance)).pdf(3.0)
+    generator = np.random.default_rng(8)
+    chosen = generator.choice(b, size=(4, 200), p=density / density.sum())
+    a = (3.0 - chosen**2) / variance + 0.1 / np.sqrt(variance) * generator.normal(size=chosen.shape)
+    evidence = Evidence((), float(np.log(np.trapezoid(density, b))), 1e-6, "grid", {}, None, {}, 1, {})
+    return LogDensity(model), np.stack([a, chosen], axis=-1), evidence
+
+
+def test_every_peak_of_the_rest_and_of_the_tested_density_is_integrated():
+    density, z, evidence = _parabola()
+    b = np.linspace(-5.0, 5.0, 20_001)
+    with_a = np.log(np.trapezoid(stats.norm.pdf(b) * stats.norm(b**2, 0.1).pdf(3.0), b))  # two far peaks over b
+    with_b = stats.norm(1.6**2, np.sqrt(1.01)).logpdf(3.0)
+    for label, value, exact in (("a", 0.0, with_a), ("b", 1.6, with_b)):
+        found = fix_scalar(density, label, value, z, evidence)
+        assert found.other_route == pytest.approx(exact - evidence.log_evidence, abs=1e-5)
+        assert abs(found.log_bayes_factor - found.other_route) < STANDARD_ERRORS * found.std_error
+        assert next(c for c in found.checks if c.code == "routes-agree").status == "ok"
+
+
+def test_draws_of_one_of_two_peaks_are_a_conflict():
+    density, z, evidence = _parabola()
+    z[..., 1] = np.abs(z[..., 1])  # the other half of the mass is where b is negative
+    found = fix_scalar(density, "b", 1.6, z, evidence)
+    assert found.log_bayes_factor - found.other_route == pytest.approx(np.log(2.0), abs=0.1)
+    assert next(c for c in found.checks if c.code == "routes-agree").status == "failed"
+
+
 @pytest.mark.slow
 def test_a_value_that_no_draw_of_the_rest_suits_is_called_failed():
     study = _study(_regression)

@@ -9,7 +9,7 @@ from tests.targets import by_name
 from tests.tolerance import STANDARD_ERRORS
 from workbench.check import worst_status
 from workbench.errors import NumericalError, RefusalError
-from workbench.evidence.paths import PriorPath
+from workbench.evidence.paths import PriorPath, reference_from
 from workbench.evidence.tempering import temper, with_errors
 from workbench.numerics.objective import FunctionObjective, values
 
@@ -161,6 +161,24 @@ def test_error_of_equal_islands_is_zero_and_a_dead_island_counts_as_zero():
     assert with_errors(np.zeros(8), np.ones(8))[1] == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
     estimates, _ = with_errors(np.array([0.0, -np.inf, 0.0, 0.0]), np.ones(4))
     assert estimates[0] == pytest.approx(logsumexp([0.0, 0.0, 0.0]) - np.log(4.0))
+
+
+def test_few_draws_in_many_dimensions_give_a_reference_by_gradients():
+    target, generator = by_name("gaussian in 20 dimensions"), np.random.default_rng(1)
+    draws = target.draw(64, generator).reshape(4, 16, 20)
+    reference = reference_from(target.objective, draws)
+    assert reference.mean == pytest.approx(target.mean, abs=1e-6)
+    assert reference.factor @ reference.factor.T == pytest.approx(target.covariance, rel=1e-4, abs=1e-6)
+    # One chain cannot be judged by another.
+    assert np.array_equal(reference_from(target.objective, draws[:1]).mean, draws[0].mean(axis=0))
+
+
+def test_a_reference_is_by_moments_where_the_gradients_describe_no_peak():
+    target, generator = by_name("gaussian in 5 dimensions"), np.random.default_rng(2)
+    draws = target.draw(400, generator).reshape(4, 100, 5)
+    blind = FunctionObjective(5, lambda z: (target.objective.value(z), np.zeros(5)))
+    reference = reference_from(blind, draws)
+    assert reference.factor @ reference.factor.T == pytest.approx(np.cov(draws.reshape(-1, 5), rowvar=False))
 
 
 def test_reference_and_target_that_are_equal_need_one_temperature():

@@ -126,7 +126,7 @@ def tempering() -> Tempering:
     islands = np.full(16, EVIDENCE)
     return Tempering(
         (), EVIDENCE, 0.05, FIT, 0.03, FIT - EVIDENCE, 0.06, "prior", t, curve, 0.01 * np.abs(curve - FIT) + 0.03,
-        islands, 0.0, 512, 20_000,
+        islands, 0.0, 0.0, 512, 20_000,
     )  # fmt: skip
 
 

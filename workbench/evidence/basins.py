@@ -2,6 +2,10 @@
 
 Chains in one of two modes agree with each other, and a bridge over them states a small error, so only something that
 does not start from them can say what they missed: particles that came from the prior, or an optimiser's other modes.
+
+A place far from every draw need not lie in a basin of its own. Chains that walk a tail as heavy as Cauchy's stay short
+of its last hundredth, and from there log f rises all the way to where they are. That costs the evidence no more than
+the mass itself, so tails are told apart from basins and have a wider limit.
 """
 
 from __future__ import annotations
@@ -16,13 +20,18 @@ from scipy.spatial import cKDTree
 from workbench.check import Check
 from workbench.errors import NumericalError
 from workbench.numerics.curvature import curvature_at
+from workbench.numerics.moves import Sweep
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
 
 SHARE_LIMIT = 0.01  # of the posterior mass
+TAIL_LIMIT = 0.05  # of the posterior mass: log p(y) without it is 0.05 nats too low
 _KEPT = 4000  # draws that are looked at
 _QUANTILE = 0.999  # of the distances between draws of different chains: beyond it nothing counts as near
 _MARGIN = 1.5  # times that distance
+_NOTHING = np.log(1e-6)  # log share of the mass below which a mode is not looked at any further
+_FALL = 1.0  # nats: what log f may fall on a way that counts as rising
+_WAY = np.union1d(np.linspace(0.0, 1.0, 33), np.geomspace(1e-3, 1.0, 16))  # where on a way log f is looked at
 
 
 def _thinned(draws: NDArray[np.float64], most: int) -> NDArray[np.float64]:
@@ -31,7 +40,9 @@ def _thinned(draws: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     return draws[:, ::every]
 
 
-def unvisited_share(points: NDArray[np.float64], weights: Vector, draws: NDArray[np.float64]) -> float:
+def unvisited_share(
+    points: NDArray[np.float64], weights: Vector, draws: NDArray[np.float64], sweep: Sweep
+) -> tuple[float, float]:
     """The share of weighted points that lie farther from every draw than draws of one chain from those of others.
 
     Parameters
@@ -42,14 +53,30 @@ def unvisited_share(points: NDArray[np.float64], weights: Vector, draws: NDArray
         Any scale.
     draws : ndarray, shape (chains, draws, d)
         From Markov chains.
+    sweep : callable
+        Log f and its gradient at many points.
 
     Returns
     -------
-    float
-        In [0, 1]; NaN with one chain. About 0.001 where the chains miss nothing.
+    apart : float
+        Share of those behind a valley of log f, or on a peak of their own, in [0, 1]; NaN with one chain.
+    tails : float
+        Share of those from which log f rises all the way to where the draws are. Together with `apart` about 0.001
+        where the chains miss nothing.
     """
     if len(draws) < 2:
-        return float("nan")
+        return float("nan"), float("nan")
+    far = _far_from(points, draws)
+    share = weights / np.sum(weights)
+    tails = np.zeros(len(points), dtype=bool)
+    if far.any():
+        few = _thinned(draws, _KEPT // 4).reshape(-1, draws.shape[-1])
+        tails[far] = _rises(points[far], few[np.argmax(sweep(few)[0])], sweep)
+    return float(share[far & ~tails].sum()), float(share[tails].sum())
+
+
+def _far_from(points: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points lie farther from every draw than draws of one chain from those of others, shape ``(m,)``."""
     kept = _thinned(draws, _KEPT)
     flat = kept.reshape(-1, kept.shape[-1])
     spread = np.maximum(flat.std(axis=0), 1e-300)
@@ -66,8 +93,15 @@ def unvisited_share(points: NDArray[np.float64], weights: Vector, draws: NDArray
         others = white(np.delete(kept, chain, axis=0).reshape(-1, kept.shape[-1]))
         own.append(cKDTree(others).query(white(few[chain]))[0])
     limit = _MARGIN * float(np.quantile(np.concatenate(own), _QUANTILE))
-    distance = cKDTree(white(flat)).query(white(points))[0]
-    return float(np.sum(weights[distance > limit]) / np.sum(weights))
+    distance = np.asarray(cKDTree(white(flat)).query(white(points))[0])
+    return distance > limit
+
+
+def _rises(points: NDArray[np.float64], top: Vector, sweep: Sweep) -> NDArray[np.bool_]:
+    """Whether log f rises all the straight way from each point to the highest draw, shape ``(m,)``."""
+    ways = points[:, None] + _WAY[:, None] * (top - points)[:, None]
+    along = sweep(ways.reshape(-1, points.shape[1]))[0].reshape(len(points), -1)
+    return np.all(along >= np.maximum.accumulate(along, axis=1) - _FALL, axis=1)
 
 
 def missed_modes(
@@ -102,9 +136,12 @@ def missed_modes(
             continue
         # Draws of a normal mode lie at a squared distance of d on average, with variance 2 d.
         away = np.concatenate([flat, *[known[None] for known, _ in missed]]) - z
-        distance = np.einsum("ij,jk,ik->i", away, bend.information, away)
+        distance = np.sum((away @ bend.information) * away, axis=1)
         nearest = int(np.argmin(distance))
         if distance[nearest] < d + 8.0 * np.sqrt(2.0 * d) + 10.0:
+            continue
+        mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant - log_integral
+        if mass < _NOTHING:
             continue
         # A narrow peak may stand on a wide base where all the draws are: then a climb from one of them ends on it.
         try:
@@ -113,8 +150,7 @@ def missed_modes(
             continue
         if end @ bend.information @ end < 1.0:
             continue
-        mass = objective.value(z) + 0.5 * d * np.log(2 * np.pi) - 0.5 * bend.log_determinant
-        missed.append((z, float(mass - log_integral)))
+        missed.append((z, float(mass)))
     share = float(np.sum(np.exp(np.minimum([mass for _, mass in missed], 700.0)))) if missed else 0.0
     return share / (1.0 + share)
 
@@ -139,20 +175,21 @@ def look_for_basins(
     Check
     """
     tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
-    share = float("nan") if tempered is None else float(tempered.unvisited)
-    missed = float("nan")
+    unknown = float("nan")
+    share, tails = (unknown, unknown) if tempered is None else (tempered.unvisited, tempered.tails)
+    missed = unknown
     if laplace is not None and bridge is not None:
         modes = np.vstack([laplace.mode, laplace.other_modes])
         missed = missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
-    return basin_check(share, missed)
+    return basin_check(share, tails, missed)
 
 
-def basin_check(tempered: float, optimised: float) -> Check:
+def basin_check(tempered: float, tails: float, optimised: float) -> Check:
     """Whether the chains left out a part of the posterior that matters.
 
     Parameters
     ----------
-    tempered : float
+    tempered, tails : float
         Result of `unvisited_share`; NaN if not looked at.
     optimised : float
         Result of `missed_modes`; NaN if not looked at.
@@ -167,7 +204,12 @@ def basin_check(tempered: float, optimised: float) -> Check:
         return Check("basins-visited", "unknown", "nothing else than the chains looked for other modes", "")
     message = ", ".join(f"{share:.1%} by {name}" for name, share in known.items())
     message = f"posterior mass where no chain came: {message}; limit {SHARE_LIMIT:.0%}"
+    if tails > SHARE_LIMIT:
+        message += f"; and {tails:.1%} far out in tails that they entered, limit {TAIL_LIMIT:.0%}"
     if max(known.values()) > SHARE_LIMIT:
         remedy = "the chains missed a mode: start them elsewhere (`initval`), order labels, or fix a sign"
+        return Check("basins-visited", "failed", message, remedy)
+    if tails > TAIL_LIMIT:
+        remedy = "the chains stay short of a wide part of the posterior: draw more, or write it without heavy tails"
         return Check("basins-visited", "failed", message, remedy)
     return Check("basins-visited", "ok", message)

@@ -31,6 +31,7 @@ _MOST_REFITS = 40  # of one walk
 _HALVINGS = 6  # of a step that cannot be bridged
 _HEAVY = 0.5  # Pareto k from which the variance is infinite: what smoothing changes is then a part of the error
 _NO_TAIL = 1.5  # times the mean: where no term exceeds it there is no tail
+_FLAT = 1e-9  # relative: rounding of equal terms
 _NEGLIGIBLE = -700.0  # nats below the largest: exp underflows
 
 
@@ -72,10 +73,12 @@ def _smoothed(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     terms = np.exp(logs - logs.max())
     if _NO_TAIL * terms.mean() >= 1.0:
         return logs, 0.0
+    if np.count_nonzero(terms > 1.0 - _FLAT) >= min(0.2 * terms.size, 3.0 * np.sqrt(terms.size)):
+        return logs, 0.0  # as many as a tail is made of have reached the bound of the terms
     kept = np.maximum(logs - logs.max(), _NEGLIGIBLE)
     relative = effective_size(terms) / terms.size
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.filterwarnings("ignore", "Number of tail draws cannot be", UserWarning)  # k itself says so
             smooth, k = array_stats.psislw(-kept.ravel(), r_eff=min(relative, 1.0))
     except ValueError:  # the tail is flat: the terms have reached their bound

@@ -31,9 +31,11 @@ from workbench.check import Check
 from workbench.errors import InputError
 from workbench.evidence.bridge_equation import effective_size
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.narrowing import Narrowing
 from workbench.evidence.reweighting import TAIL_LIMIT, Walk
-from workbench.model.hyperparameters import Hyperparameter, Hyperparameters
+from workbench.model.hyperparameters import Hyperparameters
 from workbench.model.nuts import run_nuts
+from workbench.model.prior_numbers import Hyperparameter
 from workbench.numerics.objective import Vector
 from workbench.result import Result
 
@@ -44,6 +46,7 @@ _CHAINS, _DRAWS, _TUNE = 4, 500, 400  # of a refit
 _FACTORS = np.union1d(10.0 ** (np.arange(-20, 21) / 20), [0.5, 2.0])
 _STEP = 0.01  # in t, between which the curve's own slope is taken
 _SLOPES = 1e-3  # relative: by which the two slopes, of the same draws, may differ
+_SIGMAS = 4.0  # combined standard errors by which they may do so where they are of different draws
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -192,6 +195,8 @@ def _shown(value: NDArray[np.float64]) -> str:
 
 def _goes(change: float) -> str:
     """A change in words."""
+    if np.isnan(change):
+        return "is not known"
     if abs(change) < 0.005:
         return "stays the same"
     return f"{'rises' if change > 0 else 'falls'} by {abs(change):.2g} nats"
@@ -256,7 +261,11 @@ def vary_priors(
         kept = np.array([move_of(one.kind, anchor) for anchor in anchors])
         for key, array in zip(curves, (change, error, k, kept, move), strict=True):
             curves[key][one.name] = array
-        slopes[one.name], gaps[one.name] = _slopes(hyperparameters, one, z)
+        average = _slope(hyperparameters, one, z)
+        if one.widens:
+            slopes[one.name], gaps[one.name] = slope_over_bounds(average, t, change, error)
+        else:
+            slopes[one.name], gaps[one.name] = average, _slope_gap(hyperparameters, one, z, average[0])
     found = Robustness(
         checks=(),
         log_evidence=evidence.log_evidence,
@@ -289,29 +298,74 @@ def _curve(
 ) -> tuple[list[tuple[float, float, float]], list[float]]:
     """Change, error and Pareto k at every t, ascending, and where there were refits."""
 
-    def log_prior(points: Matrix, move: float) -> Matrix:
-        return hyperparameters.log_prior(one, points.reshape(-1, points.shape[-1]), move).reshape(points.shape[:2])
+    def log_prior(points: Matrix, move: float, own: float = 0.0) -> Matrix:
+        flat = points.reshape(-1, points.shape[-1])
+        return hyperparameters.log_prior(one, flat, move, own).reshape(points.shape[:2])
 
     def refit(move: float) -> Matrix:
         # Each set of draws has a seed of its own: with one for all, neighbours would share their errors.
         seed, target = int(seeds.spawn(1)[0].generate_state(1)[0]), hyperparameters.target(one, move)
-        return run_nuts(target, z.mean(axis=(0, 1)), draws=_DRAWS, tune=_TUNE, chains=_CHAINS, seed=seed).z
+        start = hyperparameters.carried(one, z.mean(axis=(0, 1)), move)
+        return run_nuts(target, start, draws=_DRAWS, tune=_TUNE, chains=_CHAINS, seed=seed).z
 
+    if one.widens:  # the widest support first
+        block = hyperparameters.density.space.blocks[one.variable]
+        narrowing = Narrowing(lambda points, own, move: log_prior(points, move, own), refit, z, block)
+        return narrowing.follow(t[:: -one.widens])[:: -one.widens], sorted(narrowing.refits)
     sides = [Walk(log_prior, refit, z) for _ in range(2)]
     down, up = sides[0].follow(t[t < 0][::-1]), sides[1].follow(t[t > 0])
     return [*down[::-1], (0.0, 0.0, 0.0), *up], sorted([*sides[0].refits, *sides[1].refits])
 
 
-def _slopes(hyperparameters: Hyperparameters, one: Hyperparameter, z: Matrix) -> tuple[tuple[float, float], float]:
-    """The average derivative with its standard error, and how far the curve's own slope lies from it, relative."""
+def _slope(hyperparameters: Hyperparameters, one: Hyperparameter, z: Matrix) -> tuple[float, float]:
+    """The average derivative with its standard error."""
+    terms = hyperparameters.slope(one, z.reshape(-1, z.shape[-1])).reshape(z.shape[:2])
+    return float(terms.mean()), float(terms.std() / np.sqrt(effective_size(terms)))
+
+
+def slope_over_bounds(
+    average: tuple[float, float], t: Vector, change: Vector, error: Vector
+) -> tuple[tuple[float, float], float]:
+    """The better known of two slopes where the support moves, and by how much more than their errors they differ.
+
+    The first is the average derivative of the target at a fixed z, the second that of the curve around t = 0. What half
+    the step would change in the latter, a third of what twice the step does, is a part of its error.
+
+    Parameters
+    ----------
+    average : (float, float)
+        The first, with its standard error.
+    t, change, error : ndarray, shape (k,)
+        The curve.
+
+    Returns
+    -------
+    slope : (float, float)
+        With its standard error.
+    gap : float
+        Relative; 0 where the two agree within four combined standard errors.
+    """
+    here, fixed = int(np.flatnonzero(t == 0.0)[0]), np.full(2, np.nan)
+    for number, step in enumerate((1, 2)):
+        ends = [here - step, here + step]
+        fixed[number] = np.diff(change[ends])[0] / np.diff(t[ends])[0]
+    noise = float(np.linalg.norm(error[[here - 1, here + 1]]) / (t[here + 1] - t[here - 1]))
+    counted = (float(fixed[0]), float(np.hypot(noise, (fixed[1] - fixed[0]) / 3.0)))
+    if not np.isfinite(counted).all():
+        return average, 0.0
+    slope = min(average, counted, key=lambda found: found[1])
+    apart = abs(average[0] - counted[0]) - _SIGMAS * float(np.hypot(average[1], counted[1]))
+    return slope, max(0.0, apart) / (1.0 + abs(slope[0]))
+
+
+def _slope_gap(hyperparameters: Hyperparameters, one: Hyperparameter, z: Matrix, slope: float) -> float:
+    """How far the slope of the curve lies from the average derivative of the same draws, relative."""
     flat = z.reshape(-1, z.shape[-1])
-    terms = hyperparameters.slope(one, flat).reshape(z.shape[:2])
-    slope, error = float(terms.mean()), float(terms.std() / np.sqrt(effective_size(terms)))
     here = hyperparameters.log_prior(one, flat, 0.0)
     high, low = (
         float(np.log(np.mean(np.exp(hyperparameters.log_prior(one, flat, step) - here)))) for step in (_STEP, -_STEP)
     )
-    return (slope, error), abs((high - low) / (2 * _STEP) - slope) / (1.0 + abs(slope))
+    return abs((high - low) / (2 * _STEP) - slope) / (1.0 + abs(slope))
 
 
 def _checks(found: Robustness, gaps: dict[str, float]) -> tuple[Check, ...]:

@@ -19,6 +19,7 @@ doi:10.1111/bmsp.12150 (the condition on the priors of the rest).
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,9 +35,9 @@ from workbench.evidence.reweighting import TAIL_LIMIT, Reweighted, reweight
 from workbench.likelihood.quantity import is_number
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.element_priors import prior_elements, summed_into
-from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.objective import Objective, ObjectiveOfMany, Vector
 from workbench.numerics.optimise import climb
-from workbench.numerics.quadrature import integrate
+from workbench.numerics.quadrature import GridIntegral, integrate
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -45,6 +46,8 @@ _QUESTION = "evidence savage-dickey"
 _ERROR_LIMIT = 0.2  # nats, as for the bridge
 _SIGMAS = 3.0  # combined standard errors within which the two routes have to agree
 _FIRST = 400  # draws whose conditional density is integrated at first, all chains together
+_FAR = 1000.0  # widths of the conditional density: a value beyond is far from all that it holds
+_STARTS = 16  # draws from which the fixed model is climbed
 _MOST_QUADRATURE = 2  # dimensions of the rest up to which the fixed model is integrated as well
 
 
@@ -238,47 +241,66 @@ def _place(density: LogDensity, label: str, value: float, z: Matrix) -> _Place:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """Log f along one coordinate through a point: an objective on the line, whose point it moves."""
+class _Slice:
+    """Log f over some coordinates, the others being those of a point: an objective of many points."""
 
-    objective: Objective
+    objective: ObjectiveOfMany
     point: Vector
-    coordinate: int
-    dimension: int = 1
+    free: NDArray[np.intp]
+
+    @property
+    def dimension(self) -> int:
+        """How many coordinates are free."""
+        return len(self.free)
+
+    def _whole(self, points: Matrix) -> Matrix:
+        found = np.tile(self.point, (len(points), 1))
+        found[:, self.free] = points
+        return found
 
     def value(self, x: Vector) -> float:
         """Log f, nats."""
-        self.point[self.coordinate] = x[0]
-        return self.objective.value(self.point)
+        return self.objective.value(self._whole(x[None])[0])
 
     def value_and_gradient(self, x: Vector) -> tuple[float, Vector]:
-        """Log f and its slope along the line."""
-        self.point[self.coordinate] = x[0]
-        value, gradient = self.objective.value_and_gradient(self.point)
-        return value, gradient[self.coordinate : self.coordinate + 1]
+        """Log f and its gradient over the free coordinates."""
+        value, gradient = self.objective.value_and_gradient(self._whole(x[None])[0])
+        return value, gradient[self.free]
+
+    def sweep(self, points: Matrix) -> tuple[Vector, Matrix]:
+        """The same at many points."""
+        value, gradient = self.objective.sweep(self._whole(points))
+        return value, gradient[:, self.free]
 
 
-def _conditional(objective: Objective, place: _Place, z: Vector, spread: float) -> tuple[float, float]:
+def _conditional(
+    objective: ObjectiveOfMany, place: _Place, z: Vector, spread: float, cover: Matrix
+) -> tuple[float, float]:
     """Log of the normalised conditional density on z of the coordinate at the value, and the error of its integral."""
-    line = _Line(objective, z.copy(), place.coordinate)
-    found = integrate(line, z[place.coordinate : place.coordinate + 1], np.array([[spread]]))
+    line = _Slice(objective, z, np.array([place.coordinate]))
+    found = integrate(line, z[place.coordinate : place.coordinate + 1], np.array([[spread]]), cover)
     return line.value(np.array([place.z])) - found.log_integral, found.error
 
 
 def _posterior_ordinate(
-    objective: Objective, place: _Place, z: Matrix, target_error: float
+    objective: ObjectiveOfMany, place: _Place, z: Matrix, target_error: float
 ) -> tuple[Reweighted, int, float]:
     """The average of the conditional densities on z, the draws it was taken over, and the error of the quadrature."""
-    d = z.shape[-1]
+    d, own = z.shape[-1], z[..., place.coordinate]
+    if d == 1:
+        spread = float(z.std())
+    else:
+        spread = float(np.sqrt(1.0 / linalg.pinvh(np.cov(z.reshape(-1, d).T))[place.coordinate, place.coordinate]))
+    # The density may have several peaks: the line is integrated over all places that any draw has, and over the value.
+    near = float(np.clip(place.z, own.min() - _FAR * spread, own.max() + _FAR * spread))
+    cover = np.array([[own.min()], [own.max()], [near]])
     if d == 1:  # there is nothing to average over
-        value, rounding = _conditional(objective, place, z[0, 0], float(z.std()))
+        value, rounding = _conditional(objective, place, z[0, 0], spread, cover)
         return reweight(np.full(z.shape[:2], value)), 1, rounding
-    covariance = np.cov(z.reshape(-1, d).T)
-    spread = float(np.sqrt(1.0 / linalg.pinvh(covariance)[place.coordinate, place.coordinate]))
     every = max(1, z.shape[0] * z.shape[1] // _FIRST)
     while True:
         used = z[:, ::every]
-        pairs = [_conditional(objective, place, point, spread) for point in used.reshape(-1, d)]
+        pairs = [_conditional(objective, place, point, spread, cover) for point in used.reshape(-1, d)]
         logs, errors = np.array(pairs).T
         found = reweight(logs.reshape(used.shape[:2]))
         if every == 1 or found.error <= target_error:
@@ -286,25 +308,40 @@ def _posterior_ordinate(
         every = max(1, every // 4)
 
 
-def _other_route(objective: Objective, place: _Place, z: Matrix, evidence: Evidence) -> tuple[float, float]:
+def _over_peaks(objective: Objective, draws: Matrix) -> GridIntegral:
+    """The integral over the rest, on a grid that holds every peak found from any draw, as fine as the narrowest needs.
+
+    Raises
+    ------
+    NumericalError
+        If no climb ends on a peak.
+    RefusalError
+        If that grid is too large.
+    """
+    starts = [draws.mean(axis=0), *draws[:: max(1, len(draws) // _STARTS)]]
+    peaks = []
+    for start in starts:
+        with contextlib.suppress(NumericalError, RefusalError):
+            peak = climb(objective, start)
+            peaks.append((peak.z, linalg.cholesky(peak.curvature.covariance, lower=True)))
+    if not peaks:
+        raise NumericalError("no climb ends on a peak", _QUESTION, "draw more")
+    top = max((z for z, _ in peaks), key=objective.value)
+    narrowest = min((factor for _, factor in peaks), key=lambda factor: float(np.linalg.slogdet(factor)[1]))
+    return integrate(objective, top, narrowest, np.concatenate([np.array([z for z, _ in peaks]), draws]))
+
+
+def _other_route(objective: ObjectiveOfMany, place: _Place, z: Matrix, evidence: Evidence) -> tuple[float, float]:
     """Log p(y | value) - log p(y) with the first term by quadrature over the rest, and its error; NaN if too many."""
     d, fixed = z.shape[-1], place.z
     if d - 1 > _MOST_QUADRATURE:
         return float("nan"), float("nan")
-    rest = np.delete(np.arange(d), place.coordinate)
     point = np.full(d, fixed)
-
-    def log_f(x: Vector) -> tuple[float, Vector]:
-        point[rest] = x
-        value, gradient = objective.value_and_gradient(point)
-        return value, gradient[rest]
-
-    log_integral, error = log_f(np.zeros(0))[0] if d == 1 else 0.0, 0.0
+    log_integral, error = objective.value(point) if d == 1 else 0.0, 0.0
     if d > 1:
-        nested = FunctionObjective(d - 1, log_f)
+        rest = np.delete(np.arange(d), place.coordinate)
         try:
-            peak = climb(nested, z.mean(axis=(0, 1))[rest])
-            found = integrate(nested, peak.z, linalg.cholesky(peak.curvature.covariance, lower=True))
+            found = _over_peaks(_Slice(objective, point, rest), z.reshape(-1, d)[:, rest])
         except (NumericalError, RefusalError):
             return float("nan"), float("nan")
         log_integral, error = found.log_integral, found.error

@@ -71,8 +71,9 @@ class Tempering(Result):
         t, E_t[l] and its standard error, nats; the area under the curve over [0, 1] is the log evidence.
     islands : ndarray, shape (b,)
         Log evidence by island, nats.
-    unvisited : float
-        Share of the posterior mass at places to which no posterior draw came near; NaN if not looked at.
+    unvisited, tails : float
+        Shares of the posterior mass at places to which no posterior draw came near: in basins of their own, and far out
+        where log f rises all the way to the draws; NaN if not looked at.
     particles, evaluations : int
         Evaluations of the density with its gradient.
     """
@@ -89,6 +90,7 @@ class Tempering(Result):
     curve_error: Vector
     islands: Vector
     unvisited: float
+    tails: float
     particles: int
     evaluations: int
     title: ClassVar[str] = "log evidence by tempering"
@@ -290,7 +292,9 @@ def temper(
     fit = path.log_likelihood(points).reshape(ISLANDS, -1).mean(axis=1)
     estimates, errors = with_errors(end.log_evidence, fit)
     weights = np.exp(end.log_evidence - logsumexp(end.log_evidence)).repeat(particles // ISLANDS)
-    unvisited = float("nan") if visited is None else unvisited_share(points, weights, visited)
+    unvisited = tails = float("nan")
+    if visited is not None:
+        unvisited, tails = unvisited_share(points, weights, visited, path.sweep(1.0))
     t, curve, curve_error = (np.array(column) for column in zip(*end.record, strict=True))
     return Tempering(
         checks=_checks(float(errors[0]), end.log_evidence, end.mixings),
@@ -306,6 +310,7 @@ def temper(
         curve_error=curve_error,
         islands=end.log_evidence,
         unvisited=unvisited,
+        tails=tails,
         particles=particles,
         evaluations=particles // _GROUPS * sum(mixing.sweeps + 1 for mixing in end.mixings),
     )

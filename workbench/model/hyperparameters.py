@@ -1,122 +1,41 @@
-"""The fixed numbers of the priors, and the log density as a function of them.
+"""The log density as a function of the fixed numbers of the priors.
 
 A hyperparameter is a parameter of a free variable's distribution that depends on no free variable, such as the 20 in
-mu ~ Normal(170, 20). It is moved by one real number t, which is 0 in the model as it stands:
+mu ~ Normal(170, 20). It is moved by one real number t, which is 0 in the model as it stands
+(`workbench.model.prior_numbers`). The log prior of its variable becomes a function of theta and t, evaluated and
+differentiated in t at many points without a compiler; and t can be made a run-time input of the compiled target, so
+that draws under another prior need no new model.
 
-    eta(t) = eta exp(t)         a scale or a shape, which is positive
-    eta(t) = eta + t unit       a location
-
-The log prior of its variable becomes a function of theta and t, evaluated and differentiated in t at many points
-without a compiler; and t can be made a run-time input of the compiled target, so that draws under another prior need no
-new model. Parameters that move the support, such as the bounds of a Uniform, are none of these: where a prior is zero,
-draws say nothing.
+Where the support of the prior moves with t, as with the bounds of a Uniform, so does the map from z to theta. Its terms
+are derived anew with t in them, and a point z means something only together with the t that it was drawn under.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pymc.logprob.abstract import _logprob
+from pytensor import shared
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
-from pytensor.graph.traversal import ancestors
 
 from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.compiled import interpreted, without_traces
 from workbench.model.constants import replaced, widened
 from workbench.model.density import LogDensity
+from workbench.model.prior_numbers import Hyperparameter, numbers_of, why_none
 from workbench.model.program import NativeObjective, Program, Weights
+from workbench.model.summation import sum_out
+from workbench.model.terms import SymbolicTerms, symbolic_terms
 from workbench.numerics.objective import Vector
 
-Kind = Literal["scale", "shape", "location"]
-
-# Parameters of the distributions in the order of PyMC's log densities, under the names there. What is left empty moves
-# the support or is a part of the distribution's definition.
-_PARAMETERS: dict[str, str] = {
-    "NormalRV": "mu:location sigma:scale",
-    "HalfNormalRV": "- sigma:scale",
-    "LogNormalRV": "mu:location sigma:scale",
-    "TruncatedNormalRV": "mu:location sigma:scale - -",
-    "SkewNormalRV": "mu:location sigma:scale alpha:location",
-    "StudentTRV": "nu:shape mu:location sigma:scale",
-    "HalfStudentTRV": "nu:shape sigma:scale",
-    "CauchyRV": "alpha:location beta:scale",
-    "HalfCauchyRV": "beta:scale",
-    "LaplaceRV": "mu:location b:scale",
-    "LogisticRV": "mu:location s:scale",
-    "GumbelRV": "mu:location beta:scale",
-    "MoyalRV": "mu:location sigma:scale",
-    "ExGaussianRV": "mu:location sigma:scale nu:scale",
-    "ExponentialRV": "scale:scale",
-    "GammaRV": "alpha:shape scale:scale",
-    "InvGammaRV": "alpha:shape beta:scale",
-    "WeibullBetaRV": "alpha:shape beta:scale",
-    "WaldRV": "mu:shape lam:shape -",
-    "BetaRV": "alpha:shape beta:shape",
-    "BetaClippedRV": "alpha:shape beta:shape",
-    "KumaraswamyRV": "a:shape b:shape",
-    "VonMisesRV": "mu:location kappa:shape",
-    "DirichletRV": "a:shape",
-}
 _SAME = 1e-8  # relative: the log prior at t = 0 and the model's own
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """A fixed number, or an array of them, in the prior of a free variable.
-
-    Attributes
-    ----------
-    name : str
-        Variable and parameter, such as ``mu.sigma``.
-    variable : str
-    kind : {"scale", "shape", "location"}
-    value : ndarray
-        In the model as it stands.
-    unit : float
-        What a location moves by while t goes from 0 to 1: the scale of the prior if that is fixed, else 1.
-    position : int
-        Among the inputs of the distribution.
-    """
-
-    name: str
-    variable: str
-    kind: Kind
-    value: NDArray[np.float64]
-    unit: float
-    position: int
-
-    def at(self, t: float) -> NDArray[np.float64]:
-        """Its value after a move t."""
-        return self.value + t * self.unit if self.kind == "location" else self.value * np.exp(t)
-
-    def moved(self, t: Variable) -> Variable:
-        """The same as a graph over t."""
-        value = pt.constant(self.value)
-        return value + t * self.unit if self.kind == "location" else value * pt.exp(t)
-
-
-def _of_variable(rv: Variable, free: set[Variable]) -> list[Hyperparameter]:
-    """The hyperparameters of one variable."""
-    node = rv.owner
-    words = _PARAMETERS.get(type(node.op).__name__, "").split()
-    if not words:
-        return []
-    found = []
-    for word, parameter in zip(words, node.op.dist_params(node), strict=True):
-        label, _, kind = word.partition(":")
-        if kind and not free & set(ancestors([parameter])):
-            value = np.asarray(interpreted([], [parameter], stable=False)()[0], dtype=np.float64)
-            position = next(i for i, v in enumerate(node.inputs) if v is parameter)
-            found.append(Hyperparameter(f"{rv.name}.{label}", rv.name, kind, value, 1.0, position))  # type: ignore[arg-type]
-    scales = [float(np.sqrt(np.mean(h.value**2))) for h in found if h.kind == "scale"]
-    return [replace(h, unit=scales[0]) if scales and h.kind == "location" else h for h in found]
+_STEP = 1e-4  # in t, for the derivative of the target where the support moves
 
 
 class Hyperparameters:
@@ -133,18 +52,21 @@ class Hyperparameters:
         summed = density.summation
         free = set((density.symbolic if summed is None else summed.terms).variables.values())
         # A prior that labels enter is a sum of priors by now, of which none is the distribution that the graph names.
-        entered = () if summed is None else summed.owners
-        found = [h for name, rv in self._variables.items() if name not in entered for h in _of_variable(rv, free)]
+        self._entered = () if summed is None else summed.owners
+        found = [h for name, rv in self._variables.items() if name not in self._entered for h in numbers_of(rv, free)]
         self.known: dict[str, Hyperparameter] = {h.name: h for h in found}
         self._priors: dict[str, Callable[..., list[NDArray]]] = {}
+        self._programs: dict[bool, Program] = {}
 
     def default(self) -> tuple[str, ...]:
-        """The scales of the priors of parameters; where a parameter has none, its shapes."""
+        """The scales of the priors of parameters; where one has none, its shapes, else the width of its support."""
         chosen = []
         for name, (role, _) in self.density.roles.items():
             own = [h for h in self.known.values() if h.variable == name]
-            scales = [h.name for h in own if h.kind == "scale"] or [h.name for h in own if h.kind == "shape"]
-            chosen += scales if role in ("parameter", "ambiguous") else []
+            scales = [h.name for h in own if h.kind == "scale" and not h.widens]
+            shapes = [h.name for h in own if h.kind == "shape"]
+            widths = [h.name for h in own if h.kind == "scale" and h.widens]
+            chosen += (scales or shapes or widths) if role in ("parameter", "ambiguous") else []
         return tuple(chosen)
 
     def chosen(self, names: Iterable[str]) -> tuple[Hyperparameter, ...]:
@@ -172,43 +94,84 @@ class Hyperparameters:
             own = {h.name: h for h in self.known.values() if name in (h.name, h.variable)}
             if not own and name in self._variables:
                 raise RefusalError(
-                    f"the prior of {name} has no fixed number that can be moved",
+                    f"the prior of {name} has no fixed number that can be moved: {self._why_none(name)}",
                     name,
-                    f"bounds move the support, and of this distribution no other is known; there are: {listed}",
+                    f"fit the model with another prior, and compare_models; there are: {listed}",
                 )
             if not own:
                 raise InputError(f"there is no hyperparameter {name!r}", name, f"there are: {listed}")
             found |= own
         if not found:
             raise RefusalError(
-                "no prior of a parameter has a fixed scale or shape that can be moved",
+                "no prior of a parameter has a fixed scale, shape or width that can be moved",
                 next(iter(self._variables)),
-                "write a bounded prior as a Normal, a Beta or another distribution with a scale",
+                f"name one of a latent variable; there are: {listed}",
             )
         return tuple(found.values())
 
+    def _why_none(self, name: str) -> str:
+        if name in self._entered:
+            return "labels that were summed out enter it, so that it is a sum of several priors by now"
+        return why_none(self._variables[name])
+
+    @cached_property
+    def _opened(self) -> tuple[SymbolicTerms, dict[str, Variable]]:
+        """The terms with every move of a support in them, and these moves by hyperparameter."""
+        # Summing labels out evaluates graphs, for which a move needs a value; an input takes its place afterwards.
+        valued = {name: shared(np.array(0.0)) for name, h in self.known.items() if h.widens}
+        places: dict[str, Callable[[Variable], Variable]] = {}
+        for name, t in valued.items():
+            places[self.known[name].variable] = lambda rv, name=name, t=t: self.known[name].moved(rv, t)  # type: ignore[misc]
+        symbolic = sum_out(symbolic_terms(self.density.model, places))[0]
+        moves = {name: pt.dscalar(f"move:{name}") for name in valued}
+        kinds = ("log_prior", "log_jacobian", "log_likelihood", "potential", "free", "variables")
+        graphs = {(kind, name): graph for kind in kinds for name, graph in getattr(symbolic, kind).items()}
+        opened = replaced(list(graphs.values()), {valued[name]: t for name, t in moves.items()})
+        fields: dict[str, dict[str, Variable]] = {kind: {} for kind in kinds}
+        for (kind, name), graph in zip(graphs, opened, strict=True):
+            fields[kind][name] = graph
+        return replace(symbolic, **fields), moves
+
+    def _require_following(self, chosen: Hyperparameter) -> None:
+        """Refuse a support that moves under a transformation that does not."""
+        (symbolic, moves), name = self._opened, chosen.variable
+        ones = pt.constant(np.ones(self.density.space.block_shapes[name]))
+        others = {v: pt.constant(0.0) for n, v in moves.items() if n != chosen.name}
+        graphs = replaced([symbolic.free[name]], {symbolic.values[name]: ones, **others})
+        theta = interpreted([moves[chosen.name]], graphs, stable=False)
+        if np.any(theta(np.float64(0.0))[0] == theta(np.float64(0.1))[0]):
+            raise RefusalError(
+                f"the transformation of {chosen.variable} does not follow {chosen.name}: its bounds are its own",
+                chosen.variable,
+                "leave the transformation to the distribution, whose bounds it then takes",
+            )
+
     @without_traces()
-    def _log_prior(self, moves: Mapping[str, Variable], variable: str) -> Variable:
+    def _log_prior(self, moves: Mapping[str, Variable], variable: str, symbolic: SymbolicTerms) -> Variable:
         """The elementwise log prior of one variable over the value variables, some hyperparameters moved."""
-        symbolic, rv = self.density.symbolic, self._variables[variable]
-        inputs = list(rv.owner.inputs)
+        rv = self._variables[variable]
+        theta, inputs = rv.type(), list(rv.owner.inputs)
         for name, t in moves.items():
             if self.known[name].variable == variable:
-                inputs[self.known[name].position] = self.known[name].moved(t)
-        theta = rv.type()
+                inputs = self.known[name].inputs(inputs, t)
         (graph,) = widened([_logprob(rv.owner.op, (theta,), *inputs)])
         parents = {v: symbolic.free[n] for n, v in self._variables.items() if v is not rv}
         return replaced([graph], {theta: symbolic.free[variable], **parents})[0]
 
     def _function(self, chosen: Hyperparameter) -> Callable[..., list[NDArray]]:
-        """The function from points and t to the log prior of the variable and its derivative in t."""
+        """From points, t and the move under which they were drawn to the log prior and its derivative in t."""
         if chosen.name not in self._priors:
-            space, t = self.density.space, pt.dscalar("t")
-            total = self._log_prior({chosen.name: t}, chosen.variable).sum()
-            graphs = space.on_vector([total, pt.grad(total, t)])
+            if chosen.widens:
+                self._require_following(chosen)
+            space, t, own = self.density.space, pt.dscalar("t"), pt.dscalar("own")
+            symbolic, moves = self._opened if chosen.widens else (self.density.symbolic, {})
+            total = self._log_prior({chosen.name: t}, chosen.variable, symbolic).sum()
+            here = {v: own if name == chosen.name else pt.constant(0.0) for name, v in moves.items()}
+            graphs = space.on_vector(replaced([total, pt.grad(total, t)], here))
             points = pt.TensorType("float64", shape=(None, space.dimension))("Z")
-            zero = space.vector[:1].sum() * 0.0  # what z does not enter gets its leading axis from here
-            call = interpreted([points, t], list(vectorize_graph([g + zero for g in graphs], {space.vector: points})))
+            zero = space.vector[:1].sum() * 0.0 + own * 0.0  # what z does not enter gets its leading axis from here
+            many = list(vectorize_graph([g + zero for g in graphs], {space.vector: points}))
+            call = interpreted([points, t, own], many)
             self._agree(call, chosen)
             self._priors[chosen.name] = call
         return self._priors[chosen.name]
@@ -216,7 +179,7 @@ class Hyperparameters:
     def _agree(self, call: Callable[..., list[NDArray]], chosen: Hyperparameter) -> None:
         """At t = 0 the log prior has to be the model's own."""
         start = self.density.space.start[None]
-        here, own = call(start, 0.0)[0][0], self.density.terms(start).log_prior[chosen.variable][0]
+        here, own = call(start, 0.0, 0.0)[0][0], self.density.terms(start).log_prior[chosen.variable][0]
         if not abs(here - own) <= _SAME * max(1.0, abs(own)):
             raise NumericalError(
                 f"the log prior of {chosen.variable} is {own:.6g}, but {here:.6g} derived from {chosen.name}",
@@ -224,7 +187,7 @@ class Hyperparameters:
                 "this is a defect of Workbench: please report the model",
             )
 
-    def log_prior(self, chosen: Hyperparameter, points: NDArray[np.float64], t: float) -> Vector:
+    def log_prior(self, chosen: Hyperparameter, points: NDArray[np.float64], t: float, own: float = 0.0) -> Vector:
         """The log prior of the variable of a hyperparameter that was moved by t.
 
         Parameters
@@ -233,33 +196,77 @@ class Hyperparameters:
         points : ndarray, shape (m, d)
             On z.
         t : float
+        own : float
+            The move under which the points were drawn; it matters where the support moves.
 
         Returns
         -------
         ndarray, shape (m,)
             Nats.
         """
-        return self._function(chosen)(points, np.float64(t))[0]
+        return self._function(chosen)(points, np.float64(t), np.float64(own))[0]
 
     def slope(self, chosen: Hyperparameter, points: NDArray[np.float64]) -> Vector:
-        """The derivative of that log prior in t at t = 0, shape ``(m,)``, nats."""
-        return self._function(chosen)(points, np.float64(0.0))[1]
+        """The derivative in t at t = 0 whose posterior mean is that of log p(y), at points of shape ``(m, d)``.
 
-    @cached_property
-    def _program(self) -> Program:
-        """The compiled target with every move as an input, which stands among the data: compiled once, when needed."""
-        density = self.density
-        moves = {name: pt.dscalar(f"move:{name}") for name in self.known}
-        symbolic = density.symbolic
-        variables = {h.variable for h in self.known.values()}
-        opened = replace(
-            symbolic,
-            data=symbolic.data | {f"move:{n}": t for n, t in moves.items()},
-            observed=symbolic.observed | {f"move:{n}": np.array(0.0) for n in moves},
-            log_prior=symbolic.log_prior | {v: self._log_prior(moves, v) for v in variables},
-        )
-        sides = [name for name, side in density.potentials.items() if side == "likelihood"]
-        return Program(density.space, opened, density.likelihood_shapes, sides, {})
+        It is that of the log prior; where the support moves, that of the whole target at a fixed z.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+            Nats.
+        """
+        if not chosen.widens:
+            return self._function(chosen)(points, np.float64(0.0), np.float64(0.0))[1]
+        high, low = (self.target(chosen, step).sweep(points)[0] for step in (_STEP, -_STEP))
+        return (high - low) / (2.0 * _STEP)
+
+    def carried(self, chosen: Hyperparameter, z: Vector, t: float) -> Vector:
+        """The point z of the model as it stands as one under a moved number; the middle where that has no place for it.
+
+        Parameters
+        ----------
+        chosen : Hyperparameter
+        z : ndarray, shape (d,)
+        t : float
+
+        Returns
+        -------
+        ndarray, shape (d,)
+        """
+        if not chosen.widens:
+            return z
+        space, name, (symbolic, moves) = self.density.space, chosen.variable, self._opened
+        rv, transform, theta = symbolic.variables[name], symbolic.transforms[name], space.theta(z)[name][0]
+        there = {v: pt.constant(t if n == chosen.name else 0.0) for n, v in moves.items()}
+        (graph,) = replaced([transform.forward(pt.constant(theta), *rv.owner.inputs)], there)
+        with np.errstate(all="ignore"):
+            block = np.ravel(interpreted([], [graph], stable=False)()[0])
+        found = z.copy()
+        found[space.blocks[name]] = np.where(np.isfinite(block), block, 0.0)
+        return found
+
+    def _program(self, widening: bool) -> Program:
+        """The compiled target with moves as inputs, which stand among the data: compiled once, when needed."""
+        if widening not in self._programs:
+            density = self.density
+            if widening:
+                symbolic, moves = self._opened
+                log_prior = symbolic.log_prior
+            else:
+                symbolic = density.symbolic
+                moves = {name: pt.dscalar(f"move:{name}") for name, h in self.known.items() if not h.widens}
+                variables = {self.known[name].variable for name in moves}
+                log_prior = symbolic.log_prior | {v: self._log_prior(moves, v, symbolic) for v in variables}
+            opened = replace(
+                symbolic,
+                data=symbolic.data | {f"move:{n}": t for n, t in moves.items()},
+                observed=symbolic.observed | {f"move:{n}": np.array(0.0) for n in moves},
+                log_prior=log_prior,
+            )
+            sides = [name for name, side in density.potentials.items() if side == "likelihood"]
+            self._programs[widening] = Program(density.space, opened, density.likelihood_shapes, sides, {})
+        return self._programs[widening]
 
     def target(self, chosen: Hyperparameter, t: float) -> NativeObjective:
         """The target on z with a hyperparameter moved by t.
@@ -273,4 +280,4 @@ class Hyperparameters:
         -------
         NativeObjective
         """
-        return self._program.objective(Weights(), {f"move:{chosen.name}": np.array(float(t))})
+        return self._program(bool(chosen.widens)).objective(Weights(), {f"move:{chosen.name}": np.array(float(t))})

@@ -13,6 +13,7 @@ unconstrained space is a sum of terms, each with one owner and one role:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
 from workbench.model.compiled import interpreted, without_traces
-from workbench.model.constants import widened
+from workbench.model.constants import replaced, widened
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,28 @@ def _check_indices(graphs: list[Variable]) -> None:
                 )
 
 
+def _wide(
+    model: pm.Model, owners: list[Variable], moved: Mapping[str, Callable[[Variable], Variable]]
+) -> dict[Variable, Variable]:
+    """The variables of a model -> the same with constants widened, and some random variables with other inputs."""
+    wide = dict(zip(owners, widened(owners), strict=True))
+    for name, move in moved.items():
+        rv = wide[model[name]]
+        wide = dict(zip(owners, replaced(list(wide.values()), {rv: move(rv)}), strict=True))
+    return wide
+
+
 @without_traces()
-def symbolic_terms(model: pm.Model) -> SymbolicTerms:
+def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Variable]] | None = None) -> SymbolicTerms:
     """Every term of the model's log density as a graph, with constants widened.
 
     Parameters
     ----------
     model : pm.Model
         It is not changed.
+    moved : mapping of str to callable, optional
+        Free variable name -> what takes its place: the same random variable with other inputs, such as other bounds,
+        which its transformation then follows, and with it everything that the variable enters.
 
     Raises
     ------
@@ -127,7 +142,7 @@ def symbolic_terms(model: pm.Model) -> SymbolicTerms:
     """
     owners = [*model.basic_RVs, *model.potentials, *model.deterministics]
     _check_indices(owners)
-    wide = dict(zip(owners, widened(owners), strict=True))
+    wide = _wide(model, owners, moved or {})
     free = {rv.name: wide[rv] for rv in model.free_RVs}
     seen = {rv.name: wide[rv] for rv in model.observed_RVs}
     values = {rv.name: model.rvs_to_values[rv] for rv in model.free_RVs}

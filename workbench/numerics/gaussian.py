@@ -43,6 +43,11 @@ class Gaussian:
         """Differential entropy d/2 log(2 pi e) + 1/2 log det, nats."""
         return 0.5 * self.dimension * np.log(2 * np.pi * np.e) + 0.5 * self.log_determinant
 
+    @property
+    def log_peak(self) -> float:
+        """Log density at the mean, nats."""
+        return -0.5 * self.dimension * float(np.log(2 * np.pi)) - 0.5 * self.log_determinant
+
     def distance(self, points: NDArray[np.float64]) -> Vector:
         """Squared Mahalanobis distance of points of shape ``(m, d)`` from the mean; returns shape ``(m,)``."""
         white = linalg.solve_triangular(self.factor, (points - self.mean).T, lower=True)
@@ -50,8 +55,7 @@ class Gaussian:
 
     def log_density(self, points: NDArray[np.float64]) -> Vector:
         """Log density at points of shape ``(m, d)``; returns shape ``(m,)``, nats."""
-        constant = -0.5 * self.dimension * np.log(2 * np.pi) - 0.5 * self.log_determinant
-        return constant - 0.5 * self.distance(points)
+        return self.log_peak - 0.5 * self.distance(points)
 
     def draw(self, m: int, generator: np.random.Generator) -> NDArray[np.float64]:
         """Independent draws, shape ``(m, d)``."""

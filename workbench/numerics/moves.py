@@ -159,11 +159,13 @@ def hamiltonian_move(
     z, value, gradient = cloud.points, cloud.value, cloud.gradient
     with np.errstate(all="ignore"):  # a trajectory that overflows is turned away below
         before = value - 0.5 * np.sum(momentum**2, axis=1)
+        force = gradient @ factor
         for _ in range(leaps):
-            momentum = momentum + 0.5 * steps * (gradient @ factor)
+            momentum = momentum + 0.5 * steps * force
             z = z + steps * (momentum @ factor.T)
             value, gradient = sweep(z)
-            momentum = momentum + 0.5 * steps * (gradient @ factor)
+            force = gradient @ factor
+            momentum = momentum + 0.5 * steps * force
         change = value - 0.5 * np.sum(momentum**2, axis=1) - before
     change = np.where(np.isnan(change), -np.inf, change)
     moved = np.log(generator.random(m)) < change
