@@ -3,6 +3,7 @@
 import gc
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,29 @@ from workbench.cli import main
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.prior.draws import starting_points
+
+# The files that take longest when nothing is compiled yet, the longest first. Processes that share out the files then
+# end together: with one of these at the end, all but one would wait for it.
+LONGEST = (
+    "test_theorem", "model/test_summation", "test_conformance", "likelihood/test_marginal", "likelihood/test_units",
+    "test_benchmarks", "likelihood/test_profile", "test_cli", "evidence/test_savage_dickey", "likelihood/test_nist",
+    "likelihood/test_unbounded", "test_prediction", "evidence/test_nested", "evidence/test_bridge",
+    "likelihood/test_maximum", "evidence/test_robustness", "test_readme", "test_information", "report/test_page",
+    "likelihood/test_errors", "likelihood/test_bootstrap", "evidence/test_audit", "evidence/test_sequential",
+    "evidence/test_bridge_calibration", "test_causes", "model/test_reductions", "evidence/test_estimate",
+    "evidence/test_prior_integral", "evidence/test_published_models", "test_adversarial", "posterior/test_draws",
+)  # fmt: skip
+
+
+def pytest_configure(config):
+    """Keep xdist from its own order, which begins with the files that have most tests, whatever these take."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+    rank = {Path(__file__).parent / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 def pytest_collection_finish():

@@ -4,6 +4,9 @@ A `Target` is an unnormalised log density with its gradient, the log of its inte
 there, its mean and covariance, and exact independent draws. Nothing here is computed by the code under test:
 the numbers come from NumPy and SciPy's special functions alone.
 
+The functions take many points at once, one a row: an algorithm that asks for thousands of values gets them in one
+call, as from a compiled model.
+
 `ALL` holds every target, `by_name` finds one; `PEAKED` leaves out those with more than one mode.
 """
 
@@ -16,11 +19,59 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, digamma, expit, gammaln, log_expit, polygamma
 
-from workbench.numerics.objective import FunctionObjective
+from workbench.numerics.objective import FunctionObjective, Objective, ObjectiveOfMany
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 LOG_TWO_PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class RowsObjective:
+    """An objective from a function of many points, which keeps the contract of `ObjectiveOfMany`.
+
+    Attributes
+    ----------
+    dimension : int
+    rows : callable
+        ``rows(points) -> (values, gradients)``, shapes ``(m, d) -> (m,), (m, d)``.
+    """
+
+    dimension: int
+    rows: Callable[[Matrix], tuple[Vector, Matrix]]
+
+    def sweep(self, points: Matrix) -> tuple[Vector, Matrix]:
+        """Values and gradients at many points; NaN is returned."""
+        return self.rows(points)
+
+    def value_and_gradient(self, z: Vector) -> tuple[float, Vector]:
+        """Value and gradient at one; NaN is refused in the words of `FunctionObjective`."""
+        return FunctionObjective(self.dimension, self._at).value_and_gradient(z)
+
+    def value(self, z: Vector) -> float:
+        """The value at one."""
+        return self.value_and_gradient(z)[0]
+
+    def _at(self, z: Vector) -> tuple[float, Vector]:
+        value, gradient = self.rows(z[None])
+        return value[0], gradient[0]
+
+
+def rows_of(objective: Objective) -> Callable[[Matrix], tuple[Vector, Matrix]]:
+    """Values and gradients of any objective at many points, one a row."""
+    if isinstance(objective, ObjectiveOfMany):
+        return objective.sweep
+
+    def one_by_one(points: Matrix) -> tuple[Vector, Matrix]:
+        found = [objective.value_and_gradient(point) for point in points]
+        return np.array([value for value, _ in found]), np.array([gradient for _, gradient in found])
+
+    return one_by_one
+
+
+def _times(matrix: Matrix, points: Matrix) -> Matrix:
+    """``matrix @ point`` for every row; a row's result does not depend on the others, as it would with BLAS."""
+    return np.einsum("ij,mj->mi", matrix, points)
 
 
 @dataclass(frozen=True)
@@ -30,7 +81,7 @@ class Target:
     Attributes
     ----------
     name : str
-    objective : FunctionObjective
+    objective : RowsObjective
         Log f and its gradient, nats; f need not integrate to one.
     log_integral : float
         Log of the integral of f over R^d, nats.
@@ -49,7 +100,7 @@ class Target:
     """
 
     name: str
-    objective: FunctionObjective
+    objective: RowsObjective
     log_integral: float
     mode: Vector
     hessian: Matrix
@@ -83,14 +134,14 @@ def gaussian(name: str, mean: Vector, sd: Vector, correlation: Matrix, log_integ
     log_normaliser = 0.5 * d * LOG_TWO_PI + np.log(sd).sum() - np.log(np.diag(whiten)).sum()
     factor = np.linalg.cholesky(correlation) * sd[:, None]
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        white = whiten @ ((z - mean) / sd)
-        return log_integral - log_normaliser - 0.5 * float(white @ white), -(whiten.T @ white) / sd
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        white = _times(whiten, (z - mean) / sd)
+        return log_integral - log_normaliser - 0.5 * np.sum(white**2, axis=1), -_times(whiten.T, white) / sd
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         return mean + generator.standard_normal((m, d)) @ factor.T
 
-    objective = FunctionObjective(d, log_f)
+    objective = RowsObjective(d, log_f)
     return Target(name, objective, log_integral, mean, -precision, mean, covariance, draw, gaussian=True)
 
 
@@ -101,10 +152,10 @@ def log_gamma(name: str, shape: Vector, rate: Vector) -> Target:
     """
     d = shape.size
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
         with np.errstate(over="ignore"):
             grown = rate * np.exp(z)
-        return float(np.sum(shape * z - grown)), shape - grown
+        return np.sum(shape * z - grown, axis=1), shape - grown
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         # log Gamma(a) = log Gamma(a + 1) + log(U) / a: no underflow for a small shape (Marsaglia and Tsang 2000)
@@ -113,7 +164,7 @@ def log_gamma(name: str, shape: Vector, rate: Vector) -> Target:
 
     return Target(
         name,
-        FunctionObjective(d, log_f),
+        RowsObjective(d, log_f),
         log_integral=float(np.sum(gammaln(shape) - shape * np.log(rate))),
         mode=np.log(shape / rate),
         hessian=-np.diag(shape),
@@ -126,15 +177,15 @@ def log_gamma(name: str, shape: Vector, rate: Vector) -> Target:
 def logit_beta(name: str, a: float, b: float) -> Target:
     """z = logit(p) with p ~ Beta(a, b): log f = a log p + b log(1 - p), integral B(a, b)."""
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        return float(a * log_expit(z[0]) + b * log_expit(-z[0])), a * expit(-z) - b * expit(z)
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        return a * log_expit(z[:, 0]) + b * log_expit(-z[:, 0]), a * expit(-z) - b * expit(z)
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         return (np.log(generator.gamma(a, size=m)) - np.log(generator.gamma(b, size=m)))[:, None]
 
     return Target(
         name,
-        FunctionObjective(1, log_f),
+        RowsObjective(1, log_f),
         log_integral=float(betaln(a, b)),
         mode=np.array([np.log(a / b)]),
         hessian=np.array([[-a * b / (a + b)]]),
@@ -151,13 +202,13 @@ def softmax_dirichlet(name: str, a: Vector) -> Target:
     """
     total = a.sum()
 
-    def log_p(z: Vector) -> Vector:
-        padded = np.append(z, 0.0)
-        return padded - np.logaddexp.reduce(padded)
+    def log_p(z: Matrix) -> Matrix:
+        padded = np.column_stack([z, np.zeros(len(z))])
+        return padded - np.logaddexp.reduce(padded, axis=1, keepdims=True)
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
         logs = log_p(z)
-        return float(a @ logs), (a - total * np.exp(logs))[:-1]
+        return np.sum(a * logs, axis=1), (a - total * np.exp(logs))[:, :-1]
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         logs = np.log(generator.gamma(a, size=(m, a.size)))
@@ -166,7 +217,7 @@ def softmax_dirichlet(name: str, a: Vector) -> Target:
     p = (a / total)[:-1]
     return Target(
         name,
-        FunctionObjective(a.size - 1, log_f),
+        RowsObjective(a.size - 1, log_f),
         log_integral=float(gammaln(a).sum() - gammaln(total)),
         mode=np.log(a[:-1] / a[-1]),
         hessian=-total * (np.diag(p) - np.outer(p, p)),
@@ -184,10 +235,11 @@ def student_t(name: str, nu: float, location: Vector, scale: Matrix) -> Target:
     constant = gammaln((nu + d) / 2) - gammaln(nu / 2) - 0.5 * d * np.log(nu * np.pi)
     constant -= np.log(np.diag(factor)).sum()
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        slope = precision @ (z - location)
-        distance = float((z - location) @ slope)
-        return float(constant - 0.5 * (nu + d) * np.log1p(distance / nu)), -(nu + d) / (nu + distance) * slope
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        slope = _times(precision, z - location)
+        distance = np.sum((z - location) * slope, axis=1)
+        weight = (nu + d) / (nu + distance)
+        return constant - 0.5 * (nu + d) * np.log1p(distance / nu), -weight[:, None] * slope
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         stretch = np.sqrt(nu / generator.chisquare(nu, size=(m, 1)))
@@ -195,7 +247,7 @@ def student_t(name: str, nu: float, location: Vector, scale: Matrix) -> Target:
 
     return Target(
         name,
-        FunctionObjective(d, log_f),
+        RowsObjective(d, log_f),
         log_integral=0.0,
         mode=location,
         hessian=-(nu + d) / nu * precision,
@@ -213,10 +265,11 @@ def banana(name: str, centre: float, sd: float, bend: float, width: float, log_i
     """
     log_normaliser = LOG_TWO_PI + np.log(sd) + np.log(width)
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        across, along = (z[0] - centre) / sd, (z[1] - bend * z[0] ** 2) / width
-        gradient = np.array([-across / sd + 2 * bend * z[0] * along / width, -along / width])
-        return float(log_integral - log_normaliser - 0.5 * (across**2 + along**2)), gradient
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        x, y = z.T
+        across, along = (x - centre) / sd, (y - bend * x**2) / width
+        gradient = np.column_stack([-across / sd + 2 * bend * x * along / width, -along / width])
+        return log_integral - log_normaliser - 0.5 * (across**2 + along**2), gradient
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         x = centre + sd * generator.standard_normal(m)
@@ -228,7 +281,7 @@ def banana(name: str, centre: float, sd: float, bend: float, width: float, log_i
     variance = width**2 + bend**2 * (4 * centre**2 * sd**2 + 2 * sd**4)
     return Target(
         name,
-        FunctionObjective(2, log_f),
+        RowsObjective(2, log_f),
         log_integral=log_integral,
         mode=np.array([centre, bend * centre**2]),
         hessian=-precision,
@@ -241,13 +294,13 @@ def banana(name: str, centre: float, sd: float, bend: float, width: float, log_i
 def funnel(name: str, sd: float) -> Target:
     """Neal's funnel (2003, doi:10.1214/aos/1056562461): v ~ Normal(0, sd), x given v ~ Normal(0, exp(v / 2))."""
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        v, x = z
-        with np.errstate(over="ignore"):
-            pull = 0.5 * x**2 * np.exp(-v) if x else 0.0
-            slope = x * np.exp(-v) if x else 0.0
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        v, x = z.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            pull = np.where(x == 0, 0.0, 0.5 * x**2 * np.exp(-v))
+            slope = np.where(x == 0, 0.0, x * np.exp(-v))
         value = -0.5 * (v / sd) ** 2 - np.log(sd) - 0.5 * v - pull - LOG_TWO_PI
-        return float(value), np.array([-v / sd**2 - 0.5 + pull, -slope])
+        return value, np.column_stack([-v / sd**2 - 0.5 + pull, -slope])
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         v = sd * generator.standard_normal(m)
@@ -256,7 +309,7 @@ def funnel(name: str, sd: float) -> Target:
     top = -0.5 * sd**2
     return Target(
         name,
-        FunctionObjective(2, log_f),
+        RowsObjective(2, log_f),
         log_integral=0.0,
         mode=np.array([top, 0.0]),
         hessian=-np.diag([sd**-2, np.exp(-top)]),
@@ -280,22 +333,23 @@ def normal_inverse_gamma(name: str, y: Vector, m0: float, k0: float, a0: float, 
     log_evidence = gammaln(a) - gammaln(a0) + a0 * np.log(b0) - a * np.log(b) + 0.5 * np.log(k0 / k)
     log_evidence -= 0.5 * n * LOG_TWO_PI
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        mu, s = z
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        mu, s = z.T
         with np.errstate(over="ignore"):
             tau = np.exp(-2 * s)
-        residuals, off = y - mu, mu - m0
-        likelihood = -0.5 * n * LOG_TWO_PI - n * s - 0.5 * tau * np.sum(residuals**2)
+        residuals, off = y - mu[:, None], mu - m0
+        squares = np.sum(residuals**2, axis=1)
+        likelihood = -0.5 * n * LOG_TWO_PI - n * s - 0.5 * tau * squares
         prior_mu = -0.5 * LOG_TWO_PI + 0.5 * np.log(k0) - s - 0.5 * k0 * tau * off**2
         prior_sigma = a0 * np.log(b0) - gammaln(a0) - 2 * (a0 + 1) * s - b0 * tau
         jacobian = np.log(2) + 2 * s  # d sigma^2 / d log sigma = 2 sigma^2
-        gradient = np.array(
+        gradient = np.column_stack(
             [
-                tau * (residuals.sum() - k0 * off),
-                -(n + 1) - 2 * (a0 + 1) + 2 + tau * (np.sum(residuals**2) + k0 * off**2 + 2 * b0),
+                tau * (residuals.sum(axis=1) - k0 * off),
+                -(n + 1) - 2 * (a0 + 1) + 2 + tau * (squares + k0 * off**2 + 2 * b0),
             ]
         )
-        return float(likelihood + prior_mu + prior_sigma + jacobian), gradient
+        return likelihood + prior_mu + prior_sigma + jacobian, gradient
 
     def draw(count: int, generator: np.random.Generator) -> Matrix:
         sigma = np.sqrt(b / generator.gamma(a, size=count))
@@ -304,7 +358,7 @@ def normal_inverse_gamma(name: str, y: Vector, m0: float, k0: float, a0: float, 
     variance = 2 * b / (2 * a + 1)  # sigma^2 at the mode on z
     return Target(
         name,
-        FunctionObjective(2, log_f),
+        RowsObjective(2, log_f),
         log_integral=float(log_evidence),
         mode=np.array([m, 0.5 * np.log(variance)]),
         hessian=-np.diag([k / variance, 2 * (2 * a + 1)]),
@@ -318,11 +372,12 @@ def two_peaks(name: str, centres: Matrix, weights: Vector, log_integral: float =
     """Two unit Gaussians so far apart that neither moves the other's mode by a rounding error; the first is higher."""
     d = centres.shape[1]
 
-    def log_f(z: Vector) -> tuple[float, Vector]:
-        away = z - centres
-        logs = np.log(weights) - 0.5 * np.sum(away**2, axis=1) - 0.5 * d * LOG_TWO_PI
-        share = np.exp(logs - np.logaddexp.reduce(logs))
-        return float(log_integral + np.logaddexp.reduce(logs)), -share @ away
+    def log_f(z: Matrix) -> tuple[Vector, Matrix]:
+        away = z[:, None] - centres
+        logs = np.log(weights) - 0.5 * np.sum(away**2, axis=2) - 0.5 * d * LOG_TWO_PI
+        total = np.logaddexp.reduce(logs, axis=1)
+        share = np.exp(logs - total[:, None])
+        return log_integral + total, -np.sum(share[:, :, None] * away, axis=1)
 
     def draw(m: int, generator: np.random.Generator) -> Matrix:
         return centres[generator.choice(2, size=m, p=weights)] + generator.standard_normal((m, d))
@@ -331,7 +386,7 @@ def two_peaks(name: str, centres: Matrix, weights: Vector, log_integral: float =
     spread = (centres - mean).T @ (weights[:, None] * (centres - mean))
     return Target(
         name,
-        FunctionObjective(d, log_f),
+        RowsObjective(d, log_f),
         log_integral=log_integral,
         mode=centres[0],
         hessian=-np.eye(d),

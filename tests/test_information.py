@@ -11,12 +11,12 @@ from scipy.special import gammaln
 
 import workbench as wb
 from tests import studies
+from tests.targets import RowsObjective
 from tests.tolerance import STANDARD_ERRORS
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import bridge_sampling
 from workbench.evidence.estimate import Evidence
 from workbench.information import BIT, account, marginal_information
-from workbench.numerics.objective import FunctionObjective
 
 
 def _evidence(value, error, n=1, method="bridge"):
@@ -42,9 +42,9 @@ class NormalNormal:
 
         def log_f(z):
             away = z - self.y
-            return constant - 0.5 * float(z @ z) - 2.0 * float(away @ away), -z - 4.0 * away
+            return constant - 0.5 * np.sum(z**2, axis=1) - 2.0 * np.sum(away**2, axis=1), -z - 4.0 * away
 
-        return FunctionObjective(self.d, log_f)
+        return RowsObjective(self.d, log_f)
 
     def bridge(self, seed=1):
         log_f = self.log_likelihood + self.log_prior
@@ -110,9 +110,9 @@ class PoissonGamma:
         def log_f(z):
             rate = np.exp(z)
             value = self.k * z - rate - gammaln(self.k + 1) + 2 * z - rate - gammaln(2.0)
-            return float(value.sum()), self.k - rate + 2 - rate
+            return value.sum(axis=1), self.k - rate + 2 - rate
 
-        return FunctionObjective(self.k.size, log_f)
+        return RowsObjective(self.k.size, log_f)
 
     def divergence(self):
         """KL of Gamma(a, b) from Gamma(2, 1), summed."""

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,9 @@ EXCEPTIONS = {
 }
 
 
+@cache
 def tree(path):
+    """The syntax of a file, read once; not to be changed."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 

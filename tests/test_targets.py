@@ -49,6 +49,14 @@ def test_gradient_is_the_slope_of_the_value(target):
 
 
 @pytest.mark.parametrize("target", ALL, ids=str)
+def test_many_points_at_once_give_what_each_gives_alone_bit_for_bit(target):
+    log_f, gradients = target.objective.sweep(points(target))
+    alone = [target.objective.value_and_gradient(z) for z in points(target)]
+    assert np.array_equal(log_f, [value for value, _ in alone])
+    assert np.array_equal(gradients, [gradient for _, gradient in alone])
+
+
+@pytest.mark.parametrize("target", ALL, ids=str)
 def test_mode_has_a_zero_gradient_and_the_stated_hessian(target):
     _, gradient = target.objective.value_and_gradient(target.mode)
     # The mode itself is rounded: its gradient in local units is of the order |mode| eps / scale.

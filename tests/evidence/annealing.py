@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, log_expit
 
+from tests.targets import LOG_TWO_PI, RowsObjective, rows_of
 from workbench.evidence.paths import PriorPath, ProposalPath, proposal_from
 from workbench.numerics.gaussian import Gaussian
-from workbench.numerics.objective import FunctionObjective
-
-LOG_TWO_PI = float(np.log(2 * np.pi))
 
 
 def _around(target, scale):
@@ -22,25 +20,25 @@ def _around(target, scale):
 def prior_path(target, scale=4.0, seed=0):
     """From Normal(mean, (scale sd)^2), in the place of a prior, to a target; its likelihood is the ratio."""
     mean, sd, objective = _around(target, scale)
-    d = objective.dimension
+    d, target_of = objective.dimension, rows_of(objective)
 
     def log_r(z):
         away = (z - mean) / sd
-        return float(-0.5 * d * LOG_TWO_PI - np.log(sd).sum() - 0.5 * away @ away), -away / sd
+        return -0.5 * d * LOG_TWO_PI - np.log(sd).sum() - 0.5 * np.sum(away**2, axis=1), -away / sd
 
     def weighed(t):
         def log_f(z):
-            (r, slope), (f, gradient) = log_r(z), objective.value_and_gradient(z)
+            (r, slope), (f, gradient) = log_r(z), target_of(z)
             return (1 - t) * r + t * f, (1 - t) * slope + t * gradient
 
-        return FunctionObjective(d, log_f)
+        return RowsObjective(d, log_f)
 
     def ratio(z):
-        (r, slope), (f, gradient) = log_r(z), objective.value_and_gradient(z)
+        (r, slope), (f, gradient) = log_r(z), target_of(z)
         return f - r, gradient - slope
 
     draws = mean + sd * np.random.default_rng(seed).normal(size=(4096, d))
-    return PriorPath(weighed, FunctionObjective(d, ratio), draws)
+    return PriorPath(weighed, RowsObjective(d, ratio), draws)
 
 
 def proposal_path(target, exact=False):
@@ -54,7 +52,7 @@ def proposal_path(target, exact=False):
 class TwoModes:
     """Two unit normals at plus and minus `centre`; the integral is 1."""
 
-    objective: FunctionObjective
+    objective: RowsObjective
     centre: np.ndarray
 
 
@@ -64,37 +62,36 @@ def two_modes(d, share, away=5.0):
     logs = np.log([1 - share, share])
 
     def log_f(z):
-        gaps = np.stack([z - centre, z + centre])
-        each = logs - 0.5 * np.sum(gaps**2, axis=1) - 0.5 * d * LOG_TWO_PI
-        total = np.logaddexp(each[0], each[1])
-        return float(total), -np.exp(each - total) @ gaps
+        gaps = np.stack([z - centre, z + centre], axis=1)
+        each = logs - 0.5 * np.sum(gaps**2, axis=2) - 0.5 * d * LOG_TWO_PI
+        total = np.logaddexp(each[:, 0], each[:, 1])
+        return total, -np.sum(np.exp(each - total[:, None])[:, :, None] * gaps, axis=1)
 
-    return TwoModes(FunctionObjective(d, log_f), centre)
+    return TwoModes(RowsObjective(d, log_f), centre)
 
 
 def _uniform(d, low, high, likelihood, seed=0, n=2048):
     """A path from Uniform(low, high)^d, on z = logit of the position, over a likelihood of theta and its gradient."""
 
-    def both(z, t):
+    def both(z):
         u = expit(z)
         value, gradient = likelihood(low + (high - low) * u)
         inner = u * (1 - u)
-        prior = float(np.sum(log_expit(z) + log_expit(-z)))
-        return prior, 1 - 2 * u, value, gradient * (high - low) * inner, t
+        prior = np.sum(log_expit(z) + log_expit(-z), axis=1)
+        return prior, 1 - 2 * u, value, gradient * (high - low) * inner
 
     def weighed(t):
         def log_f(z):
-            prior, slope, value, gradient, _ = both(z, t)
+            prior, slope, value, gradient = both(z)
             return prior + t * value, slope + t * gradient
 
-        return FunctionObjective(d, log_f)
+        return RowsObjective(d, log_f)
 
     def alone(z):
-        _, _, value, gradient, _ = both(z, 1.0)
-        return value, gradient
+        return both(z)[2:]
 
     u = np.random.default_rng(seed).uniform(size=(n, d))
-    return PriorPath(weighed, FunctionObjective(d, alone), np.log(u) - np.log1p(-u))
+    return PriorPath(weighed, RowsObjective(d, alone), np.log(u) - np.log1p(-u))
 
 
 def shells(d):
@@ -103,12 +100,12 @@ def shells(d):
     centres[:, 0] = 3.5, -3.5
 
     def likelihood(theta):
-        gaps = theta - centres
-        radius = np.sqrt(np.sum(gaps**2, axis=1))
+        gaps = theta[:, None] - centres
+        radius = np.sqrt(np.sum(gaps**2, axis=2))
         each = -0.5 * ((radius - 2.0) / 0.1) ** 2 - 0.5 * np.log(2 * np.pi * 0.01)
-        total = np.logaddexp(each[0], each[1])
-        slope = -((radius - 2.0) / 0.01 / radius)[:, None] * gaps
-        return float(total), np.exp(each - total) @ slope
+        total = np.logaddexp(each[:, 0], each[:, 1])
+        share = -np.exp(each - total[:, None]) * (radius - 2.0) / 0.01 / radius
+        return total, np.sum(share[:, :, None] * gaps, axis=1)
 
     return _uniform(d, -6.0, 6.0, likelihood)
 
@@ -118,7 +115,7 @@ def eggbox():
 
     def likelihood(theta):
         cosines, sines = np.cos(theta / 2), np.sin(theta / 2)
-        inner = 2.0 + cosines.prod()
-        return float(inner**5), 5 * inner**4 * -0.5 * sines * cosines[::-1]
+        inner = 2.0 + cosines.prod(axis=1)
+        return inner**5, 5 * inner[:, None] ** 4 * -0.5 * sines * cosines[:, ::-1]
 
     return _uniform(2, 0.0, 10 * np.pi, likelihood)

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from tests.targets import LOG_TWO_PI
-from workbench.numerics.objective import FunctionObjective
+from tests.targets import LOG_TWO_PI, RowsObjective
 
 Array = NDArray[np.float64]
 
@@ -24,7 +23,7 @@ class Published:
     """A log density on R^d with exact draws and the log of its integral, nats."""
 
     name: str
-    objective: FunctionObjective
+    objective: RowsObjective
     log_integral: float
     draw: object
 
@@ -41,13 +40,14 @@ def funnel_with_data() -> Published:
     y = np.array([1.4875, -0.3833, -1.3887, 0.7412, 1.1977, -1.0498, -0.9272, 1.2887, 0.5951])
     n = y.size
 
-    def log_f(z: Array) -> tuple[float, Array]:
-        v, x = z[0], z[1:]
+    def log_f(z: Array) -> tuple[Array, Array]:
+        v, x = z[:, 0], z[:, 1:]
         with np.errstate(over="ignore"):
             tau = np.exp(-v)
-        square, away = float(x @ x), y - x
-        value = -(v**2) / 18 - np.log(3) - 0.5 * (tau * square + n * v) - 0.5 * float(away @ away)
-        return value - (n + 0.5) * LOG_TWO_PI, np.append(-v / 9 + 0.5 * tau * square - n / 2, away - tau * x)
+        square, away = np.sum(x**2, axis=1), y - x
+        value = -(v**2) / 18 - np.log(3) - 0.5 * (tau * square + n * v) - 0.5 * np.sum(away**2, axis=1)
+        gradient = np.column_stack([-v / 9 + 0.5 * tau * square - n / 2, away - tau[:, None] * x])
+        return value - (n + 0.5) * LOG_TWO_PI, gradient
 
     def draw(m: int, generator: np.random.Generator) -> Array:
         grid = np.linspace(-25.0, 20.0, 200_001)
@@ -58,7 +58,7 @@ def funnel_with_data() -> Published:
         share = expit(v)[:, None]  # of y in the mean of x given v, and the variance
         return np.column_stack([v, share * y + np.sqrt(share) * generator.standard_normal((m, n))])
 
-    return Published("funnel with data", FunctionObjective(n + 1, log_f), -14.033464524, draw)
+    return Published("funnel with data", RowsObjective(n + 1, log_f), -14.033464524, draw)
 
 
 def shells(d: int, log_integral: float) -> Published:
@@ -67,15 +67,16 @@ def shells(d: int, log_integral: float) -> Published:
     centres[:, 0] = 3.5, -3.5
     radius, width, side = 2.0, 0.1, 12.0
 
-    def log_f(z: Array) -> tuple[float, Array]:
+    def log_f(z: Array) -> tuple[Array, Array]:
         share = expit(z)
-        away = side * share - side / 2 - centres
-        distance = np.linalg.norm(away, axis=1)
+        away = (side * share - side / 2)[:, None] - centres
+        distance = np.linalg.norm(away, axis=2)
         logs = -((distance - radius) ** 2) / (2 * width**2) - 0.5 * np.log(2 * np.pi * width**2)
-        weight = np.exp(logs - np.logaddexp.reduce(logs))
-        by_theta = -((weight * (distance - radius) / distance) @ away) / width**2
-        jacobian = float(np.sum(log_expit(z) + log_expit(-z)))  # the side of the box cancels with its density
-        return float(np.logaddexp.reduce(logs)) + jacobian, by_theta * side * share * (1 - share) + 1 - 2 * share
+        total = np.logaddexp.reduce(logs, axis=1)
+        pull = np.exp(logs - total[:, None]) * (distance - radius) / distance
+        by_theta = -np.sum(pull[:, :, None] * away, axis=1) / width**2
+        jacobian = np.sum(log_expit(z) + log_expit(-z), axis=1)  # the side of the box cancels with its density
+        return total + jacobian, by_theta * side * share * (1 - share) + 1 - 2 * share
 
     def draw(m: int, generator: np.random.Generator) -> Array:
         grid = np.linspace(radius - 8 * width, radius + 8 * width, 20_001)
@@ -86,7 +87,7 @@ def shells(d: int, log_integral: float) -> Published:
         theta = centres[generator.integers(2, size=m)] + length[:, None] * direction
         return np.log((theta + side / 2) / (side / 2 - theta))
 
-    return Published(f"shells in {d} dimensions", FunctionObjective(d, log_f), log_integral, draw)
+    return Published(f"shells in {d} dimensions", RowsObjective(d, log_f), log_integral, draw)
 
 
 ALL = (funnel_with_data(), shells(2, -1.745641872), shells(10, -14.5904910744))

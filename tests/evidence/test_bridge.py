@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tests.evidence import published
-from tests.targets import ALL, by_name, log_gamma
+from tests.targets import ALL, RowsObjective, by_name, log_gamma
 from tests.tolerance import STANDARD_ERRORS
 from workbench.check import worst_status
 from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.bridge import bridge_sampling
-from workbench.numerics.objective import FunctionObjective, values
+from workbench.numerics.objective import values
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
 
@@ -37,7 +37,7 @@ def test_bridge_matches_densities_of_the_literature(target):
 def test_a_thousand_dimensions_cost_no_accuracy_where_the_target_is_gaussian():
     # White noise, so that a value costs microseconds; the proposal does not know that it is white.
     constant = 500 * np.log(2 * np.pi)
-    objective = FunctionObjective(1000, lambda z: (-0.5 * float(z @ z) - constant, -z))
+    objective = RowsObjective(1000, lambda z: (-0.5 * np.sum(z**2, axis=1) - constant, -z))
     z = np.random.default_rng(3).normal(size=(4, 1000, 1000))
     found = bridge_sampling(objective, z, -0.5 * np.sum(z**2, axis=-1) - constant, seed=1)
     assert abs(found.log_evidence) < 0.1
@@ -66,9 +66,12 @@ def _regression(groups=390, covariates=10, n=1000):
 
 def test_a_regression_with_four_hundred_coefficients_is_right_to_a_tenth():
     precision, slope, constant, truth = _regression()
-    objective = FunctionObjective(
-        400, lambda z: (constant - 0.5 * float(z @ precision @ z) + float(z @ slope), slope - precision @ z)
-    )
+
+    def log_f(z):
+        pull = z @ precision
+        return constant - 0.5 * np.sum(pull * z, axis=1) + z @ slope, slope - pull
+
+    objective = RowsObjective(400, log_f)
     noise = np.random.default_rng(5).normal(size=(400, 4000))
     mean, factor = np.linalg.solve(precision, slope), np.linalg.cholesky(precision)
     z = (mean + np.linalg.solve(factor.T, noise).T).reshape(4, 1000, 400)
@@ -101,10 +104,10 @@ def test_the_unit_of_a_coordinate_does_not_matter():
     z, log_f = _draws(target, seed=13)
 
     def in_units(x):
-        value, gradient = target.objective.function(x / unit)
+        value, gradient = target.objective.rows(x / unit)
         return value - np.log(unit).sum(), gradient / unit
 
-    other = bridge_sampling(FunctionObjective(5, in_units), z * unit, log_f - np.log(unit).sum(), seed=1)
+    other = bridge_sampling(RowsObjective(5, in_units), z * unit, log_f - np.log(unit).sum(), seed=1)
     found = bridge_sampling(target.objective, z, log_f, seed=1)
     assert abs(found.log_evidence - other.log_evidence) < found.std_error + other.std_error
 
@@ -150,7 +153,12 @@ def test_the_proposal_with_the_smallest_error_in_the_pilot_is_taken():
 def test_a_dropped_constant_moves_the_estimate_by_just_that_constant():
     target = by_name("gaussian in 5 dimensions")
     z, log_f = _draws(target, seed=7)
-    shifted = FunctionObjective(5, lambda x: (target.objective.function(x)[0] - 2.5, target.objective.function(x)[1]))
+
+    def less(x):
+        value, gradient = target.objective.rows(x)
+        return value - 2.5, gradient
+
+    shifted = RowsObjective(5, less)
     right = bridge_sampling(target.objective, z, log_f, seed=1)
     wrong = bridge_sampling(shifted, z, log_f - 2.5, seed=1)
     assert wrong.log_evidence - right.log_evidence == pytest.approx(-2.5, abs=1e-9)

@@ -187,3 +187,26 @@ def test_a_point_among_many_that_cannot_be_computed_is_an_error_that_names_it(de
     assert np.isfinite(value).tolist() == [True, False, True]
     with pytest.raises(NumericalError, match="nan"):
         values(objective, points)
+
+
+def _normal(y, prior_sd=3.0):
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0.0, prior_sd), 1.0, observed=y)
+    return LogDensity(model)
+
+
+def test_another_study_of_the_same_model_takes_the_same_function_with_its_own_data():
+    first, second = _normal(np.array([1.0, 2.0])), _normal(np.array([-4.0, 7.0]))
+    ours, theirs = first.objective(), second.objective()
+    assert ours.function is theirs.function
+    for density, objective in ((first, ours), (second, theirs)):
+        z = np.array([0.3])
+        assert objective.value(z) == pytest.approx(density.pymc_target(z)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("other", [{"y": np.array([1.0, 2.0, 3.0])}, {"y": np.array([1.0, 2.0]), "prior_sd": 2.0}])
+def test_another_prior_or_number_of_data_is_another_function(other):
+    first, second = _normal(np.array([1.0, 2.0])), _normal(**other)
+    assert first.objective().function is not second.objective().function
+    z = np.array([0.3])
+    assert second.objective().value(z) == pytest.approx(second.pymc_target(z)[0], rel=1e-12)

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tests.report.finished import EVIDENCE, Finished, finished, with_latents
 from workbench.check import SEVERITY, Check
 from workbench.errors import InputError
+from workbench.report import content
 from workbench.report.estimates import comparison_section, profile_section
 from workbench.report.page import render, write_report
 from workbench.report.summary import summarise
@@ -131,13 +133,44 @@ def hostile(payloads: tuple[str, str, str, str]) -> Finished:
     return replace(made, answers=answers | {"likelihood.profile": refusal})
 
 
+# What is dangerous in a figure, in the three names that figures show, none longer than they show it: mathematics, the
+# end of a comment or of raw text in an SVG, tags, entities, quotes, another script, what cannot be printed.
+# A name of 300 characters loses its middle.
+IN_FIGURES = ("$\\frac$ --><b>\x07 名前", "\"'&]]>&lt;$x$ $y\u202e<b>", "a" * 300, "\ud800")
+
+
+def unwritten(_: Figure) -> bytes:
+    """An empty image in the place of a figure: writing them takes most of a page's time."""
+    return b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+
+
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not written."""
+    monkeypatch.setattr(content, "svg", unwritten)
+
+
 @pytest.fixture(scope="module")
 def harmless() -> Page:
-    return Page(html_of(hostile(("mu", "sigma", "height", "other"))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "svg", unwritten)
+        return Page(html_of(hostile(("mu", "sigma", "height", "other"))))
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("payloads", PAYLOADS)
 def test_no_name_path_or_note_can_become_markup(payloads: tuple[str, str, str, str], harmless: Page) -> None:
+    check_no_markup(payloads, harmless)
+
+
+def test_no_name_can_spoil_a_figure(harmless: Page) -> None:
+    found = check_no_markup(IN_FIGURES, harmless)
+    for image in found.images:
+        assert len(image) > 5_000
+
+
+def check_no_markup(payloads: tuple[str, str, str, str], harmless: Page) -> Page:
+    """The page of these names has the tags of any other, shows the names, and has a figure in every place."""
     found = Page(html_of(hostile(payloads)))
     assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags]
     assert [sorted(a) for _, a in found.tags] == [sorted(a) for _, a in harmless.tags]
@@ -146,6 +179,7 @@ def test_no_name_path_or_note_can_become_markup(payloads: tuple[str, str, str, s
     assert "could not be drawn" not in found.text
     for image in found.images:
         ElementTree.fromstring(image)
+    return found
 
 
 def test_refusals_are_shown_with_reason_and_remedy_and_no_section_is_empty() -> None:
@@ -178,6 +212,7 @@ def test_the_numbers_are_on_the_page(page: Page) -> None:
         assert number in page.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_question_of_the_future_or_an_answer_of_another_kind_is_still_shown(made: Finished) -> None:
     answers = made.answers | {
         "likelihood.profile": made.answers["likelihood.maximum"],
@@ -197,6 +232,7 @@ def test_a_report_needs_only_what_is_there() -> None:
     assert "could not be drawn" not in found.text
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_corrupted_results_are_said_and_not_drawn_and_cost_no_other_figure(made: Finished, page: Page) -> None:
     tree = made.draws.copy(deep=True)
     tree["posterior"]["mu"][0, 0] = np.nan

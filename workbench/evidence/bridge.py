@@ -190,29 +190,41 @@ def _gradients(objective: Objective, z: Matrix) -> Matrix:
     return found
 
 
-def _pilot(crossfit: _Crossfit, generator: np.random.Generator) -> dict[str, float]:
-    """The error that each member of the family reaches with a few hundred draws, the smallest first."""
+def _pilot(
+    crossfit: _Crossfit, generator: np.random.Generator
+) -> tuple[dict[str, float], dict[tuple[int, ...], Proposal]]:
+    """The error that each member of the family reaches with a few hundred draws, the smallest first, and its fits."""
     splits = crossfit.splits()
     pair = splits if len(splits) < 4 else [splits[0], splits[-1]]  # a half and its complement
     materials = [crossfit.material(chains) for chains in pair]
-    errors = {}
+    errors: dict[str, float] = {}
+    best: dict[tuple[int, ...], Proposal] = {}
     for name, fit in FAMILY.items():
         try:
             found = [fit(material) for material in materials]
             ratios = crossfit.together(pair, found, _PILOT, generator)
-            errors[name] = error_budget(ratios, crossfit.blocks, SYMMETRY[name]).delta
+            delta = error_budget(ratios, crossfit.blocks, SYMMETRY[name]).delta
         except NumericalError:
             continue
+        if delta < min(errors.values(), default=np.inf):
+            best = {tuple(chains): proposal for chains, proposal in zip(pair, found, strict=True)}
+        errors[name] = delta
     if not errors:
         raise NumericalError("no proposal could be fitted to the draws", "bridge", "draw more")
-    return dict(sorted(errors.items(), key=lambda item: item[1]))
+    return dict(sorted(errors.items(), key=lambda item: item[1])), best
 
 
-def _fitted(crossfit: _Crossfit, names: Sequence[str]) -> tuple[str, list[Proposal]]:
-    """The first of these names that applies to every split, and its proposals."""
+def _fitted(
+    crossfit: _Crossfit, names: Sequence[str], known: Mapping[tuple[int, ...], Proposal]
+) -> tuple[str, list[Proposal]]:
+    """The first of these names that applies to every split, and its proposals; some of the very first are known."""
     for name in names:
+        ready = known if name == names[0] else {}
         try:
-            return name, [FAMILY[name](crossfit.material(chains)) for chains in crossfit.splits()]
+            return name, [
+                ready[tuple(chains)] if tuple(chains) in ready else FAMILY[name](crossfit.material(chains))
+                for chains in crossfit.splits()
+            ]
         except NumericalError:
             continue
     raise NumericalError("no proposal could be fitted to the draws", "bridge", "draw more")
@@ -266,8 +278,8 @@ def _bridged(
     """The bridge of draws that are fit for one."""
     crossfit = _Crossfit(objective, z, log_f, _gradients(objective, z))
     pilot_generator, generator = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    pilots = _pilot(crossfit, pilot_generator)
-    name, proposals = _fitted(crossfit, list(pilots))
+    pilots, known = _pilot(crossfit, pilot_generator)
+    name, proposals = _fitted(crossfit, list(pilots), known)
     count = -(-max(_LEAST, log_f.size) // len(proposals))
     ratios = crossfit.together(crossfit.splits(), proposals, count, generator)
     budget, total = error_budget(ratios, crossfit.blocks, SYMMETRY[name]), count * len(ratios)

@@ -236,6 +236,12 @@ def _maximised(points: Matrix, shares: Matrix, floor: Matrix) -> Mixture:
     return Mixture(np.log(shares.sum(axis=1) / len(points)), tuple(parts))
 
 
+def _shares(joint: Matrix) -> Matrix:
+    """The E step: exponentials of shape ``(k, m)`` over their sum; `logsumexp` would take most of the time of it."""
+    relative = np.exp(joint - joint.max(axis=0))
+    return relative / relative.sum(axis=0)
+
+
 def _labels(white: Matrix, k: int) -> NDArray[np.int32]:
     """Clusters by k-means, the tightest of a few runs, shape ``(m,)``.
 
@@ -280,8 +286,7 @@ def fitted_mixture(points: Matrix) -> Mixture:
         try:
             mixture = _maximised(points, np.eye(k)[:, _labels(white, k)], floor)
             for _ in range(_STEPS):
-                joint = mixture.joint(points)
-                mixture = _maximised(points, np.exp(joint - logsumexp(joint, axis=0)), floor)
+                mixture = _maximised(points, _shares(mixture.joint(points)), floor)
         except NumericalError:
             continue
         score = float(mixture.log_density(points).sum()) - price * len(mixture.parts)

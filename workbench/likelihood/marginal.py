@@ -307,8 +307,10 @@ class MarginalLikelihood:
     def _by_block(self, at: Expansion, gradient: bool) -> tuple[Vector, Vector]:
         """The parts, each block by quadrature or by Laplace, and the gradient of their weighted sum."""
         p, blocks = self.chart.coordinates, self.structure.n_blocks
-        block_of, at_mode = self.structure.block_of_term, self.elements(at.z[None])[0]
+        block_of = self.structure.block_of_term
         outside, slope = block_of < 0, np.zeros(p.size)
+        looked_at = outside.any() or any(self._by_laplace(group) for group in self.structure.groups)
+        at_mode = self.elements(at.z[None])[0] if looked_at else np.zeros(block_of.size)
         parts = np.concatenate([np.zeros(blocks), at_mode[outside]])
         expanded = np.zeros(block_of.size)  # weights of terms whose gradient is taken at the mode
         expanded[outside] = self._shares[blocks:]
@@ -351,10 +353,7 @@ class MarginalLikelihood:
         # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
         points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", inverse, x)
         terms = self.elements(points)
-        blocks = self.structure.block_of_term
-        mine = np.flatnonzero((blocks >= numbers.start) & (blocks < numbers.stop))
-        order = mine[np.argsort(blocks[mine], kind="stable")]
-        starts = np.searchsorted(blocks[order], np.arange(numbers.start, numbers.stop))
+        order, starts = self.structure.terms_of[numbers.start]
         sums = np.add.reduceat(terms[:, order], starts, axis=1)
         heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
         log_sums = np.logaddexp.reduce(heights, axis=0)

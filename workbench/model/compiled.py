@@ -29,7 +29,6 @@ import pytensor
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.utils import rewrite_graph
@@ -37,11 +36,11 @@ from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
 
 from workbench.model.dispatch import plain_functions
+from workbench.model.interpreter import Interpreter
 from workbench.model.parameter_checks import without_idle_checks
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
-_INTERPRETED = Mode("py", None)
 
 
 # PyTensor notes for every variable where in the user's program it was made; ours are made here, so that is noise.
@@ -107,15 +106,8 @@ def interpreted(
     """
     if stable:
         graphs = _with_array_functions(stabilised(graphs))
-    graphs = list(graphs)
     with without_compiler():
-        function = pytensor.function(list(inputs), graphs, mode=_INTERPRETED, on_unused_input="ignore")
-
-    def call(*arrays: NDArray) -> list[NDArray]:
-        with np.errstate(all="ignore"):  # -inf and NaN are values here; whoever asked decides what they mean
-            return [np.asarray(array) for array in function(*arrays)]
-
-    return call
+        return Interpreter(inputs, graphs)
 
 
 @without_traces()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,6 +177,17 @@ class Structure:
             moves[rows, self.coordinates] = np.where((self.block_of_position >> places) & 1 == side, step, 0.0)
             allowed.append(((self.block_of_term >> places) & 1 == side) & (self.block_of_term >= 0))
         return not bool(np.any(_changed(elements, z, moves) & ~np.concatenate(allowed)))
+
+    @cached_property
+    def terms_of(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """First block of a group -> its terms, block after block, and where each block begins among them."""
+        found, blocks = {}, self.block_of_term
+        for numbers, _ in self.numbered():
+            mine = np.flatnonzero((blocks >= numbers.start) & (blocks < numbers.stop))
+            order = mine[np.argsort(blocks[mine], kind="stable")]
+            starts = np.searchsorted(blocks[order], np.arange(numbers.start, numbers.stop))
+            found[numbers.start] = order, starts
+        return found
 
     def numbered(self) -> Iterator[tuple[slice, NDArray[np.int64]]]:
         """Every group with the range of its blocks' numbers."""

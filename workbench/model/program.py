@@ -15,7 +15,7 @@ import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.basic import Constant, Variable, equal_computations
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.type import TensorType
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # A constant with more elements than this becomes an input: Numba would print it into the machine code.
 _INLINE_ELEMENTS = 8
+_KEPT = 32  # functions kept in a process for another study of the same model
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,43 @@ class Weights:
 def _switched(weight: Variable, term: Variable) -> Variable:
     """Weight times term, with 0 * -inf = 0."""
     return pt.switch(pt.eq(weight, 0.0), 0.0, weight * term)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A graph that was compiled in this process, and its function."""
+
+    roots: list[Variable]
+    shapes: list[tuple[tuple[int, ...], np.dtype]]
+    graphs: list[Variable]
+    function: NativeFunction
+
+    def computes(self, roots: list[Variable], shapes: list, graphs: list[Variable]) -> bool:
+        """Whether other graphs over other variables say the same, operation by operation."""
+        if shapes != self.shapes or [root.type for root in roots] != [root.type for root in self.roots]:
+            return False
+        return len(graphs) == len(self.graphs) and equal_computations(graphs, self.graphs, roots, self.roots)
+
+
+_known: list[_Known] = []
+
+
+def _compiled(
+    parts: list[Variable], inputs: list[Variable], examples: list[NDArray], graphs: list[Variable]
+) -> NativeFunction:
+    """`native`, or what it gave when the same graphs were compiled lately.
+
+    Data are inputs, so another study of a model, or of its other data, is of the same graphs: to see that takes
+    milliseconds, to bring them into the form that Numba compiles a fraction of a second even if the disk has the rest.
+    """
+    roots, shapes = [*parts, *inputs], [(array.shape, array.dtype) for array in examples]
+    for known in _known:
+        if known.computes(roots, shapes, graphs):
+            return known.function
+    function = native(parts, inputs, examples, graphs[0], graphs[1:])
+    _known.append(_Known(roots, shapes, graphs, function))
+    del _known[:-_KEPT]
+    return function
 
 
 class Program:
@@ -86,7 +124,7 @@ class Program:
         stand_ins = [v.type() for v in self._derived]
         value, *gradient = replaced(graphs, dict(zip(self._derived, stand_ins, strict=True)))
         examples = [np.ones(variable.type.shape) for variable in inputs] + self._observed_static
-        self.function: NativeFunction = native(list(parts.values()), [*inputs, *stand_ins], examples, value, gradient)
+        self.function = _compiled(list(parts.values()), [*inputs, *stand_ins], examples, [value, *gradient])
 
     @without_traces()
     def _graphs(
