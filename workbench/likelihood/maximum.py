@@ -44,7 +44,7 @@ _NO_PROFILE = "the errors of the others hold with that category left out"
 _SHOWN = 6  # scalars in a message
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
-_EXACT = 1e-9  # nats: the integral is exact at this order, as for Gaussian latent variables
+_EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 
 
