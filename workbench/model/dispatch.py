@@ -1,7 +1,8 @@
 """Numba functions of our own for some of PyTensor's operations, while a density is compiled and no longer.
 
 PyTensor wraps the function of every operation into another one, which it keeps on disk. A density is kept on disk as a
-whole, so for operations whose functions are small the wrapper only costs time, as much as what it wraps.
+whole, so for operations whose functions are small the wrapper only costs time, as much as what it wraps. Equal
+operations share one function, also those of different models.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _PLAIN = {
     AdvancedIncSubtensor: picked_changed,
 }
 _UNWRAPPED = (*_PLAIN, ps.ScalarOp, Elemwise, FusedElemwise, ScalarizedElemwise)
+_SEEN: dict[tuple[str, tuple[str, ...]], Any] = {}  # functions of this process by key and types: the next model's too
+_MOST = 2000
 _LOCK = threading.Lock()
 
 
@@ -45,7 +48,6 @@ def plain_functions() -> Iterator[None]:
     from pytensor.link.numba.dispatch import basic
 
     functions, wrapped = basic.numba_funcify_and_cache_key, basic.numba_funcify_ensure_cache
-    seen: dict[Any, Any] = {}
 
     def unwrapped(op: Any, node: Any = None, **given: Any) -> tuple[Any, str | None]:
         if not isinstance(op, _UNWRAPPED):
@@ -54,7 +56,9 @@ def plain_functions() -> Iterator[None]:
         if key is None:
             return function, None
         kinds = tuple(str(v.type) for v in (*node.inputs, *node.outputs))
-        return seen.setdefault((key, kinds), function), key
+        if len(_SEEN) > _MOST:
+            _SEEN.clear()
+        return _SEEN.setdefault((key, kinds), function), key
 
     with _LOCK:
         usual = {operation: functions.dispatch(operation) for operation in _PLAIN}
