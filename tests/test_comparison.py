@@ -47,6 +47,7 @@ def test_an_informative_prior_is_named_as_the_cause():
     assert row["prior as observations"] == pytest.approx(100.0, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_skewness_is_named_where_the_prior_does_not_pull():
     with pm.Model() as model:
         rate = pm.Gamma("rate", 1.0, 1e-6)  # nearly flat in theta: MAP and MLE agree
@@ -84,6 +85,7 @@ def test_maximum_is_the_same_under_reparametrisation_and_map_moves():
     assert float(second.posterior.mode().map.theta["p"]) == pytest.approx(8 / 12, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_profile_bounds_are_those_of_the_closed_form_and_stand_beside_wald():
     y = np.random.default_rng(3).normal(170.0, 8.0, size=12)
     with pm.Model() as model:
@@ -96,6 +98,7 @@ def test_profile_bounds_are_those_of_the_closed_form_and_stand_beside_wald():
     assert found.loc["sigma", "profile 95% upper"] > found.loc["sigma", "Wald 95% upper"]
 
 
+@pytest.mark.slow
 def test_a_scalar_deterministic_has_a_profile_and_a_vector_says_how_to_get_one():
     with pm.Model() as model:
         rate = pm.HalfNormal("rate", 5.0)

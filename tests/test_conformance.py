@@ -170,6 +170,7 @@ def test_every_question_is_answered_whole_or_refused_with_a_remedy(name, questio
         _check_result(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("name", FILES)
 def test_model_files_refuse_nothing_but_latent_variables_that_they_do_not_have(name, question):
@@ -199,6 +200,7 @@ def test_what_is_not_known_is_refused_by_name(name, question, reason):
         QUESTIONS[question](_study(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FILES, "eight schools", *OTHERS])
 def test_answers_hold_every_question_of_the_report(name):
     found = _study(name).answers()

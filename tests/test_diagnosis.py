@@ -123,6 +123,7 @@ def test_numbers_equal_arviz(good):
     assert found.ess_tail[0] == pytest.approx(float(azs.ess(dataset, method="tail", prob=(0.05, 0.95))["x"]))
 
 
+@pytest.mark.slow
 def test_chains_that_missed_the_main_mode_fail():
     # Heights in metres under a prior in centimetres: every chain starts near 170 and stays in a lesser mode, on which
     # all of them agree. The optimiser, which also starts at the maximum of the likelihood, knows better.
@@ -158,6 +159,7 @@ def _with_z(z, log_f):
     return xr.DataTree.from_dict(groups)
 
 
+@pytest.mark.slow
 def test_a_peak_without_mass_far_above_good_draws_is_no_missed_mode():
     # Of 200 Cauchy variables the draws lie 200 log 4 nats below the peak on average, and the best of them near 180.
     z = np.random.default_rng(5).standard_cauchy((4, 250, 200))

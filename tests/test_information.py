@@ -223,6 +223,7 @@ def test_a_prior_without_a_variance_has_no_contraction():
     assert all(-1.0 < found[f"eta[{i}]"][0] < 0.9 for i in range(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coin_bias", "height_as_normal"])
 def test_the_account_balances_within_its_stated_error(name):
     found = studies.study(name).information()

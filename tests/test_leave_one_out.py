@@ -45,6 +45,7 @@ def test_scores_are_those_of_the_exact_predictive_densities():
     assert found.check.status == "ok"
 
 
+@pytest.mark.slow
 def test_the_monte_carlo_error_of_the_sum_is_honest():
     # Errors of different observations come from the same draws: in quadrature they would be far too small or large.
     truth = _exact().sum()

@@ -122,6 +122,7 @@ def test_a_vector_by_one_formula_is_measured_by_importance_sampling(scale):
     assert term["proper"] == ("yes" if scale == 1.0 else "no")
 
 
+@pytest.mark.slow
 def test_normal_cutpoints_in_order_integrate_to_one_over_k_factorial_which_is_taken_out():
     def build():
         cuts = pm.Normal("cuts", 0.0, 1.0, shape=3, transform=transforms.ordered, initval=[-1.0, 0.0, 1.0])
@@ -158,6 +159,7 @@ def test_cutpoints_with_unequal_means_in_order_are_measured():
     assert term["std_error"] < 0.02
 
 
+@pytest.mark.slow
 def test_a_normal_kept_to_its_positive_half_integrates_to_a_half_which_is_taken_out():
     def build():
         mu = pm.Normal("mu", 0.0, 3.0, transform=transforms.log, initval=1.0)

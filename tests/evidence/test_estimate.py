@@ -124,6 +124,7 @@ def test_a_potential_in_the_likelihood_is_integrated_with_it():
     assert found.log_evidence == pytest.approx(truth, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_evidence_of_poisson_counts_equals_the_gamma_closed_form():
     # Prussian horse kicks (von Bortkiewicz 1898): 200 corps-years, Gamma(1, 1) prior on the rate.
     counts = np.repeat([0, 1, 2, 3, 4], [109, 65, 22, 3, 1])

@@ -43,6 +43,7 @@ def test_a_curve_over_bounds_matches_the_closed_form_within_its_error(k):
     assert PLACES[0] in walk.refits
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_the_band_is_honest_over_repetitions():
     scores = []

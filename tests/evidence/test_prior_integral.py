@@ -59,6 +59,7 @@ def test_information_of_a_soft_prior_uses_the_normalised_prior():
     assert study.at(mu=5.0).log_evidence == pytest.approx(JOINT - PRIOR, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_in_more_dimensions_the_bridge_carries_both_integrals_and_their_errors():
     study = _soft(extra=4)
     found = study.evidence.estimate()
@@ -69,6 +70,7 @@ def test_in_more_dimensions_the_bridge_carries_both_integrals_and_their_errors()
     assert prior > 0
 
 
+@pytest.mark.slow
 def test_two_variables_tied_by_a_potential_match_a_quadrature():
     with pm.Model() as model:
         a = pm.Normal("a", 0.0, 1.0)

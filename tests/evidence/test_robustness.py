@@ -141,6 +141,7 @@ def test_the_curve_matches_the_closed_form_over_its_whole_range_within_its_error
     assert worst_status(c for c in found.checks if c.code != "robustness-prior") == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_slope_matches_the_closed_form_within_its_error(name):
     model, truth = CASES[name]
@@ -170,6 +171,7 @@ def test_the_end_of_the_curve_is_what_a_fit_of_that_model_gives(setting, name, m
     assert abs(study.evidence.estimate().log_evidence + change - other.log_evidence) < STANDARD_ERRORS * error
 
 
+@pytest.mark.slow
 def test_the_prior_of_a_hierarchical_scale_matches_a_quadrature():
     y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
     sigma = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
@@ -236,6 +238,7 @@ def test_the_better_known_of_two_slopes_over_bounds_is_taken_and_a_wrong_one_is_
     assert slope_over_bounds((-1.0, 0.1), t, np.where(t > 0, np.nan, change), error) == ((-1.0, 0.1), 0.0)
 
 
+@pytest.mark.slow
 def test_a_slope_of_the_wrong_sign_is_detected(monkeypatch):
     right = Hyperparameters.slope
     monkeypatch.setattr(Hyperparameters, "slope", lambda self, one, points: -right(self, one, points))
@@ -286,6 +289,7 @@ def test_words_say_by_how_much_and_in_which_direction():
     assert f"falls by {-doubled:.2g} nats if mu.sigma is doubled" in found.in_words("mu.sigma")
 
 
+@pytest.mark.slow
 def test_unknown_names_and_priors_without_a_number_to_move_are_refused():
     with pm.Model() as bounded:
         width = pm.Truncated("width", pm.HalfCauchy.dist(5.0), upper=9.0)

@@ -93,6 +93,7 @@ def test_the_bayes_factor_matches_the_closed_form_within_its_error(name):
     assert worst_status(found.checks) in ("ok", "unknown")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["normal mean", "half of the tosses", "slope of a line"])
 def test_integrating_the_model_with_the_value_fixed_gives_the_same(name):
     build, label, value, truth = CASES[name]
@@ -191,6 +192,7 @@ def _parabola():
     return LogDensity(model), np.stack([a, chosen], axis=-1), evidence
 
 
+@pytest.mark.slow
 def test_every_peak_of_the_rest_and_of_the_tested_density_is_integrated():
     density, z, evidence = _parabola()
     b = np.linspace(-5.0, 5.0, 20_001)
@@ -203,6 +205,7 @@ def test_every_peak_of_the_rest_and_of_the_tested_density_is_integrated():
         assert next(c for c in found.checks if c.code == "routes-agree").status == "ok"
 
 
+@pytest.mark.slow
 def test_draws_of_one_of_two_peaks_are_a_conflict():
     density, z, evidence = _parabola()
     z[..., 1] = np.abs(z[..., 1])  # the other half of the mass is where b is negative
@@ -220,6 +223,7 @@ def test_a_value_that_no_draw_of_the_rest_suits_is_called_failed():
     assert "compare_models" in check.fix
 
 
+@pytest.mark.slow
 def test_names_and_values_that_cannot_be_fixed_are_refused():
     study = studies.study("height_as_normal")
     with pytest.raises(wb.InputError, match="edge"):

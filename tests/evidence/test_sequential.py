@@ -63,6 +63,7 @@ def _exact_mean():
 CASES = {"tosses": (_tosses, _exact_tosses), "mean": (_mean, _exact_mean)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_prediction_matches_its_closed_form_within_its_error(name):
     build, exact = CASES[name]
@@ -108,6 +109,7 @@ def test_stated_errors_are_honest_over_repetitions(name):
     assert np.all((scores.std(axis=0) > 0.7) & (scores.std(axis=0) < 1.4))
 
 
+@pytest.mark.slow
 def test_an_outlier_is_the_most_surprising_observation():
     y = np.r_[Y[:8], 40.0, Y[8:12]]
     with pm.Model() as model:
@@ -118,6 +120,7 @@ def test_an_outlier_is_the_most_surprising_observation():
     assert any("most surprising: observation 9" in note for note in found.notes())
 
 
+@pytest.mark.slow
 def test_many_observations_are_taken_in_blocks_and_an_order_is_kept():
     study = studies.study("height_as_normal")
     found = study.evidence.sequential()

@@ -74,6 +74,7 @@ def close(found, exact, boot, factor=4.0):
     assert np.all(np.abs(found - exact) < factor * boot.mcse)
 
 
+@pytest.mark.slow
 def test_the_parametric_spread_of_height_is_the_textbook_standard_error():
     boot, n, sd = drawn("height", "parametric"), HEIGHTS.size, HEIGHTS.std()
     close(boot.std_error, [sd / np.sqrt(n), sd * np.sqrt((n - 1) / 2) / n], boot, factor=5.0)
@@ -143,6 +144,7 @@ def test_vector_valued_observations_are_drawn_as_rows():
     assert boot.estimates[0] == pytest.approx(np.repeat(y, weights, axis=0).mean(axis=0), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_maxima_at_the_edge_are_kept_with_their_edge_and_counted():
     boot = drawn("coin", "parametric")
     assert boot.edges["p"] == np.sum(boot.estimates == 1.0)
@@ -151,6 +153,7 @@ def test_maxima_at_the_edge_are_kept_with_their_edge_and_counted():
     assert any("edge" in note for note in boot.notes())
 
 
+@pytest.mark.slow
 def test_replicates_without_a_maximum_are_counted_and_the_check_fails():
     boot = drawn("separable", "nonparametric")
     missing = np.isnan(boot.estimates).all(axis=1).sum()

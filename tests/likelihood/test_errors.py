@@ -61,6 +61,7 @@ def test_height_has_the_textbook_errors_in_every_form():
     assert np.all(errors.mcse < 0.01 * errors.std_error["expected"])
 
 
+@pytest.mark.slow
 def test_sandwich_of_a_linear_regression_is_hc0():
     y = DESIGN @ [1.0, 2.0] + np.random.default_rng(4).normal(size=200) * np.exp(X / 2)
     with pm.Model() as model:
@@ -74,6 +75,7 @@ def test_sandwich_of_a_linear_regression_is_hc0():
     assert errors.checks[0].status == "caution"  # the variances are not equal
 
 
+@pytest.mark.slow
 def test_an_overdispersed_poisson_is_seen_and_a_true_one_is_not():
     wrong, y = poisson("overdispersed")
     mean = np.exp(DESIGN @ wrong.estimate)
@@ -110,6 +112,7 @@ def test_a_simplex_of_three_has_a_covariance_of_rank_two():
         assert np.linalg.matrix_rank(errors.covariances[form], tol=1e-8) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CASE.is_file(), reason="the folder of published cases does not stand beside this checkout")
 def test_a_simplex_matches_the_published_case():
     case = json.loads(CASE.read_text(encoding="utf-8"))
@@ -141,6 +144,7 @@ def test_one_count_has_no_scores_but_an_expected_information():
         errors.covariance("sandwich")
 
 
+@pytest.mark.slow
 def test_a_scalar_at_the_edge_has_no_error_and_the_others_have():
     y = np.array([0.3, 1.2, -0.4, 0.8, 0.1])
     with pm.Model() as model:
@@ -173,6 +177,7 @@ def test_a_form_that_does_not_exist_is_an_error():
         errors.covariance("robust")
 
 
+@pytest.mark.slow
 def test_errors_survive_json_and_the_same_seed_repeats_them():
     errors, _ = poisson("true")
     assert result_from_json(errors.to_json()).to_json() == errors.to_json()

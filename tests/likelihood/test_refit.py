@@ -44,6 +44,7 @@ def test_a_label_that_occurs_once_is_impossible_without_it():
     assert found[-1] == -np.inf
 
 
+@pytest.mark.slow
 def test_one_success_is_impossible_without_it():
     with pm.Model() as model:
         p = pm.Beta("p", 1.0, 1.0)
@@ -53,6 +54,7 @@ def test_one_success_is_impossible_without_it():
     np.testing.assert_allclose(found[1:], np.log(3 / 4), rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_where_the_others_have_no_maximum_there_is_no_score():
     # A straight line goes through any two of the three points, and sigma falls to 0: the density is unbounded.
     x, y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0])

@@ -63,6 +63,7 @@ def test_names_in_another_order_turn_the_surface_around(surface):
     assert list(turned.curves) == ["sigma", "mu"]
 
 
+@pytest.mark.slow
 def test_surface_of_two_of_three_coefficients_is_the_profile_over_the_third(surface):
     found = surface("logistic", ("beta[2]", "beta[0]"))
     assert found.surface.max() == pytest.approx(0.0, abs=NATS)
@@ -87,6 +88,7 @@ def test_table_brackets_the_maximum_where_the_curve_has_dropped_by_the_chi_squar
     assert drop(high) == pytest.approx(-half, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "labels"),
     [

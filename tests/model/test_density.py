@@ -166,6 +166,7 @@ def test_a_covariate_of_a_hundred_thousand_rows_is_an_input_and_not_part_of_the_
     assert objective.value(np.ones(3)) == pytest.approx(-0.5 * np.log(2 * np.pi) * 100_000, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["height", "noncentred", "simplex", "cholesky"])
 def test_many_points_in_one_call_give_the_same_bits_as_one_at_a_time(density, name):
     d = density(name)

@@ -116,6 +116,7 @@ def test_a_moved_support_gives_scipys_density_inside_and_none_outside(name):
         assert numbers.log_prior(numbers.known[label], z, t) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "build"),
     [
@@ -194,6 +195,7 @@ def test_a_location_moves_in_units_of_its_scale():
     assert numbers.log_prior(numbers.known["v.mu"], points, 1.5) == pytest.approx(stats.norm(4.0, 2.0).logpdf(value))
 
 
+@pytest.mark.slow
 def test_the_target_with_a_moved_number_is_that_of_the_model_with_that_number():
     with pm.Model() as moved:
         mu = pm.Normal("mu", 170, 40)
@@ -223,6 +225,7 @@ def test_numbers_of_a_vector_move_together_and_parents_are_no_numbers():
     assert numbers.log_prior(numbers.known["b.sigma"], z, np.log(2.0))[0] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(models_zoo.ZOO))
 def test_every_number_of_the_zoo_gives_the_models_own_prior_where_it_is_not_moved(name, density):
     built = density(name)

@@ -78,6 +78,7 @@ def test_a_column_that_holds_the_intercept_gives_two_sums():
     said(text, "b[0] + 2*b[1]")
 
 
+@pytest.mark.slow
 def test_positive_variables_are_told_by_their_product():
     with pm.Model() as model:
         a, b = pm.HalfNormal("a", 2), pm.HalfNormal("b", 2)

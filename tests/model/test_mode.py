@@ -45,6 +45,7 @@ def test_standard_errors_of_mean_and_sd_are_the_closed_form(height_mode):
     assert covariance.sel(row="sigma", column="sigma").item() == pytest.approx(sd**2 / (2 * n), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_standard_errors_have_the_shape_of_theta(density):
     d = density("labelled")
     mode = find_mode(d, LIKELIHOOD, "MLE", d.space.start[None])

@@ -178,6 +178,7 @@ def test_the_sum_over_labels_is_that_of_brute_force(made, name):
     assert np.allclose(sum(d.sums(points)), brute_force(d, points), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_pymc_at_drawn_labels_confirms_the_sum(made, name):
     d = made(name)
@@ -322,6 +323,7 @@ def test_a_label_cannot_be_made_a_parameter():
         LogDensity(built(labels), parameters=["k"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["labels", "classes", "occupancy", "switch", "spikes"])
 def test_a_term_that_is_taken_out_of_its_block_is_noticed_before_a_fit(monkeypatch, name):
     found = summation._dependence

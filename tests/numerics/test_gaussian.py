@@ -91,6 +91,7 @@ def test_fit_to_gradients_of_a_gaussian_is_exact_from_a_few_points_more_than_dim
     assert found == pytest.approx(target.covariance / np.outer(scale, scale), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_fit_to_gradients_agrees_with_the_covariance_of_a_skewed_target():
     target = by_name("log gamma of shape 3")

@@ -45,6 +45,7 @@ def test_coin_draws_have_the_mean_and_spread_of_the_beta_posterior(density, tree
     agree(tree(name)["posterior"]["p"].values, stats.beta(a, b).mean(), stats.beta(a, b).std())
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 @pytest.mark.parametrize("name", ["height", "height_as_normal", "several"])
 def test_draws_agree_with_the_grid(density, anatomy, tree, name):
@@ -54,6 +55,7 @@ def test_draws_agree_with_the_grid(density, anatomy, tree, name):
         agree(tree(name)["posterior"][label].values, mean, sd)
 
 
+@pytest.mark.slow
 def test_tree_has_the_groups_of_the_schema_and_nothing_of_the_warm_up(tree):
     found = tree("labelled")
     assert set(found.children) == {
@@ -97,6 +99,7 @@ def test_deterministics_are_computed_from_the_same_draw(tree):
     assert posterior["theta"].dims == ("chain", "draw", "school")
 
 
+@pytest.mark.slow
 def test_constraints_hold_in_every_draw(tree):
     assert tree("simplex")["posterior"]["w"].sum("w_dim_0").values == pytest.approx(1.0, abs=1e-12)
     assert np.all(np.diff(tree("ordered")["posterior"]["cuts"].values, axis=-1) > 0)
@@ -195,6 +198,7 @@ def test_a_model_without_free_variables_is_refused():
         draw_posterior(d := LogDensity(model), examine(d), SETTINGS, 1)
 
 
+@pytest.mark.slow
 def test_z_and_theta_of_the_tree_are_the_same_draws(density, tree):
     found, space = tree("bounded"), density("bounded").space
     z = found["unconstrained_posterior"]["z"].values

@@ -24,6 +24,7 @@ def regression():
     return approximate(d, examine(d), d.space.start[None])
 
 
+@pytest.mark.slow
 def test_gaussian_posterior_is_exact(regression):
     precision = X.T @ X / 0.49 + np.eye(3) / 4
     covariance = np.linalg.inv(precision)
@@ -61,6 +62,7 @@ def test_a_beta_posterior_on_the_log_odds_has_the_closed_form_approximation(dens
 PEAKLESS = ("centred", "heavy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in PEAKLESS])
 def test_mode_is_the_highest_point_of_the_target_around(density, anatomy, starts, points, name):
     d = density(name)
@@ -73,12 +75,14 @@ def test_mode_is_the_highest_point_of_the_target_around(density, anatomy, starts
     assert found.other_modes.shape[1] == d.space.dimension
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PEAKLESS)
 def test_a_target_without_a_smooth_peak_is_refused(density, anatomy, starts, name):
     with pytest.raises(RefusalError, match="no proper peak"):
         approximate(density(name), anatomy(name), starts(density(name)))
 
 
+@pytest.mark.slow
 def test_a_funnel_without_a_peak_is_refused():
     # Centred effects with data that do not hold them: the density grows without bound as tau goes to zero.
     with pm.Model() as model:

@@ -97,6 +97,7 @@ def eight_schools(centred):
     return LogDensity(model), height
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centred", [True, False])
 def test_latent_variables_are_integrated_out_of_the_map_too(centred):
     # Eight schools: p(mu, tau given y) has a closed form, because a Normal effect in a Normal mean is a wider Normal.

@@ -55,6 +55,7 @@ def test_replicates_of_the_coin_are_beta_binomial(density):
     assert abs(found.var() - exact.var()) < STANDARD_ERRORS * exact.var() * np.sqrt(2 / m)
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_overdispersed_counts_under_a_poisson_are_flagged_in_their_spread():
     counts = np.random.default_rng(1).negative_binomial(1.0, 0.1, size=80)  # mean 9, variance 90
@@ -100,6 +101,7 @@ def test_there_are_never_more_replicates_than_draws(density, anatomy):
     assert replicate(d, draws, 1000, 1)["height"].shape == (40, 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["several", "noncentred", "labelled", "censored", "mvnormal", "shared"])
 def test_every_observed_variable_has_replicates_of_its_shape(density, anatomy, name):
     d = density(name)

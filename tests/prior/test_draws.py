@@ -51,6 +51,7 @@ def test_prior_predictive_of_the_coin_is_uniform_over_the_counts(density, anatom
     assert stats.chisquare(counts, expected).pvalue > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 @pytest.mark.parametrize(
     ("name", "variable", "scipy"), [("bounded", "b", stats.beta(100, 100)), ("autoregression", "sigma", None)]
