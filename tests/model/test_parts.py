@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytensor
-import pytensor.link.numba.cache as cache
 import pytensor.tensor as pt
 import pytest
 from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
@@ -11,19 +10,6 @@ from workbench.model.dispatch import plain_functions
 from workbench.model.parts import picked
 
 X = np.random.default_rng(3).normal(size=(5, 4))
-
-
-@pytest.fixture
-def sources(monkeypatch):
-    """Names of the functions that were written as source, to be compiled by Numba."""
-    compiled, names = cache.compile_numba_function_src, []
-
-    def noted(source, name, *rest, **options):
-        names.append(name)
-        return compiled(source, name, *rest, **options)
-
-    monkeypatch.setattr(cache, "compile_numba_function_src", noted)
-    return names
 
 
 def ours(inputs, outputs):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytensor
-import pytensor.link.numba.cache as cache
 import pytensor.scalar.basic as ps
 import pytensor.tensor as pt
 import pytest
@@ -24,19 +23,6 @@ LAYOUTS = {
     "broadcast": np.broadcast_to(CUBE[:, :1], CUBE.shape),
     "empty": CUBE[:, :0],
 }
-
-
-@pytest.fixture
-def sources(monkeypatch):
-    """Names of the functions that were written as source, to be compiled by Numba."""
-    compiled, names = cache.compile_numba_function_src, []
-
-    def noted(source, name, *rest, **options):
-        names.append(name)
-        return compiled(source, name, *rest, **options)
-
-    monkeypatch.setattr(cache, "compile_numba_function_src", noted)
-    return names
 
 
 def ours(inputs, outputs):

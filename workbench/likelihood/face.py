@@ -141,7 +141,7 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
                 continue
             far = end.z.copy()
             far[i] += side * _AHEAD[seen]
-            met = _met(problem, far)
+            met = _met(problem, far, i)
             if met:
                 raise RefusalError(
                     f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where "
@@ -152,12 +152,13 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
                 )
 
 
-def _met(problem: Problem, x: Vector) -> str:
-    """Which elements of one variable are equal, or which correlation is complete, in words; empty if there is none."""
+def _met(problem: Problem, x: Vector, i: int) -> str:
+    """Which elements of the variable of a coordinate are equal, or which correlation is complete; empty if none is."""
     labels, values = problem.chart.labels, problem.chart.scalars(x[None])[0]
     of = dict(zip(labels, values, strict=True))
-    for name in problem.chart.names:
-        own = problem.chart.space.labels(name)
+    moved = next(name for name, block in problem.chart.blocks.items() if block.start <= i < block.stop)
+    if moved not in _shares(problem, x):  # shares may well be equal
+        own = problem.chart.space.labels(moved)
         for first, second in zip(own, own[1:], strict=False):
             if abs(of[first] - of[second]) <= _AT * max(abs(of[first]), abs(of[second])) and of[first] != 0:
                 return f"{first} = {second} = {of[first]:.6g}"

@@ -23,7 +23,7 @@ from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
-from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
+from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters, scalars_in_words
 from workbench.likelihood.tails import find_tail, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
@@ -41,7 +41,6 @@ _DRAWS = 2000  # importance draws that check Laplace, and replace it where it ha
 _STEPS = 30
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _NO_PROFILE = "the errors of the others hold with that category left out"
-_SHOWN = 6  # scalars in a message
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
@@ -118,10 +117,10 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
                 _refuse_limit(problem, limit)
             tail = find_tail(problem, climbs[0])
             if tail is not None:
-                refuse_tail(problem, tail, _SHOWN)
+                refuse_tail(problem, tail)
             plateau = find_plateau(problem, climbs[0])
             if plateau is not None:
-                refuse_plateau(problem, plateau, _SHOWN)
+                refuse_plateau(problem, plateau)
             failed = [check for check in certificate.checks if check.status == "failed"]
             raise RefusalError(
                 f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
@@ -155,11 +154,9 @@ def _refuse_corner(problem: Problem, end: Climb) -> None:
     if not found:
         return
     along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
-    scalars = zip(problem.chart.labels, problem.chart.scalars(end.z[None])[0], strict=True)
-    shown = ", ".join(f"{label} = {value:.6g}" for label, value in list(scalars)[:_SHOWN])
     raise RefusalError(
         f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
-        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {shown}",
+        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {scalars_in_words(problem, end.z)}",
         along[0],
         "quote that point with its profile interval, or use the posterior",
     )
@@ -167,11 +164,10 @@ def _refuse_corner(problem: Problem, end: Climb) -> None:
 
 def _refuse_limit(problem: Problem, limit: Limit) -> None:
     """Say that the likelihood levels off at infinity, and where the other scalars are there."""
-    scalars = zip(problem.chart.labels, problem.chart.scalars(limit.x[None])[0], strict=True)
-    others = [f"{label} = {value:.6g}" for label, value in scalars if label != limit.label][:_SHOWN]
+    others = scalars_in_words(problem, limit.x, [limit.label])
     raise RefusalError(
         f"the likelihood has no maximum: it keeps rising as {limit.label} -> infinity, where it levels off: its least "
-        f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{', '.join(others)}",
+        f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{others}",
         limit.label,
         "use the simpler model that this one tends to, or report the one-sided profile interval",
     )

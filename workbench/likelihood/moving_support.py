@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import held, value_with
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
@@ -25,7 +25,6 @@ _STEPS = tuple(np.geomspace(1e-8, 30.0, 40))  # of z, uphill from where a climb 
 _REAL = 1e-3  # nats a unit of z: less than this is no slope
 _NEAR = (1e-4, 1e-6, 1e-8)  # of the length of z, from the jump: a pole rises by the same from each to the next
 _EVEN = 0.2  # of such a rise
-_SHOWN = 6  # scalars in the message
 _ROUNDS = 4  # over all coordinates: one may free another
 
 
@@ -188,8 +187,8 @@ def refuse_jump(problem: Problem, jump: Jump) -> None:
             "write the model with the ends of the support as parameters, or use the posterior",
         )
     bounds = " and ".join(f"{label} = {values[label]:.7g}" for label in jump.fixed)
-    others = [f"{name} = {value:.6g}" for name, value in values.items() if name not in jump.fixed]
-    rest = f", with {', '.join(others[:_SHOWN])}" if others else ""
+    others = scalars_in_words(problem, jump.x, jump.fixed)
+    rest = f"{', with ' * bool(others)}{others}"
     raise MovingSupportError(
         f"{what}; its least upper bound is {jump.value:.6g} nats, at {bounds}{rest}; beyond, {data} is impossible",
         names,

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.errors import RefusalError
 from workbench.likelihood.boundary import value_with
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
 
@@ -98,26 +98,23 @@ def find_plateau(problem: Problem, end: Climb) -> Plateau | None:
     return None
 
 
-def refuse_plateau(problem: Problem, plateau: Plateau, shown: int) -> None:
+def refuse_plateau(problem: Problem, plateau: Plateau) -> None:
     """Say on which interval the likelihood is level.
 
     Parameters
     ----------
     problem : Problem
     plateau : Plateau
-    shown : int
-        The most other scalars to name.
 
     Raises
     ------
     RefusalError
         Always.
     """
-    scalars = zip(problem.chart.labels, problem.chart.scalars(plateau.x[None])[0], strict=True)
-    others = [f"{label} = {value:.6g}" for label, value in scalars if label != plateau.label][:shown]
+    others = scalars_in_words(problem, plateau.x, [plateau.label])
     raise RefusalError(
         f"the likelihood has no single maximum: it is level, at {plateau.value:.6g} nats, for {plateau.label} from "
-        f"{plateau.lower:.6g} to {plateau.upper:.6g}{', with ' * bool(others)}{', '.join(others)}, and falls on both "
+        f"{plateau.lower:.6g} to {plateau.upper:.6g}{', with ' * bool(others)}{others}, and falls on both "
         "sides: there is no curvature and no standard error",
         plateau.label,
         "quote that interval: every value in it is a maximum likelihood estimate; or use the posterior",

@@ -6,7 +6,7 @@ coordinates x of the parameters, and the chart that says what x means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
 from workbench.model.mode import Mode
-from workbench.numerics.objective import Objective
+from workbench.numerics.objective import Objective, Vector
+
+_SHOWN = 6  # scalars in a message
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,21 @@ def edge_coordinates(problem: Problem, mode: Mode) -> NDArray[np.int64]:
                 "take that category out of the model and ask again, or use the posterior",
             )
     return np.array(sorted(of[label] for label in mode.at_edge), dtype=np.int64)
+
+
+def scalars_in_words(problem: Problem, x: Vector, without: Collection[str] = ()) -> str:
+    """The first scalars at a point for a message, such as ``mu = 3.2, sigma = 1``; empty if there are none.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    without : collection of str
+        Labels to leave out.
+
+    Returns
+    -------
+    str
+    """
+    scalars = zip(problem.chart.labels, problem.chart.scalars(x[None])[0], strict=True)
+    return ", ".join([f"{label} = {value:.6g}" for label, value in scalars if label not in without][:_SHOWN])

@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import edge_value, held
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Objective, Vector
@@ -202,24 +202,21 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
     return next((tail for tail in found if not tail.bounded), found[0] if found else None)
 
 
-def refuse_tail(problem: Problem, tail: Tail, shown: int) -> None:
+def refuse_tail(problem: Problem, tail: Tail) -> None:
     """Say that the likelihood rises for ever, and to what.
 
     Parameters
     ----------
     problem : Problem
     tail : Tail
-    shown : int
-        The most other scalars to name.
 
     Raises
     ------
     RefusalError
         Always.
     """
-    scalars = zip(problem.chart.labels, problem.chart.scalars(tail.x[None])[0], strict=True)
-    others = [f"{label} = {value:.6g}" for label, value in scalars if label != tail.label][:shown]
-    rest = f"{', with ' * bool(others)}{', '.join(others)}"
+    others = scalars_in_words(problem, tail.x, [tail.label])
+    rest = f"{', with ' * bool(others)}{others}"
     if not tail.bounded:
         raise RefusalError(
             f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
