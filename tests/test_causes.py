@@ -107,11 +107,11 @@ def measures(**changed):
 
 def test_a_difference_without_a_measured_cause_is_said_to_have_none():
     odd = measures(shift=0.5, mean=1.05, asymmetry=0.02)
-    assert find_causes(odd, 100.0, 1, "") == []
+    assert find_causes(odd, 100.0, 1, None) == []
     assert "no measured cause" in in_words(odd, [])
 
 
 def test_monte_carlo_error_is_no_difference():
     noisy = measures(shift=0.3, mean=1.03, mcse=0.02)
-    assert find_causes(noisy, 100.0, 1, "") == []
+    assert find_causes(noisy, 100.0, 1, None) == []
     assert "Monte Carlo" in in_words(noisy, [])

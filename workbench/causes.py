@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from workbench.errors import Absence
+
 CAUSES = (
     "prior pull", "boundary", "skew", "several modes", "weak identification", "few data", "latent integration",
 )  # fmt: skip
@@ -27,6 +29,7 @@ _WIDTH = 0.1  # relative difference of posterior sd and standard error that is v
 _SKEW = 0.25  # skewness of the posterior that is visible
 _FEW = 10.0  # observations a parameter
 _SAID_NOTHING = 0.1  # contraction below which the posterior is hardly narrower than the prior
+_AT_BOUND = ("at infinity", "unbounded", "moving support", "edge")  # kinds of an absent maximum
 _REACH = stats.norm.ppf(0.975)  # standard errors of a 95% Wald interval
 
 
@@ -76,7 +79,7 @@ class Measures:
         return bool(moved or abs(self.sd / self.error - 1.0) > _WIDTH)
 
 
-def find_causes(m: Measures, observations_a_parameter: float, modes: int, refused: str) -> list[str]:
+def find_causes(m: Measures, observations_a_parameter: float, modes: int, absence: Absence | None) -> list[str]:
     """The causes of the difference of one scalar.
 
     Parameters
@@ -85,8 +88,8 @@ def find_causes(m: Measures, observations_a_parameter: float, modes: int, refuse
     observations_a_parameter : float
     modes : int
         Distinct maxima found.
-    refused : str
-        Why there is no maximum of the likelihood; empty if there is one.
+    absence : str or None
+        What stands instead of a maximum of the likelihood.
 
     Returns
     -------
@@ -94,8 +97,7 @@ def find_causes(m: Measures, observations_a_parameter: float, modes: int, refuse
         Of `CAUSES`, in their order; empty where nothing differs.
     """
     if np.isnan(m.mle):
-        at_bound = any(said in refused for said in ("keeps rising", "without bound", "the support", "edge of the"))
-        return ["weak identification"] if "flat" in refused else ["boundary"] if at_bound else []
+        return ["weak identification"] if absence == "flat" else ["boundary"] if absence in _AT_BOUND else []
     if m.at_edge or np.isnan(m.error):
         return ["boundary"] if m.at_edge else []
     if not m.differs:

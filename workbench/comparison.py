@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workbench.causes import Measures, find_causes, in_words
+from workbench.errors import Absence
 from workbench.likelihood.latents import Latents
 from workbench.model.mode import Mode
 from workbench.numerics.objective import Vector
@@ -171,6 +172,8 @@ class Context:
         Estimates of the latent variables at the maximum of the likelihood.
     bounds : dict of str to (lower, upper)
         Label -> profile likelihood interval.
+    absence : str or None
+        What stands instead of a maximum of the likelihood, one of `workbench.errors.Absence`.
     """
 
     n_observations: int
@@ -181,6 +184,7 @@ class Context:
     error_at_map: dict[str, float]
     latents: Latents | None
     bounds: dict[str, tuple[float, float]]
+    absence: Absence | None
 
 
 def _at(labels: tuple[str, ...], found: tuple[str, ...], values: Vector) -> Vector:
@@ -261,7 +265,7 @@ def compare(
         weight = n * np.maximum((alone / mode_error) ** 2 - 1.0, 0.0)
         contraction = 1.0 - (sd / prior_sd) ** 2
     shared = [_shared(column, e, s) for column, e, s in zip(flat.T, estimate, error, strict=True)]
-    skewness, refusal = posterior["skewness"], refused.get("MLE", "")
+    skewness = posterior["skewness"]
     measures = [
         Measures(
             label, estimate[i], error[i], mean[i], sd[i], mcse[i], shift[i], pull[i], asymmetry[i], skewness[i],
@@ -271,7 +275,7 @@ def compare(
         )
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    causes = [find_causes(m, n / max(context.n_parameters, 1), context.modes, refusal) for m in measures]
+    causes = [find_causes(m, n / max(context.n_parameters, 1), context.modes, context.absence) for m in measures]
     return Comparison(
         checks=(),
         labels=labels,

@@ -6,7 +6,20 @@ terminal, the report and a notebook can all say the same thing. `exit_code` is w
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+# What stands instead of a maximum that has standard errors.
+Absence = Literal[
+    "flat",  # the data determine only a combination of the parameters, or nothing of them
+    "saddle",
+    "at infinity",  # it keeps rising towards a limit: separated outcomes, a simpler model
+    "unbounded",  # it rises without limit: data without spread, a component on one observation
+    "moving support",  # it is highest where the data are about to become impossible
+    "edge",  # the edge of the support of a vector, or of what has no errors there
+    "corner",  # a maximum without curvature: a median
+    "interval",  # every value between two is a maximum: a median of an even number
+    "unmeasurable",  # a peak whose curvature drowns in rounding
+]
 
 
 class WorkbenchError(Exception):
@@ -48,6 +61,21 @@ class RefusalError(WorkbenchError):
     """A question that the model and the data cannot answer: the number does not exist or would be wrong."""
 
     exit_code = 4
+
+
+class NoMaximumError(RefusalError):
+    """A likelihood without a maximum that has standard errors.
+
+    Parameters
+    ----------
+    kind : str
+        What stands instead, one of `Absence`.
+    what, where, fix : str
+    """
+
+    def __init__(self, kind: Absence, what: str, where: str = "", fix: str = "") -> None:
+        super().__init__(what, where, fix)
+        self.kind: Absence = kind
 
 
 class NumericalError(WorkbenchError, ArithmeticError):

@@ -12,13 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.check import Check
-from workbench.errors import NumericalError, RefusalError, WorkbenchError
+from workbench.errors import NoMaximumError, NumericalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
-from workbench.likelihood.moving_support import MovingSupportError
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
-from workbench.likelihood.unbounded import UnboundedError
 from workbench.model.anatomy import require
 from workbench.model.mode import Mode
 
@@ -33,14 +31,14 @@ def _mode(study: Study) -> Mode | None:
 
     Raises
     ------
-    UnboundedError, MovingSupportError
+    NoMaximumError
         If the likelihood rises without bound, or jumps to 0 where it is highest: nothing can be measured from there.
     """
     try:
         return study.likelihood.maximum()
-    except (UnboundedError, MovingSupportError):
-        raise
-    except RefusalError:
+    except NoMaximumError as error:
+        if error.kind in ("unbounded", "moving support"):
+            raise
         return None
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from workbench.comparison import Comparison, Context, compare
-from workbench.errors import NumericalError, WorkbenchError
+from workbench.errors import Absence, NoMaximumError, NumericalError, WorkbenchError
 from workbench.intervals import ask_contour, ask_nested, ask_profile, ask_test, bounds_beside
 from workbench.likelihood.bootstrap import Bootstrap, Kind, bootstrap_maximum
 from workbench.likelihood.boundary import support_edges
@@ -204,6 +204,7 @@ def _outdone(study: Study, mle: Mode) -> bool:
 def three_answers(study: Study, restarted: bool = False) -> Comparison:
     """MLE, MAP and posterior draws of a study side by side, with what their differences are judged by."""
     refused: dict[str, str] = {}
+    absence: Absence | None = None
     found: dict[str, Any] = {}
     posterior = study.posterior.draws()["posterior"]
     bounds, without = bounds_beside(study)  # first: where it comes upon a better maximum, the MLE is sought again
@@ -212,6 +213,7 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
             found[name] = question()
         except WorkbenchError as error:
             refused[name] = error.what
+            absence = error.kind if isinstance(error, NoMaximumError) else absence
     if "MLE" in found and _outdone(study, found["MLE"]):
         if not restarted:
             return three_answers(study, restarted=True)
@@ -245,5 +247,6 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
         error_at_map=at_map,
         latents=None if mle is None else study._if_any(study.likelihood.latents),
         bounds=bounds,
+        absence=absence,
     )
     return compare(labels, draws, mle, map_, refused | without, study.settings.level, context)

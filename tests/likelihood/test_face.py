@@ -8,7 +8,7 @@ from scipy import stats
 
 import workbench as wb
 from tests import models_zoo
-from workbench.errors import RefusalError
+from workbench.errors import NoMaximumError, RefusalError
 
 pytestmark = pytest.mark.slow  # every model is compiled
 
@@ -41,8 +41,9 @@ def test_what_needs_single_coordinates_is_refused_on_a_face(shares, question):
 
 def test_thresholds_of_a_grade_that_nobody_gave_coincide():
     grades = np.array([0, 1, 1, 3, 3, 3])  # of 0 to 3, without predictors
-    with pytest.raises(RefusalError) as refusal:
+    with pytest.raises(NoMaximumError) as refusal:
         wb.Study(models_zoo.ordered(grades), seed=1).likelihood.maximum()
+    assert refusal.value.kind == "edge"
     assert re.search(r"where \w+\[1\] = \w+\[2\] = ", refusal.value.what)
     assert refusal.value.where.endswith("[1]")
     height = np.log(1 / 6) + 2 * np.log(2 / 6) + 3 * np.log(3 / 6)

@@ -6,7 +6,7 @@ import pytest
 from scipy import optimize, stats
 
 import workbench as wb
-from workbench.likelihood.unbounded import UnboundedError
+from workbench.errors import NoMaximumError
 
 pytestmark = pytest.mark.slow  # every model is compiled
 
@@ -27,8 +27,9 @@ def shifted(distribution, y, *names):
 
 def test_a_weibull_with_a_threshold_has_a_peak_and_no_maximum():
     y = 5.0 + stats.weibull_min.ppf(SHARES, 2.5, scale=3.0)
-    with pytest.raises(UnboundedError) as refusal:
+    with pytest.raises(NoMaximumError) as refusal:
         shifted(pm.Weibull, y, "shape", "scale").likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
     assert f"unbounded as a -> {y.min():.7g}; the highest peak inside" in refusal.value.what
 
     def minus(theta):

@@ -6,10 +6,10 @@ import pytest
 
 import workbench as wb
 from tests import studies
-from workbench.errors import RefusalError
+from workbench.errors import NoMaximumError, RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
-from workbench.likelihood.unbounded import UnboundedError, find_spike
+from workbench.likelihood.unbounded import find_spike
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.numerics.optimise import climb
@@ -29,8 +29,9 @@ def maximum(model):
 
 
 def refused(model):
-    with pytest.raises(UnboundedError) as refusal:
+    with pytest.raises(NoMaximumError) as refusal:
         maximum(model)
+    assert refusal.value.kind == "unbounded"
     return refusal.value
 
 

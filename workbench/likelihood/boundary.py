@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
+from workbench.likelihood.held import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
-from workbench.numerics.climbs import Climb, falls_away, level_directions
-from workbench.numerics.curvature import Curvature
-from workbench.numerics.objective import FunctionObjective, Objective, Vector
-from workbench.numerics.optimise import EDM_TOLERANCE, climb
+from workbench.numerics.climbs import Climb, level_directions
+from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.optimise import EDM_TOLERANCE
 
 _FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
+_LOWER = 1e-6  # nats by which the edge may be lower than where the climb ended
 _INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -54,55 +55,6 @@ class Edge:
     gradient_norm: float
     covariance: NDArray[np.float64]
     smallest_eigenvalue: float
-
-
-def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionObjective:
-    """The objective over the coordinates that are not fixed, the others as in x.
-
-    Parameters
-    ----------
-    objective : Objective
-    x : ndarray, shape (p,)
-    fixed : ndarray of int
-
-    Returns
-    -------
-    FunctionObjective
-    """
-    free = np.setdiff1d(np.arange(objective.dimension), fixed)
-
-    def function(rest: Vector) -> tuple[float, Vector]:
-        point = x.copy()
-        point[free] = rest
-        value, gradient = objective.value_and_gradient(point)
-        return value, gradient[free]
-
-    return FunctionObjective(free.size, function)
-
-
-def value_with(objective: Objective, x: Vector, i: int, at: float) -> float:
-    """Log likelihood with one coordinate moved; -inf where it is not a number.
-
-    Parameters
-    ----------
-    objective : Objective
-    x : ndarray, shape (p,)
-    i : int
-        The coordinate.
-    at : float
-        Its value.
-
-    Returns
-    -------
-    float
-        Nats.
-    """
-    moved = x.copy()
-    moved[i] = at
-    try:
-        return objective.value(moved)
-    except NumericalError:
-        return -np.inf
 
 
 def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) -> float | None:
@@ -238,20 +190,16 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
                 break
     if not fixed:
         return None
-    frozen = np.array(sorted(fixed))
-    free = np.setdiff1d(np.arange(x.size), frozen)
-    covariance, smallest = np.zeros((x.size, x.size)), 1.0
-    if not free.size:
-        return Edge(x, values, objective.value(x), 0.0, 0.0, covariance, smallest)
-    rest = held(objective, x, frozen)
     try:
-        best = climb(rest, x[free])
+        best = settle(objective, x, fixed)
     except NumericalError:
         return None
-    if not falls_away(rest, best)[0] or best.value < end.value - 1e-6:
+    covariance = np.zeros((x.size, x.size))
+    if best.end is None:
+        return Edge(x, values, best.value, 0.0, 0.0, covariance, 1.0)
+    if not best.peaks or best.value < end.value - _LOWER:
         return None
-    bend: Curvature = best.curvature
-    covariance[np.ix_(free, free)] = bend.covariance
-    x[free] = best.z
+    bend = best.end.curvature
+    covariance[np.ix_(best.free, best.free)] = bend.covariance
     smallest = float(bend.eigenvalues[0])
-    return Edge(x, values, best.value, best.edm, best.gradient_norm, covariance, smallest)
+    return Edge(best.x, values, best.value, best.end.edm, best.end.gradient_norm, covariance, smallest)

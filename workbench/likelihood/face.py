@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import Edge, value_with
+from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.boundary import Edge
+from workbench.likelihood.held import value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
@@ -127,7 +128,7 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
 
     Raises
     ------
-    RefusalError
+    NoMaximumError
         If ordered values coincide, or a correlation is -1 or 1, at the highest point.
     """
     objective, single = problem.objective, set(scalar_parameters(problem).values())
@@ -143,7 +144,8 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
             far[i] += side * _AHEAD[seen]
             met = _met(problem, far, i)
             if met:
-                raise RefusalError(
+                raise NoMaximumError(
+                    "edge",
                     f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where "
                     f"{met}: there is no standard error there",
                     met.split()[0],

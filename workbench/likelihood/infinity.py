@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import NumericalError
-from workbench.likelihood.boundary import edge_value, held, value_with
+from workbench.likelihood.boundary import edge_value
+from workbench.likelihood.held import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
-from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 
 _REAL = 0.02  # nats: a smaller change is called none
 _INWARDS = 24.0  # of z, back from where a climb ended
@@ -96,18 +96,10 @@ def find_limit(problem: Problem, end: Climb) -> Limit | None:
             at = _settled(objective, end.z, i, side)
             if at is None:
                 continue
-            x, fixed = np.where(np.arange(end.z.size) == i, at, end.z), np.array([i])
-            free = np.setdiff1d(np.arange(x.size), fixed)
             try:
-                rest = held(objective, x, fixed)
-                if free.size:
-                    best = climb(rest, x[free])
-                    if not falls_away(rest, best)[0]:
-                        continue
-                    x[free] = best.z
-                value = objective.value(x)
+                best = settle(objective, np.where(np.arange(end.z.size) == i, at, end.z), [i])
             except NumericalError:
                 continue
-            if value > end.value - NOISE * max(1.0, abs(value)):
-                return Limit(x, label, i, side, value)
+            if best.peaks and best.value > end.value - NOISE * max(1.0, abs(best.value)):
+                return Limit(best.x, label, i, side, best.value)
     return None

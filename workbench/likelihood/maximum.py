@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.check import Check
-from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import Edge, held, peaks_slightly, settle_at_edge
+from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.boundary import Edge, peaks_slightly, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
+from workbench.likelihood.held import held
 from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
@@ -68,12 +69,9 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     Raises
     ------
     RefusalError
-        If the model has ambiguous or discrete variables or a potential without a side; or if the likelihood has no
-        maximum: it is flat, rises without bound, or keeps rising towards infinity.
-    UnboundedError
-        If it rises without bound beyond a peak, which the message offers.
-    MovingSupportError
-        If it is highest where the data are about to become impossible; the message says where.
+        If the model has ambiguous or discrete variables or a potential without a side.
+    NoMaximumError
+        If the likelihood has no maximum with standard errors; `kind` says what stands instead, the message where.
     NumericalError
         If the likelihood is finite at none of the starts, or the latent variables cannot be integrated out.
 
@@ -101,9 +99,9 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
     """The mode of the best climb: inside the support, or at its edge."""
     objective, chart, density = problem.objective, problem.chart, problem.density
-    certificate, reason = certify(objective, chart, climbs)
+    certificate, missing = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
-    if reason:
+    if missing:
         _refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
@@ -121,15 +119,13 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             plateau = find_plateau(problem, climbs[0])
             if plateau is not None:
                 refuse_plateau(problem, plateau)
-            failed = [check for check in certificate.checks if check.status == "failed"]
-            raise RefusalError(
-                f"the likelihood has no maximum: {reason}", "likelihood", failed[0].fix if failed else ""
-            )
+            what = f"the likelihood has no maximum: {missing.reason}"
+            raise NoMaximumError(missing.kind, what, "likelihood", missing.fix)
     if edge:
         certificate = _certificate_at(edge, certificate, set(edge.values) <= set(scalar_parameters(problem)))
         x, covariance = edge.x, edge.covariance
     else:
-        certificate = _certificate_near(certificate) if reason else certificate
+        certificate = _certificate_near(certificate) if missing else certificate
         covariance = climbs[0].curvature.covariance
     certificate = replace(certificate, checks=(*certificate.checks, *checks))
     marginal = objective if isinstance(objective, MarginalLikelihood) else None
@@ -154,7 +150,8 @@ def _refuse_corner(problem: Problem, end: Climb) -> None:
     if not found:
         return
     along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
-    raise RefusalError(
+    raise NoMaximumError(
+        "corner",
         f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
         f"is no curvature and no standard error; it is {end.value:.6g} nats, at {scalars_in_words(problem, end.z)}",
         along[0],
@@ -165,7 +162,8 @@ def _refuse_corner(problem: Problem, end: Climb) -> None:
 def _refuse_limit(problem: Problem, limit: Limit) -> None:
     """Say that the likelihood levels off at infinity, and where the other scalars are there."""
     others = scalars_in_words(problem, limit.x, [limit.label])
-    raise RefusalError(
+    raise NoMaximumError(
+        "at infinity",
         f"the likelihood has no maximum: it keeps rising as {limit.label} -> infinity, where it levels off: its least "
         f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{others}",
         limit.label,

@@ -12,24 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import held, value_with
+from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.held import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
-from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 
 _STEPS = tuple(np.geomspace(1e-8, 30.0, 40))  # of z, uphill from where a climb ended
 _REAL = 1e-3  # nats a unit of z: less than this is no slope
 _NEAR = (1e-4, 1e-6, 1e-8)  # of the length of z, from the jump: a pole rises by the same from each to the next
 _EVEN = 0.2  # of such a rise
 _ROUNDS = 4  # over all coordinates: one may free another
-
-
-class MovingSupportError(RefusalError):
-    """A likelihood that jumps to 0 where it is highest, so that no interval can be measured from there."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +134,11 @@ def find_jump(problem: Problem, end: Climb) -> Jump | None:
     if not fixed:
         return None
     pole = next((label for label, i in fixed.items() if has_pole(objective, x, i, sides[label])), "")
-    frozen: NDArray[np.int64] = np.array(sorted(fixed.values()))
-    free, settled = np.setdiff1d(np.arange(x.size), frozen), True
-    if free.size and not pole:
+    settled = True
+    if not pole:
         try:
-            rest = held(objective, x, frozen)
-            best = climb(rest, x[free])
-            x[free], settled = best.z, falls_away(rest, best)[0]
+            best = settle(objective, x, list(fixed.values()))
+            x, settled = best.x, best.peaks
         except NumericalError:
             settled = False
     return Jump(x, fixed, sides, objective.value(x), pole, settled)
@@ -162,7 +154,7 @@ def refuse_jump(problem: Problem, jump: Jump) -> None:
 
     Raises
     ------
-    MovingSupportError
+    NoMaximumError
         Always.
     """
     values = dict(zip(problem.chart.labels, problem.chart.scalars(jump.x[None])[0], strict=True))
@@ -173,7 +165,8 @@ def refuse_jump(problem: Problem, jump: Jump) -> None:
     data = " and ".join(name for name, array in terms.items() if np.isneginf(array).any()) or "the data"
     names = " and ".join(jump.fixed)
     if jump.unbounded:
-        raise MovingSupportError(
+        raise NoMaximumError(
+            "unbounded",
             f"the likelihood has no maximum: the support of {data} depends on {names}, and the likelihood rises "
             f"without bound as {jump.unbounded} -> {values[jump.unbounded]:.7g}, beyond which {data} is impossible",
             jump.unbounded,
@@ -181,7 +174,8 @@ def refuse_jump(problem: Problem, jump: Jump) -> None:
         )
     what = f"the likelihood has no peak: the support of {data} depends on {names}"
     if not jump.settled:  # other parameters move the bound, so its present place means nothing
-        raise MovingSupportError(
+        raise NoMaximumError(
+            "moving support",
             f"{what}, and the likelihood rises until {data} is impossible",
             names,
             "write the model with the ends of the support as parameters, or use the posterior",
@@ -189,7 +183,8 @@ def refuse_jump(problem: Problem, jump: Jump) -> None:
     bounds = " and ".join(f"{label} = {values[label]:.7g}" for label in jump.fixed)
     others = scalars_in_words(problem, jump.x, jump.fixed)
     rest = f"{', with ' * bool(others)}{others}"
-    raise MovingSupportError(
+    raise NoMaximumError(
+        "moving support",
         f"{what}; its least upper bound is {jump.value:.6g} nats, at {bounds}{rest}; beyond, {data} is impossible",
         names,
         "quote that bound as the estimate; it has no standard error and no chi-square interval: use the posterior",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import RefusalError
-from workbench.likelihood.boundary import value_with
+from workbench.errors import NoMaximumError
+from workbench.likelihood.held import value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
@@ -108,11 +108,12 @@ def refuse_plateau(problem: Problem, plateau: Plateau) -> None:
 
     Raises
     ------
-    RefusalError
+    NoMaximumError
         Always.
     """
     others = scalars_in_words(problem, plateau.x, [plateau.label])
-    raise RefusalError(
+    raise NoMaximumError(
+        "interval",
         f"the likelihood has no single maximum: it is level, at {plateau.value:.6g} nats, for {plateau.label} from "
         f"{plateau.lower:.6g} to {plateau.upper:.6g}{', with ' * bool(others)}{others}, and falls on both "
         "sides: there is no curvature and no standard error",

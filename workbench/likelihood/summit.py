@@ -14,7 +14,7 @@ from scipy import optimize
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import held
+from workbench.likelihood.held import settle
 from workbench.likelihood.infinity import NOISE, Limit, find_limit
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.quantity import Quantity
@@ -25,7 +25,6 @@ from workbench.model.mode import Mode, climb_all
 from workbench.numerics.climbs import corners
 from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 
 _HIGHER = 1e-8  # nats, relative to the log likelihood where that is large: more than this is another maximum
 _SETTLED = 1e-11  # nats: a climb with less than this to gain has arrived, also at infinity
@@ -138,24 +137,22 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     fixed = np.zeros(0, dtype=np.int64)
     infinite: dict[int, float] = {}
     if mode is None:
-        best = climb_all(objective, starts[:, at], "likelihood profile")[0]
-        far: Limit | Tail | None = find_limit(problem, best)
-        if corners(objective, best):  # a climb cannot end better there, and slopes next to it do not vanish
-            x, value = best.z, best.value
+        end = climb_all(objective, starts[:, at], "likelihood profile")[0]
+        far: Limit | Tail | None = find_limit(problem, end)
+        if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
+            x, value = end.z, end.value
         else:
-            far = find_tail(problem, best) if far is None else far
+            far = find_tail(problem, end) if far is None else far
             if far is None or (isinstance(far, Tail) and not far.settled):
-                x, value = _climb_on(objective, best.z)
+                x, value = _climb_on(objective, end.z)
             else:
                 x, value, fixed, infinite = far.x, far.value, np.array([far.coordinate]), {far.coordinate: far.side}
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:
-        x, fixed = mode.z[at], edge_coordinates(problem, mode)
-        free = np.setdiff1d(np.arange(x.size), fixed)
-        if free.size:
-            x[free] = climb(held(objective, x, fixed), x[free]).z
-        value = objective.value(x)
+        fixed = edge_coordinates(problem, mode)
+        best = settle(objective, mode.z[at], fixed)
+        x, value = best.x, best.value
     information = -hessian(objective, x)
     information[fixed], information[:, fixed] = 0.0, 0.0
     scale = _scale(information, mode is not None and not fixed.size)

@@ -18,13 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.boundary import held
+from workbench.likelihood.held import held, settle
 from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import hessian
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 from workbench.result import Result
 
 _WIDTH = 4.0  # standard errors on each side of the maximum
@@ -85,20 +84,15 @@ def crossings(points: Vector, curve: Vector, drop: float) -> tuple[float, float]
 
 def _profile(objective: Objective, best: Vector, fixed: NDArray[np.int64], path: NDArray[np.float64]) -> Vector:
     """Maximum over the free coordinates at every point of a path of fixed ones, warm-started along it."""
-    free = np.setdiff1d(np.arange(objective.dimension), fixed)
-    result, start = np.empty(len(path)), best[free]
+    result, start = np.empty(len(path)), best
     for k, values in enumerate(path):
-        point = np.zeros(objective.dimension)
+        point = start.copy()
         point[fixed] = values
-        section = held(objective, point, fixed)
-        if not free.size:
-            result[k] = section.value(np.zeros(0))
-            continue
         try:
-            end = climb(section, start)
-            result[k], start = end.value, end.z
+            end = settle(objective, point, fixed)
+            result[k], start = end.value, end.x
         except NumericalError:
-            result[k], start = -np.inf, best[free]
+            result[k], start = -np.inf, best
     return result
 
 

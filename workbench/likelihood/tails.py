@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.boundary import edge_value, held
+from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.boundary import edge_value
+from workbench.likelihood.held import held, settle
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 
 _MOVED = 1.0  # of z, or as many times its start: a climb that went less far was not on its way along this coordinate
 _STRIDE, _STRIDES = 2.0, 40  # of z, where z is a logarithm or a logit; so many at most, and longer if the way is long
@@ -95,15 +95,15 @@ def _origin(problem: Problem) -> Vector:
 
 def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
     """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
-    x, rest = start.copy(), np.setdiff1d(np.arange(start.size), [i])
+    x = start.copy()
     for place in places:
         x[i] = place
         try:
-            if rest.size:
-                x[rest] = climb(held(objective, x, np.array([i])), x[rest]).z
-            yield objective.value(x), x.copy()
+            best = settle(objective, x, [i])
         except NumericalError:
             return
+        x = best.x.copy()
+        yield best.value, best.x
 
 
 def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
@@ -212,19 +212,21 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
 
     Raises
     ------
-    RefusalError
+    NoMaximumError
         Always.
     """
     others = scalars_in_words(problem, tail.x, [tail.label])
     rest = f"{', with ' * bool(others)}{others}"
     if not tail.bounded:
-        raise RefusalError(
+        raise NoMaximumError(
+            "unbounded",
             f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
             tail.label,
             "data without spread, or that the model fits perfectly, do this: give the model the error of measurement, "
             "or use the posterior with a prior that keeps away from the limit",
         )
-    raise RefusalError(
+    raise NoMaximumError(
+        "at infinity",
         f"the likelihood has no maximum: it keeps rising as {tail.label} -> {tail.limit}, where it levels off: its "
         f"least upper bound is {tail.value:.6g} nats{rest}",
         tail.label,

@@ -14,12 +14,11 @@ import numpy as np
 
 from workbench.check import Check
 from workbench.errors import NumericalError
-from workbench.likelihood.boundary import held, value_with
+from workbench.likelihood.held import settle, value_with
 from workbench.likelihood.moving_support import has_pole
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.unbounded import Spike
 from workbench.numerics.climbs import Climb
-from workbench.numerics.optimise import climb
 
 _LOOKS = tuple(2.0**k for k in range(-1, 7))  # standard deviations from the peak
 _NEAR = (1e-3, 1e-5, 1e-7)  # of the way from the peak to the jump, from the jump
@@ -148,11 +147,11 @@ def _rises(problem: Problem, peak: Climb, i: int, jump: float) -> bool:
     With n observations one of them decides only within about e^-n of the jump, where numbers may not reach. Where there
     is a pole for some values of the others the likelihood has no bound, however near it begins to rise.
     """
-    x, rest, way = peak.z.copy(), np.setdiff1d(np.arange(peak.z.size), [i]), jump - peak.z[i]
-    for near in _APPROACH if rest.size else ():
+    x, way = peak.z.copy(), jump - peak.z[i]
+    for near in _APPROACH if x.size > 1 else ():
         x[i] = jump - near * way
         try:
-            x[rest] = climb(held(problem.objective, x, np.array([i])), x[rest]).z
+            x = settle(problem.objective, x, [i]).x
         except NumericalError:
             return False
         at = x.copy()

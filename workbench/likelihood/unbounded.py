@@ -18,13 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError, RefusalError, WorkbenchError
-from workbench.likelihood.boundary import held
+from workbench.errors import NoMaximumError, NumericalError, WorkbenchError
+from workbench.likelihood.held import settle, value_with
 from workbench.likelihood.problem import Problem
 from workbench.model.identified import named_coordinates
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
-from workbench.numerics.optimise import climb
 
 _MOST = 24  # elements that are looked at: a mixture has fewer
 _LOOKS = tuple(np.log([1e8, 1e10]))  # factors at which a likelihood that does not care has levelled off
@@ -36,10 +35,6 @@ _EVEN = 0.05  # of a rise: it is in proportion to the logarithm
 _LEFT = 1e-3  # nats: a step that changes less changes nothing
 _NEAREST = 3  # observations that are tried as a place
 _SHOWN = 8  # scalars of the peak in the message
-
-
-class UnboundedError(RefusalError):
-    """A likelihood that rises without bound, so that nothing can be measured from its highest point."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +83,12 @@ def find_spike(problem: Problem, peak: Climb) -> Spike | None:
         if named is None or not named[1]:
             continue
         for side, limit in ((-1.0, "0"), (1.0, "infinity")):
-            looks = [_value(objective, _moved(peak.z, i, side * step)) for step in _LOOKS]
+            looks = [value_with(objective, peak.z, i, peak.z[i] + side * step) for step in _LOOKS]
             if not np.isfinite(looks[1]) or looks[1] < looks[0] - _FALLS:
                 continue
             for z, places in _placed(problem, peak.z, variable, offset):
-                if _rises([_value(objective, _moved(z, i, side * step)) for step in _DECADES], _DECADES):
+                heights = [value_with(objective, z, i, z[i] + side * step) for step in _DECADES]
+                if _rises(heights, _DECADES):
                     return Spike(named[0], limit, places)
             if _rises(_refitted(objective, peak.z, i, side)[-3:], _GENTLY[-3:]):
                 return Spike(named[0], limit, {})
@@ -113,20 +109,6 @@ def _elements(problem: Problem) -> Iterator[tuple[str, int, int]]:
             if count > _MOST:
                 return
             yield name, offset, block.start + offset
-
-
-def _moved(z: Vector, i: int, step: float) -> Vector:
-    moved = z.copy()
-    moved[i] += step
-    return moved
-
-
-def _value(objective: Objective, z: Vector) -> float:
-    """Log likelihood, nats; -inf where it is not a number."""
-    try:
-        return objective.value(z)
-    except NumericalError:
-        return -np.inf
 
 
 def _rises(heights: list[float], steps: tuple[float, ...]) -> bool:
@@ -167,17 +149,17 @@ def _observations(problem: Problem) -> NDArray[np.float64]:
 def _refitted(objective: Objective, z: Vector, i: int, side: float) -> list[float]:
     """Heights at the steps of `_GENTLY`, the other coordinates at their best for each; fewer where nothing follows."""
     heights: list[float] = []
-    first, rest = z[i], np.setdiff1d(np.arange(z.size), [i])
-    for step in _GENTLY if rest.size else ():
-        z = _moved(z, i, first + side * step - z[i])
+    here = np.arange(z.size) == i
+    first = z[i]
+    for step in _GENTLY if z.size > 1 else ():
         try:
-            end = climb(held(objective, z, np.array([i])), z[rest])
+            best = settle(objective, np.where(here, first + side * step, z), [i])
         except NumericalError:
             break
-        if heights and abs(end.value - heights[-1]) < _LEFT:  # the component has lost its observations
+        if heights and abs(best.value - heights[-1]) < _LEFT:  # the component has lost its observations
             break
-        z[rest] = end.z
-        heights.append(end.value)
+        z = best.x
+        heights.append(best.value)
     return heights if len(heights) == len(_GENTLY) else []
 
 
@@ -192,14 +174,15 @@ def refuse_spike(problem: Problem, peak: Climb, spike: Spike) -> None:
 
     Raises
     ------
-    UnboundedError
+    NoMaximumError
         Always.
     """
     values = problem.chart.scalars(peak.z[None])[0]
     names = [label for name in problem.chart.names for label in problem.chart.space.labels(name)]
     shown = ", ".join(f"{label} = {value:.5g}" for label, value in list(zip(names, values, strict=False))[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    raise UnboundedError(
+    raise NoMaximumError(
+        "unbounded",
         f"the likelihood has no maximum: {spike}; the highest peak inside has log likelihood {peak.value:.6g} nats, at "
         f"{shown}{more}",
         spike.label,

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.check import Check, Status, worst_status
-from workbench.errors import NumericalError
+from workbench.errors import Absence, NumericalError
 from workbench.model.chart import Chart
 from workbench.model.identified import identified_combinations, named_coordinates
 from workbench.numerics.climbs import Climb, distinct, falls_away
@@ -31,6 +31,8 @@ _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
 _REAL = 0.02  # nats: a change smaller than this is called flat
 _SIGNED = 4  # scalars in a message
+_ELSEWHERE = "start elsewhere: set `initval`"
+_RESCALE = "scale the data so that parameters are near 1"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -76,6 +78,23 @@ class Certificate(Result):
         return pd.DataFrame(rows, columns=["check", "status", "found"]).set_index("check")
 
 
+@dataclass(frozen=True)
+class Missing:
+    """What stands instead of a maximum with standard errors.
+
+    Attributes
+    ----------
+    kind : str
+        One of `workbench.errors.Absence`.
+    reason, fix : str
+        In words, and what to do about it.
+    """
+
+    kind: Absence
+    reason: str
+    fix: str
+
+
 def _named(chart: Chart, direction: Vector, least: float = 0.1) -> list[str]:
     """The free variables along a direction in z, largest share first."""
     shares = {name: float(np.sum(direction[block] ** 2)) for name, block in chart.blocks.items()}
@@ -101,8 +120,8 @@ def _rising_axis(objective: Objective, end: Climb) -> Vector | None:
     return np.eye(end.z.size)[steps[best][1]] if gains[best] > _REAL else None
 
 
-def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], direction: Vector) -> tuple[str, str]:
-    """What stands instead of a peak along a direction, and what to do about it.
+def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], direction: Vector) -> Missing:
+    """What stands instead of a peak along a direction.
 
     Steps grow until one side falls by a real amount. Both sides: the peak is only badly conditioned. One side: the
     density rises, or stays level, towards an edge of the support or infinity on the other. Neither: a flat ridge.
@@ -110,7 +129,8 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     end = climbs[0]
     away = _towards_infinity(objective, climbs)
     if away is not None:
-        return (
+        return Missing(
+            "at infinity",
             f"it keeps rising along {' and '.join(_signed(chart, end, away))} without end: the maximum is at infinity",
             "separated outcomes, or a group without events, do this: report a one-sided profile interval, no estimate",
         )
@@ -123,27 +143,30 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     for length in _STEPS:
         changes = [_change(objective, end, sign * length * direction) for sign in (1.0, -1.0)]
         if rising is None and max(changes) > _REAL and min(changes) > -_REAL:
-            return f"a saddle or a slope along {along}, not a maximum", "start elsewhere: set `initval`"
+            return Missing("saddle", f"a saddle or a slope along {along}, not a maximum", _ELSEWHERE)
         fallen = [change < -_REAL for change in changes]
         if any(fallen):
             break
     if all(fallen):
         edge = _at_an_edge(chart, end.z)
         if edge:
-            return (
+            return Missing(
+                "edge",
                 f"it rises without bound, or to the edge of the support, along {' and '.join(edge)}",
                 "data without spread, or an edge in the prior, cause this: report the bound, not an error",
             )
         if 1 < end.z.size <= _RIDGE and _returns(objective, end, direction):
             return _flat(objective, chart, climbs, names)
-        return f"a peak too sharp or too flat along {along} for its curvature to be measured", "rescale the data"
+        reason = f"a peak too sharp or too flat along {along} for its curvature to be measured"
+        return Missing("unmeasurable", reason, "rescale the data")
     if not any(fallen):
         return _flat(objective, chart, climbs, names)
     sign = -1.0 if fallen[0] else 1.0
     far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
     towards = f" ({', '.join(limits)} far out)" if limits else ""
-    return (
+    return Missing(
+        "edge",
         f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
@@ -163,13 +186,13 @@ def _signed(chart: Chart, end: Climb, direction: Vector) -> list[str]:
     return [text for _, text in sorted(found)[:_SIGNED]]
 
 
-def _flat(objective: Objective, chart: Chart, climbs: list[Climb], names: list[str]) -> tuple[str, str]:
+def _flat(objective: Objective, chart: Chart, climbs: list[Climb], names: list[str]) -> Missing:
     """What is said of a ridge, with what is determined on it."""
     identified = identified_combinations(objective, chart, climbs)
     combined = len(names) > 1 or bool(identified)
     what = "only a combination of them is determined by the data" if combined else "the data do not determine it"
     fix = "fix one of these variables, or give the model data that tell them apart"
-    return f"flat along {' and '.join(names)}: {what}{'; ' * bool(identified)}{identified}", fix
+    return Missing("flat", f"flat along {' and '.join(names)}: {what}{'; ' * bool(identified)}{identified}", fix)
 
 
 def _towards_infinity(objective: Objective, climbs: list[Climb]) -> Vector | None:
@@ -235,7 +258,7 @@ def _inertia(curvature: Curvature) -> tuple[int, int, int]:
     return positive, eigenvalues.size - positive - negative, negative
 
 
-def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, str]:
+def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, Missing | None]:
     """The checks on the best of several climbs.
 
     Parameters
@@ -249,31 +272,31 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     Returns
     -------
     certificate : Certificate
-    reason : str
-        Why there is no maximum with standard errors; empty if there is one.
+    missing : Missing or None
+        Why there is no maximum with standard errors; None if there is one.
     """
     best, labels = climbs[0], distinct(climbs)
     falls, direction = falls_away(objective, best)
-    reason, remedy, checks = "", "", []
-    if not falls:
-        reason, remedy = _what_is_there(objective, chart, climbs, direction)
+    checks = []
+    missing = None if falls else _what_is_there(objective, chart, climbs, direction)
     smallest = float(best.curvature.eigenvalues[0])
-    if not best.curvature.is_peak:
-        message = f"the information is not positive definite: {reason}"
-        checks.append(Check("curvature-positive", "failed", message, remedy))
+    if missing and not best.curvature.is_peak:
+        message = f"the information is not positive definite: {missing.reason}"
+        checks.append(Check("curvature-positive", "failed", message, missing.fix))
     else:
         checks.append(Check("curvature-positive", "ok", f"smallest scaled eigenvalue {smallest:.2g}"))
-        if falls:
-            checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
+        if missing:
+            checks.append(Check("interior", "failed", missing.reason, missing.fix))
         else:
-            checks.append(Check("interior", "failed", reason, remedy))
+            checks.append(Check("interior", "ok", "the density falls on both sides of every axis"))
     if best.edm < EDM_TOLERANCE:
         message = f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"
         checks.append(Check("gradient-zero", "ok", message))
     elif best.curvature.is_peak:
-        reason = reason or f"the climb stopped {best.edm:.1e} nats below the maximum"
+        stopped = Missing("unmeasurable", f"the climb stopped {best.edm:.1e} nats below the maximum", _RESCALE)
+        missing = missing or stopped
         message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
-        checks.append(Check("gradient-zero", "failed", message, "scale the data so that parameters are near 1"))
+        checks.append(Check("gradient-zero", "failed", message, _RESCALE))
     agreeing, optima = int(np.sum(labels == 0)), int(labels.max()) + 1
     status: Status = "ok" if optima == 1 else "caution"
     message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
@@ -283,4 +306,4 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
         tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,
         tuple(end.value for end in climbs), _inertia(best.curvature),
     )  # fmt: skip
-    return certificate, reason
+    return certificate, missing

@@ -307,8 +307,9 @@ def find_mode(
     """
     objective, chart = density.objective(weights), whole_chart(density.space)
     climbs = climb_all(objective, starts, kind)
-    certificate, reason = certify(objective, chart, climbs)
-    covariance = np.zeros((0, 0)) if reason else climbs[0].curvature.covariance
+    certificate, missing = certify(objective, chart, climbs)
+    covariance = np.zeros((0, 0)) if missing else climbs[0].curvature.covariance
+    reason = missing.reason if missing else ""
     return describe_mode(density, chart, climbs[0].z, covariance, certificate, reason, kind, level)
 
 

@@ -111,8 +111,8 @@ def _highest(
 
     objective = FunctionObjective(chart.dimension, value_and_gradient)
     climbs = climb_all(objective, starts[:, chart.coordinates], kind)
-    certificate, reason = certify(objective, chart, climbs)
-    _need_peak(reason)
+    certificate, missing = certify(objective, chart, climbs)
+    _need_peak(missing.reason if missing else "")
     x, covariance = climbs[0].z, climbs[0].curvature.covariance
     mode = describe_mode(
         density, chart, x, covariance, certificate, "", kind, level, marginal.value(x), marginal.expand(x).z

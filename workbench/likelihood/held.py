@@ -1,0 +1,123 @@
+"""A likelihood with some coordinates held where they are, and the others taken to their best.
+
+Every look at an edge, a limit or a jump of the likelihood asks the same: what is the maximum over the rest, once these
+coordinates stay here, and is it a peak?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError
+from workbench.numerics.climbs import Climb, falls_away
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
+from workbench.numerics.optimise import climb
+
+
+def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionObjective:
+    """The objective over the coordinates that are not fixed, the others as in x.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    fixed : ndarray of int
+
+    Returns
+    -------
+    FunctionObjective
+    """
+    free = np.setdiff1d(np.arange(objective.dimension), fixed)
+
+    def function(rest: Vector) -> tuple[float, Vector]:
+        point = x.copy()
+        point[free] = rest
+        value, gradient = objective.value_and_gradient(point)
+        return value, gradient[free]
+
+    return FunctionObjective(free.size, function)
+
+
+def value_with(objective: Objective, x: Vector, i: int, at: float) -> float:
+    """Log likelihood with one coordinate moved; -inf where it is not a number.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    i : int
+        The coordinate.
+    at : float
+        Its value.
+
+    Returns
+    -------
+    float
+        Nats.
+    """
+    moved = x.copy()
+    moved[i] = at
+    try:
+        return objective.value(moved)
+    except NumericalError:
+        return -np.inf
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The maximum over the coordinates that are not held.
+
+    Attributes
+    ----------
+    x : ndarray, shape (p,)
+    value : float
+        Log likelihood at x, nats.
+    free : ndarray of int
+        The coordinates that were not held.
+    end : Climb or None
+        Of those; None where all are held.
+    section : FunctionObjective
+        The likelihood over those.
+    """
+
+    x: Vector
+    value: float
+    free: NDArray[np.int64]
+    end: Climb | None
+    section: FunctionObjective
+
+    @property
+    def peaks(self) -> bool:
+        """Whether it is a peak; a point, where all are held, is one."""
+        return self.end is None or falls_away(self.section, self.end)[0]
+
+
+def settle(objective: Objective, x: Vector, fixed: NDArray[np.int64] | list[int]) -> Settled:
+    """Climb from a point with some coordinates held.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    fixed : ndarray or list of int
+        May be empty, or all of them.
+
+    Returns
+    -------
+    Settled
+
+    Raises
+    ------
+    NumericalError
+        If the likelihood cannot be climbed from there.
+    """
+    at: NDArray[np.int64] = np.asarray(fixed, dtype=np.int64)
+    section, free = held(objective, x, at), np.setdiff1d(np.arange(x.size), at)
+    if not free.size:
+        return Settled(x, objective.value(x), free, None, section)
+    end, moved = climb(section, x[free]), x.copy()
+    moved[free] = end.z
+    return Settled(moved, end.value, free, end, section)
