@@ -20,7 +20,6 @@ from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.held import held
-from workbench.likelihood.infinity import Limit, find_limit
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
@@ -110,9 +109,6 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             jump = find_jump(problem, climbs[0])
             if jump is not None:
                 refuse_jump(problem, jump)
-            limit = find_limit(problem, climbs[0])
-            if limit is not None:
-                _refuse_limit(problem, limit)
             tail = find_tail(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)
@@ -156,18 +152,6 @@ def _refuse_corner(problem: Problem, end: Climb) -> None:
         f"is no curvature and no standard error; it is {end.value:.6g} nats, at {scalars_in_words(problem, end.z)}",
         along[0],
         "quote that point with its profile interval, or use the posterior",
-    )
-
-
-def _refuse_limit(problem: Problem, limit: Limit) -> None:
-    """Say that the likelihood levels off at infinity, and where the other scalars are there."""
-    others = scalars_in_words(problem, limit.x, [limit.label])
-    raise NoMaximumError(
-        "at infinity",
-        f"the likelihood has no maximum: it keeps rising as {limit.label} -> infinity, where it levels off: its least "
-        f"upper bound is {limit.value:.6g} nats{', with ' * bool(others)}{others}",
-        limit.label,
-        "use the simpler model that this one tends to, or report the one-sided profile interval",
     )
 
 

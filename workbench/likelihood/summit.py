@@ -15,11 +15,10 @@ from scipy import optimize
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.held import settle
-from workbench.likelihood.infinity import NOISE, Limit, find_limit
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step
-from workbench.likelihood.tails import Tail, find_tail
+from workbench.likelihood.tails import find_tail
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
 from workbench.numerics.climbs import corners
@@ -27,6 +26,7 @@ from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
 
 _HIGHER = 1e-8  # nats, relative to the log likelihood where that is large: more than this is another maximum
+_FAR_OUT = 1e-5  # nats, relative likewise: what rounding may leave where a scalar stands for infinity
 _SETTLED = 1e-11  # nats: a climb with less than this to gain has arrived, also at infinity
 _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone because it is flat
 _TINY = 1e-30  # of the information: nothing at all
@@ -87,7 +87,7 @@ class Summit:
         BetterMaximum
             With that point.
         """
-        if value > self.value + (NOISE if self.infinite else _HIGHER) * max(1.0, abs(self.value)):
+        if value > self.value + (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value)):
             raise BetterMaximum(x, value - self.value)
 
     def deviation(self, quantity: Quantity) -> float:
@@ -138,12 +138,11 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     infinite: dict[int, float] = {}
     if mode is None:
         end = climb_all(objective, starts[:, at], "likelihood profile")[0]
-        far: Limit | Tail | None = find_limit(problem, end)
         if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
             x, value = end.z, end.value
         else:
-            far = find_tail(problem, end) if far is None else far
-            if far is None or (isinstance(far, Tail) and not far.settled):
+            far = find_tail(problem, end)
+            if far is None or not far.settled:
                 x, value = _climb_on(objective, end.z)
             else:
                 x, value, fixed, infinite = far.x, far.value, np.array([far.coordinate]), {far.coordinate: far.side}

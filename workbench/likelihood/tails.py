@@ -129,12 +129,13 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
         if even >= _ALIKE and arrived:
             return Tail(label, i, side, _limit(problem, end, i, position), False, height, x, False)
         if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
-            ratio = gains[-1] / gains[-2] if gains[-2] > _NOTHING * size else 0.0
-            least = height + max(gains[-1], 0.0) * ratio / (1.0 - ratio)
+            ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
+            ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
+            least = height + max(gains[-1], 0.0) * ahead
             if least > end.value - _SHORT * size:
-                return Tail(
-                    label, i, side, _limit(problem, end, i, position), True, least, x, _settled(problem, points[-2:], i)
-                )
+                settled = _settled(problem, points[-2:], i)
+                at = x + np.where(np.arange(x.size) == i, 0.0, ahead * (x - points[-2])) if settled else x
+                return Tail(label, i, side, _limit(problem, end, i, position), True, least, at, settled)
     return None
 
 
