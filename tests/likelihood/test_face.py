@@ -3,8 +3,9 @@
 import re
 
 import numpy as np
+import pymc as pm
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 import workbench as wb
 from tests import models_zoo
@@ -48,3 +49,29 @@ def test_thresholds_of_a_grade_that_nobody_gave_coincide():
     assert refusal.value.where.endswith("[1]")
     height = np.log(1 / 6) + 2 * np.log(2 / 6) + 3 * np.log(3 / 6)
     assert f"highest point, {height:.6g} nats" in refusal.value.what
+
+
+def test_effects_of_a_group_that_are_proportional_to_each_other_have_a_correlation_of_one():
+    rng, group, x = np.random.default_rng(0), np.repeat(np.arange(8), 5), np.tile(np.linspace(-1, 1, 5), 8)
+    effect = rng.normal(size=8)[group]
+    y = 1.0 + effect + (0.5 + effect) * x + 0.8 * rng.normal(size=40)
+    with pm.Model() as model:
+        b, sigma = pm.Normal("b", 0.0, 5.0, shape=2), pm.HalfNormal("sigma", 2.0)
+        half = pm.HalfNormal.dist(2.0, shape=2)
+        chol, _, _ = pm.LKJCholeskyCov("chol", n=2, eta=2.0, sd_dist=half, compute_corr=True)
+        u = pm.MvNormal("u", 0.0, chol=chol, shape=(8, 2))
+        pm.Normal("y", b[0] + u[group, 0] + (b[1] + u[group, 1]) * x, sigma, observed=y)
+    with pytest.raises(NoMaximumError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert refusal.value.kind == "edge"
+    assert refusal.value.where == "chol_corr[0, 1]"
+    assert "where chol_corr[0, 1] = 1:" in refusal.value.what
+    rows = y.reshape(8, 5)
+
+    def minus(theta):  # both effects are one number times their scale
+        loading = theta[2] + theta[3] * x[:5]
+        covariance = np.outer(loading, loading) + np.exp(2 * theta[4]) * np.eye(5)
+        return -stats.multivariate_normal.logpdf(rows, theta[0] + theta[1] * x[:5], covariance).sum()
+
+    best = optimize.minimize(minus, [1.0, 0.5, 1.0, 1.0, -0.2], method="Nelder-Mead", options={"maxiter": 4000})
+    assert f"highest point, {-best.fun:.6g} nats" in refusal.value.what

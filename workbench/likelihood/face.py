@@ -148,7 +148,7 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
                     "edge",
                     f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where "
                     f"{met}: there is no standard error there",
-                    met.split()[0],
+                    met.split(" = ")[0],
                     "merge categories that no observation tells apart, leave out an effect that another one decides, "
                     "or use the posterior",
                 )

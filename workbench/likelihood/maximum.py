@@ -44,6 +44,7 @@ _NO_PROFILE = "the errors of the others hold with that category left out"
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
+_NOTHING = 1e-12  # of the log likelihood, or nats below 1: the same number
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 
 
@@ -199,8 +200,9 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(_DRAWS, seed=1)
         shift, change = _moved_by(finer, climbs[0])
         arrived = climbs[0].edm < EDM_TOLERANCE or not climbs[0].curvature.is_peak
-        # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is.
-        if shift < _SHIFT and (arrived or change < _EXACT):
+        # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is. And
+        # what is left to climb where rounding stopped a climb is no error of the integral.
+        if shift < _SHIFT and (arrived or change < _EXACT) or change < _NOTHING * max(1.0, abs(climbs[0].value)):
             break
     if not marginal.all_by_nodes and shift > _UPGRADE:
         fine, climbs = finer, [_follow(finer, climbs[0])]
