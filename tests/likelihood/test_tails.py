@@ -41,6 +41,21 @@ def test_data_without_spread_have_no_bound_as_the_scale_shrinks():
     assert error.where == "sigma"
 
 
+def test_tails_so_heavy_that_one_observation_may_have_the_whole_scale_have_no_bound():
+    y = np.array([0.0, 1.0, 2.0, 100.0])
+    with pm.Model() as model:
+        mu, sigma, nu = pm.Normal("mu", 0.0, 50.0), pm.HalfNormal("sigma", 10.0), pm.Gamma("nu", 2.0, 0.1)
+        pm.StudentT("y", nu=nu, mu=mu, sigma=sigma, observed=y)
+    error = refused(model)
+    assert "rises without bound as sigma -> 0, with mu = " in error.what
+    assert error.where == "sigma"
+    nu, mu = (float(re.search(rf"{name} = ([-.e0-9]+)", error.what).group(1)) for name in ("nu", "mu"))
+    assert np.min(np.abs(y - mu)) < 1e-6
+    near, nearer = (stats.t.logpdf(y, nu, y[np.argmin(np.abs(y - mu))], s).sum() for s in (1e-20, 1e-30))
+    assert nearer - near == pytest.approx((1 - 3 * nu) * 10 * np.log(10), rel=1e-6)  # the others gain -nu log s each
+    assert nu < 1 / 3
+
+
 def test_equal_waiting_times_have_no_bound_as_two_parameters_grow_together():
     with pm.Model() as model:
         shape, rate = pm.HalfNormal("shape", 10.0), pm.HalfNormal("rate", 10.0)

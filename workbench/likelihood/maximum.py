@@ -24,7 +24,7 @@ from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
 from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters, scalars_in_words
-from workbench.likelihood.tails import find_tail, refuse_tail
+from workbench.likelihood.tails import find_rise, find_tail, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
@@ -142,10 +142,13 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
 
 
 def _refuse_corner(problem: Problem, end: Climb) -> None:
-    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature."""
+    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature, or no bound."""
     found = corners(problem.objective, end)
     if not found:
         return
+    rise = find_rise(problem, end)
+    if rise is not None:
+        refuse_tail(problem, rise)
     along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
     raise NoMaximumError(
         "corner",

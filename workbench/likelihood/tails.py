@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
-from workbench.likelihood.held import held, settle
+from workbench.likelihood.held import held, settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
@@ -203,6 +203,34 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
     return next((tail for tail in found if not tail.bounded), found[0] if found else None)
 
 
+def find_rise(problem: Problem, end: Climb) -> Tail | None:
+    """A scalar along which the likelihood rises without bound from where a climb ended, with the others held there.
+
+    A climb that ends at a corner, such as a location on an observation of heavy tails, cannot be followed over the
+    others; but as a scale shrinks there log L may grow with its logarithm.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb.
+
+    Returns
+    -------
+    Tail or None
+    """
+    for label, i in list(scalar_parameters(problem).items())[:_MOST]:
+        position = problem.chart.labels.index(label)
+        places, unit = _places(problem, end, i, position)
+        side = float(np.sign(end.z[i] - _origin(problem)[i]))
+        steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)
+        heights = np.array([value_with(problem.objective, end.z, i, at) for at in steps])
+        if np.all(np.isfinite(heights)) and _even(np.diff(heights), unit) > _ALIKE:
+            limit = _limit(problem, end, i, position)
+            return Tail(label, i, side, limit, False, float(heights[-1]), end.z, False)
+    return None
+
+
 def refuse_tail(problem: Problem, tail: Tail) -> None:
     """Say that the likelihood rises for ever, and to what.
 
@@ -223,8 +251,8 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
             "unbounded",
             f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
             tail.label,
-            "data without spread, or that the model fits perfectly, do this: give the model the error of measurement, "
-            "or use the posterior with a prior that keeps away from the limit",
+            "data without spread, data that the model fits perfectly, or an observation of very heavy tails do this: give "
+            "the model the error of measurement, or use the posterior with a prior that keeps away from the limit",
         )
     raise NoMaximumError(
         "at infinity",
