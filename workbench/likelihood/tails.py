@@ -251,7 +251,7 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
             "unbounded",
             f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
             tail.label,
-            "data without spread, data that the model fits perfectly, or an observation of very heavy tails do this: give "
+            "data without spread, data that the model fits perfectly, or an observation of heavy tails do this: give "
             "the model the error of measurement, or use the posterior with a prior that keeps away from the limit",
         )
     raise NoMaximumError(
