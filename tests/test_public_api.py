@@ -8,7 +8,8 @@ import workbench as wb
 from tests import studies
 
 NAMES = [
-    "InputError", "NumericalError", "RefusalError", "Run", "Settings", "Study", "UsageError", "WorkbenchError",
+    "InputError", "NoMaximumError", "NumericalError", "RefusalError", "Run", "Settings", "Study", "UsageError",
+    "WorkbenchError",
     "__version__", "compare_models", "load", "open_run",
 ]  # fmt: skip
 STUDY = {

@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.errors import InputError, NumericalError, RefusalError, UsageError, WorkbenchError
+    from workbench.errors import InputError, NoMaximumError, NumericalError, RefusalError, UsageError, WorkbenchError
     from workbench.models_compared import compare_models
     from workbench.runs import Run, open_run
     from workbench.settings import Settings
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "InputError": "workbench.errors",
+    "NoMaximumError": "workbench.errors",
     "NumericalError": "workbench.errors",
     "RefusalError": "workbench.errors",
     "Run": "workbench.runs",
@@ -36,6 +37,7 @@ _HOMES = {
 
 __all__ = [
     "InputError",
+    "NoMaximumError",
     "NumericalError",
     "RefusalError",
     "Run",

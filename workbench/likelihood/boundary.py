@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
-from workbench.likelihood.held import settle, value_with
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, level_directions
 from workbench.numerics.objective import Objective, Vector

@@ -27,7 +27,7 @@ from scipy import stats
 
 from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
-from workbench.likelihood.held import held
+from workbench.likelihood.holding import held
 from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.units import Units, independent_units

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge
-from workbench.likelihood.held import value_with
+from workbench.likelihood.holding import value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import FunctionObjective, Objective, Vector

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import RefusalError
-from workbench.likelihood.held import held
+from workbench.likelihood.holding import held
 from workbench.likelihood.marginal import Expansion, MarginalLikelihood
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.model.chart import delta_method, whole_chart

@@ -19,7 +19,7 @@ from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
-from workbench.likelihood.held import held
+from workbench.likelihood.holding import held
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import NoMaximumError, NumericalError
-from workbench.likelihood.held import settle, value_with
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector

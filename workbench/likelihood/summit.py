@@ -14,7 +14,7 @@ from scipy import optimize
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.held import settle
+from workbench.likelihood.holding import settle
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.quantity import Quantity
 from workbench.likelihood.section import newton_step

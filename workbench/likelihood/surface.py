@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.held import held, settle
+from workbench.likelihood.holding import held, settle
 from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.mode import Mode

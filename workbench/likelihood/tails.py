@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
-from workbench.likelihood.held import held, settle, value_with
+from workbench.likelihood.holding import held, settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at

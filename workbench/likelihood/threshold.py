@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.check import Check
 from workbench.errors import NumericalError
-from workbench.likelihood.held import settle, value_with
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.moving_support import has_pole
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.unbounded import Spike

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NoMaximumError, NumericalError, WorkbenchError
-from workbench.likelihood.held import settle, value_with
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem
 from workbench.model.identified import named_coordinates
 from workbench.numerics.climbs import Climb
