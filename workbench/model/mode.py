@@ -30,7 +30,6 @@ from workbench.result import Result, counted
 _FEWEST = 4  # climbs, even if the first two end equally high
 _AS_HIGH = 0.01  # nats
 _MIRRORED = 20  # coordinates up to which mirror images are looked for
-_SHOWN = 6  # labels in a note
 _TITLES = {
     "MLE": "maximum of the likelihood (MLE)",
     "MAP": "maximum a posteriori (MAP)",
@@ -208,20 +207,10 @@ class Mode(Result):
             lines.append(f"no standard errors: {self.no_error}")
         else:
             without = [x for x, error in zip(self.labels, self.errors, strict=True) if np.isnan(error)]
-            reasons = {
-                "at the edge of the support": [x for x in without if x in self.at_edge],
-                "constant, or no smooth function of theta, at the maximum": [
-                    x for x in without if x not in self.at_edge
-                ],
-            }
-            lines += [f"no standard error of {_listed(found)}: {reason}" for reason, found in reasons.items() if found]
+            edge, rough = [x for x in without if x in self.at_edge], [x for x in without if x not in self.at_edge]
+            lines += [f"no standard error of {', '.join(edge)}: at the edge of the support"] * bool(edge)
+            lines += [f"no standard error of {', '.join(rough)}: constant, or not smooth, there"] * bool(rough)
         return lines + [str(check) for check in self.certificate.checks if check.status != "ok"]
-
-
-def _listed(labels: list[str]) -> str:
-    """The first labels, and how many more there are."""
-    more = len(labels) - _SHOWN
-    return ", ".join(labels[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, persistent: bool = False) -> list[Climb]:
