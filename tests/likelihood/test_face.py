@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 from scipy import optimize, stats
 
@@ -51,27 +52,58 @@ def test_thresholds_of_a_grade_that_nobody_gave_coincide():
     assert f"highest point, {height:.6g} nats" in refusal.value.what
 
 
-def test_effects_of_a_group_that_are_proportional_to_each_other_have_a_correlation_of_one():
-    rng, group, x = np.random.default_rng(0), np.repeat(np.arange(8), 5), np.tile(np.linspace(-1, 1, 5), 8)
-    effect = rng.normal(size=8)[group]
-    y = 1.0 + effect + (0.5 + effect) * x + 0.8 * rng.normal(size=40)
-    with pm.Model() as model:
-        b, sigma = pm.Normal("b", 0.0, 5.0, shape=2), pm.HalfNormal("sigma", 2.0)
-        half = pm.HalfNormal.dist(2.0, shape=2)
-        chol, _, _ = pm.LKJCholeskyCov("chol", n=2, eta=2.0, sd_dist=half, compute_corr=True)
-        u = pm.MvNormal("u", 0.0, chol=chol, shape=(8, 2))
-        pm.Normal("y", b[0] + u[group, 0] + (b[1] + u[group, 1]) * x, sigma, observed=y)
-    with pytest.raises(NoMaximumError) as refusal:
-        wb.Study(model, seed=1).likelihood.maximum()
-    assert refusal.value.kind == "edge"
-    assert refusal.value.where == "chol_corr[0, 1]"
-    assert "where chol_corr[0, 1] = 1:" in refusal.value.what
+GROUP, X = np.repeat(np.arange(8), 5), np.tile(np.linspace(-1, 1, 5), 8)
+
+
+@pytest.fixture(scope="module")
+def proportional():
+    """Data whose best fit has effects that are one number times their scale, and the log likelihood of that fit."""
+    rng = np.random.default_rng(0)
+    effect = rng.normal(size=8)[GROUP]
+    y = 1.0 + effect + (0.5 + effect) * X + 0.8 * rng.normal(size=40)
     rows = y.reshape(8, 5)
 
-    def minus(theta):  # both effects are one number times their scale
-        loading = theta[2] + theta[3] * x[:5]
+    def minus(theta):
+        loading = theta[2] + theta[3] * X[:5]
         covariance = np.outer(loading, loading) + np.exp(2 * theta[4]) * np.eye(5)
-        return -stats.multivariate_normal.logpdf(rows, theta[0] + theta[1] * x[:5], covariance).sum()
+        return -stats.multivariate_normal.logpdf(rows, theta[0] + theta[1] * X[:5], covariance).sum()
 
     best = optimize.minimize(minus, [1.0, 0.5, 1.0, 1.0, -0.2], method="Nelder-Mead", options={"maxiter": 4000})
-    assert f"highest point, {-best.fun:.6g} nats" in refusal.value.what
+    return y, -best.fun
+
+
+def effects_model(y, covariance):
+    with pm.Model() as model:
+        b, sigma = pm.Normal("b", 0.0, 5.0, shape=2), pm.HalfNormal("sigma", 2.0)
+        u = pm.MvNormal("u", np.zeros(2), shape=(8, 2), **covariance())
+        pm.Normal("y", b[0] + u[GROUP, 0] + (b[1] + u[GROUP, 1]) * X, sigma, observed=y)
+    return wb.Study(model, seed=1)
+
+
+def by_factor():
+    half = pm.HalfNormal.dist(2.0, shape=2)
+    return {"chol": pm.LKJCholeskyCov("chol", n=2, eta=2.0, sd_dist=half, compute_corr=True)[0]}
+
+
+def by_correlation():
+    t, r = pm.HalfNormal("t", 2.0, shape=2), pm.Uniform("r", -1.0, 1.0)
+    off = r * t[0] * t[1]
+    return {"cov": pt.stack([pt.stack([t[0] ** 2, off]), pt.stack([off, t[1] ** 2])])}
+
+
+def test_effects_of_a_group_that_are_proportional_to_each_other_have_a_correlation_of_one(proportional):
+    y, height = proportional
+    with pytest.raises(NoMaximumError) as refusal:
+        effects_model(y, by_factor).likelihood.maximum()
+    assert refusal.value.kind == "edge"
+    assert refusal.value.where == "chol_corr[0, 1]"
+    assert f"highest point, {height:.6g} nats" in refusal.value.what
+    assert "where chol_corr[0, 1] = 1:" in refusal.value.what
+
+
+def test_a_correlation_goes_to_the_edge_on_its_own_side_and_not_to_the_other(proportional):
+    y, height = proportional
+    found = effects_model(y, by_correlation).likelihood.maximum()
+    assert found.theta["r"].item() == pytest.approx(1.0, abs=1e-9)
+    assert found.at_edge == ("r",)
+    assert found.log_likelihood == pytest.approx(height, abs=1e-5)

@@ -25,7 +25,7 @@ _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
 _LOWER = 1e-6  # nats by which the edge may be lower than where the climb ended
-_INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of z, and as far outwards
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) 
 def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | None:
     """Where along a coordinate the likelihood has reached its limit; None if it falls, rises on, or is flat."""
     here = end.value
-    inwards = [here - value_with(objective, end.z, i, end.z[i] - side * step) for step in _INWARDS]
-    if max(inwards) < _REAL:
+    looks = np.array([[value_with(objective, end.z, i, end.z[i] + way * s) for s in _INWARDS] for way in (-side, side)])
+    # At the other edge the density may be singular: only a fall that was seen is one.
+    inwards, outwards = np.where(np.isfinite(looks), here - looks, 0.0)
+    if max(inwards) < _REAL or max(outwards) > _REAL:
         return None
     at, value, still = end.z[i], here, 0
     none = _LEVEL * max(1.0, abs(here))

@@ -38,6 +38,7 @@ _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain 
 _NOTHING = 1e-9  # of the log likelihood, or nats below 1: a smaller gain is rounding
 _SHORT = 1e-5  # of the log likelihood, or nats below 1, by which a limit may lie below where the climb ended
 _SAME = 0.01  # relative change of a curvature that is none, and standard deviations of a move
+_DIGITS = 9  # of a nat: the sum of many gains is no better
 _MOST = 24  # coordinates that are looked at
 
 
@@ -257,7 +258,7 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     raise NoMaximumError(
         "at infinity",
         f"the likelihood has no maximum: it keeps rising as {tail.label} -> {tail.limit}, where it levels off: its "
-        f"least upper bound is {tail.value:.6g} nats{rest}",
+        f"least upper bound is {round(tail.value, _DIGITS) + 0.0:.6g} nats{rest}",
         tail.label,
         "separated outcomes, a group without events, or data that a simpler model fits do this: report the one-sided "
         "profile interval, or use that model or the posterior",
