@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.likelihood.holding import settle, value_with
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.numerics.climbs import Climb, level_directions
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE
 
 _FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
+_SATURATED = 300.0  # where a climb went farther, it is looked at from here
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
@@ -83,15 +84,18 @@ def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) 
     return (0.0 if abs(far) < 1e-300 else float(far)) if settled else None
 
 
-def _towards(objective: Objective, end: Climb, i: int, side: float) -> float | None:
+def _towards(objective: Objective, end: Climb, i: int, side: float, origin: float) -> float | None:
     """Where along a coordinate the likelihood has reached its limit; None if it falls, rises on, or is flat."""
     here = end.value
-    looks = np.array([[value_with(objective, end.z, i, end.z[i] + way * s) for s in _INWARDS] for way in (-side, side)])
+    at = float(np.clip(end.z[i], -_SATURATED, _SATURATED))
+    steps = [way * step for way in (-side, side) for step in _INWARDS] + [origin - at]
+    looks = np.array([value_with(objective, end.z, i, at + step) for step in steps])
     # At the other edge the density may be singular: only a fall that was seen is one.
-    inwards, outwards = np.where(np.isfinite(looks), here - looks, 0.0)
-    if max(inwards) < _REAL or max(outwards) > _REAL:
+    falls = np.where(np.isfinite(looks), here - looks, 0.0)
+    outwards = np.array(steps) * side > 0
+    if np.max(falls[~outwards], initial=0.0) < _REAL or np.max(falls[outwards], initial=0.0) > _REAL:
         return None
-    at, value, still = end.z[i], here, 0
+    value, still = here, 0
     none = _LEVEL * max(1.0, abs(here))
     while abs(at) < _FAR:
         further = value_with(objective, end.z, i, at + side * _STRIDE)
@@ -180,12 +184,13 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     """
     objective, labels = problem.objective, problem.chart.labels
     x, fixed, values = end.z.copy(), [], {}
+    start = origin(problem)
     for label, i in scalars.items():
         for side in (-1.0, 1.0):
             edge = edge_value(problem, end.z, i, side, labels.index(label))
             if edge is None:
                 continue
-            limit = _towards(objective, end, i, side)
+            limit = _towards(objective, end, i, side, start[i])
             if limit is not None:
                 x[i], values[label] = limit, edge
                 fixed.append(i)

@@ -203,11 +203,13 @@ class MarginalLikelihood:
         """The Newton step of every block, with the absolute eigenvalues of H where it is not positive definite."""
         step = np.zeros_like(gradient)
         for group, block in zip(self.structure.groups, blocks, strict=True):
-            values, vectors = np.linalg.eigh(block)
+            # In units of the diagonal: beside an effect whose scale is all but 0 another one is not flat.
+            unit = 1.0 / np.sqrt(np.maximum(np.abs(np.diagonal(block, axis1=1, axis2=2)), 1e-300))
+            values, vectors = np.linalg.eigh(block * unit[:, :, None] * unit[:, None, :])
             floor = 1e-10 * np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
             values = np.maximum(np.abs(values), floor)
-            along = np.einsum("bji,bj->bi", vectors, gradient[group])
-            step[group] = np.einsum("bij,bj->bi", vectors, along / values)
+            along = np.einsum("bji,bj->bi", vectors, gradient[group] * unit)
+            step[group] = np.einsum("bij,bj->bi", vectors, along / values) * unit
         return step
 
     def _climb(self, z: Vector) -> tuple[Vector, float, list[NDArray[np.float64]]]:

@@ -74,6 +74,11 @@ def pose(density: LogDensity) -> Problem:
     return Problem(density, density.objective(LIKELIHOOD), whole_chart(density.space))
 
 
+def origin(problem: Problem) -> Vector:
+    """Where the model itself starts, shape ``(p,)``; a climb may have started far out."""
+    return problem.chart.space.start[problem.chart.coordinates]
+
+
 def scalar_parameters(problem: Problem) -> dict[str, int]:
     """Labels of the scalars that are a function of one coordinate of x each -> that coordinate.
 

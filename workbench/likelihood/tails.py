@@ -20,7 +20,7 @@ import numpy as np
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
 from workbench.likelihood.holding import held, settle, value_with
-from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
+from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Objective, Vector
@@ -78,7 +78,7 @@ class Tail:
 
 def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
     """Places along a coordinate, from where the model starts outwards, and the step of the logarithm between them."""
-    start = float(_origin(problem)[i])
+    start = float(origin(problem)[i])
     way = float(end.z[i] - start)
     side, points = float(np.sign(way)), np.tile(end.z, (2, 1))
     points[:, i] = start, start + side
@@ -87,11 +87,6 @@ def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterat
         return (start + side * first * _FACTOR**k for k in range(1, _STRIDES)), float(np.log(_FACTOR))
     stride = max(_STRIDE, abs(way) / _STRIDES)
     return (start + side * stride * k for k in range(1, 2 * _STRIDES)), stride
-
-
-def _origin(problem: Problem) -> Vector:
-    """Where the model starts; a climb may have started far out."""
-    return problem.chart.space.start[problem.chart.coordinates]
 
 
 def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
@@ -111,10 +106,10 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
     """What the likelihood does along one coordinate."""
     position = problem.chart.labels.index(label)
     places, unit = _places(problem, end, i, position)
-    side = float(np.sign(end.z[i] - _origin(problem)[i]))
+    side = float(np.sign(end.z[i] - origin(problem)[i]))
     heights: list[float] = []
     points: list[Vector] = []
-    for height, x in _heights(problem.objective, _origin(problem), i, places):
+    for height, x in _heights(problem.objective, origin(problem), i, places):
         heights.append(height)
         points.append(x)
         gains, size = np.diff(heights)[-_ALIKE:], max(1.0, abs(height))
@@ -125,7 +120,7 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
                 return None
             continue
         even = _even(np.diff(heights), unit)
-        way = abs(end.z[i] - _origin(problem)[i])
+        way = abs(end.z[i] - origin(problem)[i])
         arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
         if even >= _ALIKE and arrived:
             return Tail(label, i, side, _limit(problem, end, i, position), False, height, x, False)
@@ -174,7 +169,7 @@ def _shrink(gains: Vector, nothing: float) -> bool:
 
 def _limit(problem: Problem, end: Climb, i: int, position: int) -> str:
     """Where the scalar goes."""
-    side = float(np.sign(end.z[i] - _origin(problem)[i]))
+    side = float(np.sign(end.z[i] - origin(problem)[i]))
     edge = edge_value(problem, end.z, i, side, position)
     if edge is not None:
         return f"{edge:.6g}"
@@ -196,9 +191,9 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
     -------
     Tail or None
     """
-    found, origin = [], _origin(problem)
+    found, start = [], origin(problem)
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
-        if abs(end.z[i] - origin[i]) > _MOVED * max(1.0, abs(origin[i])):
+        if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i])):
             tail = _tail(problem, end, label, i)
             found += [] if tail is None else [tail]
     return next((tail for tail in found if not tail.bounded), found[0] if found else None)
@@ -223,7 +218,7 @@ def find_rise(problem: Problem, end: Climb) -> Tail | None:
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
         position = problem.chart.labels.index(label)
         places, unit = _places(problem, end, i, position)
-        side = float(np.sign(end.z[i] - _origin(problem)[i]))
+        side = float(np.sign(end.z[i] - origin(problem)[i]))
         steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)
         heights = np.array([value_with(problem.objective, end.z, i, at) for at in steps])
         if np.all(np.isfinite(heights)) and _even(np.diff(heights), unit) > _ALIKE:

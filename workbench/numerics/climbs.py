@@ -19,6 +19,7 @@ _CORNER = (
     1e-6,
 )  # of max(1, abs(z)): steps to both sides, between which a smooth slope changes in proportion
 _SHARES = (1.0, 0.5, 0.1, 1e-2, 1e-4, 1e-6, 1e-8)  # of a step
+_THIN = 1e-200  # of a variance
 _SHARP = 0.1  # nats a unit of z: a smaller change of the slope is none
 ALIKE = 0.01  # nats between two ends of climbs that count as one
 
@@ -67,7 +68,7 @@ def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
     eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
     for variance, axis in zip(eigenvalues, axes.T, strict=True):
         for sign in (1.0, -1.0):
-            step = sign * np.sqrt(variance) * axis
+            step = sign * np.sqrt(max(variance, _THIN)) * axis  # rounding may leave it below 0
             if not _fall(objective, end, step) > 0.02:
                 yield step / np.linalg.norm(step)
 

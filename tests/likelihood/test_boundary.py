@@ -1,0 +1,56 @@
+"""Maxima at the edge of the support, against bounded least squares and closed forms."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+from scipy import optimize, stats
+
+import workbench as wb
+
+pytestmark = pytest.mark.slow  # every model is compiled
+
+
+def test_bounded_coefficients_stop_at_their_bounds_on_either_side():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 3))
+    y = x @ [2.0, -1.5, 0.5] + 0.3 * rng.normal(size=40)
+    with pm.Model() as model:
+        b, sigma = pm.Uniform("b", -1.0, 1.0, shape=3), pm.HalfNormal("sigma", 1.0)
+        pm.Normal("y", x @ b, sigma, observed=y)
+    found, best = wb.Study(model, seed=1).likelihood.maximum(), optimize.lsq_linear(x, y, (-1.0, 1.0)).x
+    assert found.at_edge == ("b[0]", "b[1]")
+    np.testing.assert_allclose(found.theta["b"], [1.0, -1.0, best[2]], rtol=1e-8)
+    sigma = np.sqrt(np.mean((y - x @ [1.0, -1.0, best[2]]) ** 2))
+    assert found.theta["sigma"].item() == pytest.approx(sigma, rel=1e-8)
+
+
+def test_a_share_of_zeros_that_nobody_needs_is_zero():
+    y = np.array([3, 1, 5, 2, 4, 3, 1, 6, 3, 2])
+    with pm.Model() as model:
+        share, mu = pm.Uniform("share", 0.0, 1.0), pm.HalfNormal("mu", 5.0)
+        parts = [pm.DiracDelta.dist(0), pm.Poisson.dist(mu)]
+        pm.Mixture("y", w=pt.stack([share, 1 - share]), comp_dists=parts, observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert found.at_edge == ("share",)
+    assert found.theta["share"].item() == 0.0
+    assert found.theta["mu"].item() == pytest.approx(y.mean(), rel=1e-8)
+    assert found.log_likelihood == pytest.approx(stats.poisson.logpmf(y, y.mean()).sum(), abs=1e-8)
+
+
+def test_of_two_nested_variances_the_outer_one_is_zero_and_the_inner_one_is_that_of_one_way_data():
+    outer, inner = np.repeat(np.arange(6), 8), np.repeat(np.arange(24), 2)
+    y = np.random.default_rng(1).normal(size=48)
+    y -= np.array([y[outer == k].mean() for k in range(6)])[outer]
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 5.0), pm.HalfNormal("sigma", 2.0)
+        tau, omega = pm.HalfNormal("tau", 2.0), pm.HalfNormal("omega", 2.0)
+        u, v = pm.Normal("u", 0.0, tau, shape=6), pm.Normal("v", 0.0, omega, shape=24)
+        pm.Normal("y", mu + u[outer] + v[inner], sigma, observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    means = y.reshape(24, 2).mean(axis=1)
+    within = np.sum((y - means[inner]) ** 2) / 24  # 24 degrees of freedom
+    assert found.at_edge == ("tau",)
+    assert found.theta["tau"].item() == 0.0
+    assert found.theta["sigma"].item() == pytest.approx(np.sqrt(within), rel=1e-6)
+    assert found.theta["omega"].item() == pytest.approx(np.sqrt(np.mean(means**2) - within / 2), rel=1e-6)
