@@ -190,7 +190,9 @@ def test_the_prior_of_a_hierarchical_scale_matches_a_quadrature():
 
 @pytest.mark.statistical
 @pytest.mark.slow
-def test_the_band_is_honest_over_repetitions():
+def test_the_band_is_honest_over_repetitions(monkeypatch):
+    # The places that are judged and those that every curve is asked for: longer steps, as many draws at each.
+    monkeypatch.setattr(robustness_module, "_FACTORS", np.array([0.1, 0.5, 1.0, 2.0, 10.0]))
     density, evidence = LogDensity(_normal()), Evidence((), float(_normal_truth()), 0.0, "grid", {}, None, {}, 6, {})
     numbers = Hyperparameters(density)
     precision = 1 / 4.0 + 6

@@ -178,16 +178,16 @@ def test_draws_of_another_posterior_are_a_conflict():
     assert next(c for c in found.checks if c.code == "routes-agree").status == "failed"
 
 
-def _parabola():
+def _parabola(y=3.0):
     """Y = a + b^2 + noise with standard normal a and b: independent draws, and log p(y), by a grid over b."""
     with pm.Model() as model:
         a, b = pm.Normal("a"), pm.Normal("b")
-        pm.Normal("y", a + b**2, 0.1, observed=3.0)
-    b, variance = np.linspace(-5.0, 5.0, 20_001), 1.0 + 0.1**2
-    density = stats.norm.pdf(b) * stats.norm(b**2, np.sqrt(variance)).pdf(3.0)
+        pm.Normal("y", a + b**2, 0.1, observed=y)
+    b, variance = np.linspace(-8.0, 8.0, 32_001), 1.0 + 0.1**2
+    density = stats.norm.pdf(b) * stats.norm(b**2, np.sqrt(variance)).pdf(y)
     generator = np.random.default_rng(8)
     chosen = generator.choice(b, size=(4, 200), p=density / density.sum())
-    a = (3.0 - chosen**2) / variance + 0.1 / np.sqrt(variance) * generator.normal(size=chosen.shape)
+    a = (y - chosen**2) / variance + 0.1 / np.sqrt(variance) * generator.normal(size=chosen.shape)
     evidence = Evidence((), float(np.log(np.trapezoid(density, b))), 1e-6, "grid", {}, None, {}, 1, {})
     return LogDensity(model), np.stack([a, chosen], axis=-1), evidence
 
@@ -207,9 +207,9 @@ def test_every_peak_of_the_rest_and_of_the_tested_density_is_integrated():
 
 @pytest.mark.slow
 def test_draws_of_one_of_two_peaks_are_a_conflict():
-    density, z, evidence = _parabola()
-    z[..., 1] = np.abs(z[..., 1])  # the other half of the mass is where b is negative
-    found = fix_scalar(density, "b", 1.6, z, evidence)
+    density, z, evidence = _parabola(8.0)
+    z[..., 1] = np.abs(z[..., 1])  # the other half of the mass is where b is negative, too far to be seen
+    found = fix_scalar(density, "b", 2.74, z, evidence)
     assert found.log_bayes_factor - found.other_route == pytest.approx(np.log(2.0), abs=0.1)
     assert next(c for c in found.checks if c.code == "routes-agree").status == "failed"
 
@@ -238,10 +238,10 @@ def test_names_and_values_that_cannot_be_fixed_are_refused():
 
 def _of_zoo(build, name=""):
     """Fix the first element of a vector of a model of the zoo."""
-    study = wb.Study(build(), seed=1, settings=SHORT)
-    space = study.density.space
-    name = name or next(n for n in space.names if space.shapes[n])
-    study.evidence.savage_dickey(space.labels(name)[0], 0.2)
+    density = LogDensity(build())
+    space = density.space
+    name, draws = name or next(n for n in space.names if space.shapes[n]), np.zeros((4, 25, space.dimension))
+    fix_scalar(density, space.labels(name)[0], 0.2, draws, Evidence((), 0.0, 1.0, "bridge", {}, None, {}, 1, {}))
 
 
 @pytest.mark.slow

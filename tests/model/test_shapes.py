@@ -5,9 +5,10 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 
 from workbench.model.dispatch import plain_functions
-from workbench.model.shapes import shuffled
+from workbench.model.shapes import filled, shuffled
 
 CUBE = np.random.default_rng(2).normal(size=(2, 1, 3))
 
@@ -79,3 +80,20 @@ def test_a_view_outlives_what_it_was_made_from():
     views = [function(np.arange(4.0) + k) for k in range(200)]
     for k, view in enumerate(views):
         np.testing.assert_array_equal(view, np.cumsum(np.arange(4.0) + k)[None])
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 0, 3)])
+@pytest.mark.parametrize("value", [1.5, True, -3], ids=str)
+def test_an_array_is_filled_with_a_number_as_by_numpy(shape, value, asked):
+    x, lengths = pt.scalar("x", dtype=np.asarray(value).dtype), [pt.lscalar() for _ in shape]
+    found = ours([x, *lengths], pt.alloc(x, *lengths))(value, *shape)
+    np.testing.assert_array_equal(found, np.full(shape, value))
+    assert found.dtype == np.asarray(value).dtype
+    assert "filled" in asked
+
+
+def test_an_array_is_repeated_by_pytensor():
+    node = pt.alloc(pt.vector("x"), 3, 2).owner
+    function, key = filled(node.op, node=node)
+    assert function.py_func.__name__ == "alloc"
+    assert key == numba_funcify_and_cache_key(node.op, node=node)[1]

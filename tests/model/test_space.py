@@ -146,3 +146,21 @@ def test_an_unknown_name_lists_the_names_there_are(density):
 def test_values_that_break_a_constraint_between_elements_are_refused(density, name, theta, guilty):
     with pytest.raises(InputError, match=guilty):
         density(name).space.z(theta)
+
+
+def test_many_values_have_the_places_of_each_and_those_on_an_edge_are_told():
+    with pm.Model() as model:
+        pm.Uniform("u", 0.0, 2.0)
+        pm.HalfNormal("s", shape=2)
+    space = LogDensity(model).space
+    theta = {"u": np.array([0.5, 0.0, 1.5, 3.0, 1.0]),
+             "s": np.array([[1.0, 2.0], [1.0, 2.0], [0.3, 4.0], [1.0, 2.0], [1.0, 0.0]])}  # fmt: skip
+    z, inside = space.z_where_inside(theta)
+    assert inside.tolist() == [True, False, True, False, False]
+    for i in range(5):
+        one = {name: values[i] for name, values in theta.items()}
+        if inside[i]:
+            np.testing.assert_allclose(z[i], space.z(one), rtol=1e-14)
+        else:
+            with pytest.raises(InputError, match="lies outside"):
+                space.z(one)

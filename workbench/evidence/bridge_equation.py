@@ -21,10 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit, log_expit
 
 from workbench.errors import NumericalError
 from workbench.numerics.objective import Vector
+from workbench.numerics.quadrature import log_sum
 
 _NEGLIGIBLE = -700.0  # nats below the largest: exp underflows
 _TAIL = 10.0  # times the mean
@@ -88,12 +89,6 @@ def effective_size(array: NDArray[np.float64]) -> float:
     return float(np.clip(found if np.isfinite(found) else 1.0, len(array), array.size))
 
 
-def _log_sum(logs: Vector) -> float:
-    """Log of the sum of exponentials; SciPy's `logsumexp` takes 0.2 ms to see what kind of array it was given."""
-    top = float(logs.max())
-    return top + float(np.log(np.exp(logs - top).sum()))
-
-
 def solve_bridge(ratios: Sequence[Ratios]) -> float:
     """The root of the bridge equation.
 
@@ -119,7 +114,7 @@ def solve_bridge(ratios: Sequence[Ratios]) -> float:
         raise NumericalError("the target vanishes at every proposal draw", "bridge", "see study.diagnosis()")
 
     def gap(root: float) -> float:
-        return _log_sum(log_expit(above_finite - root)) - _log_sum(log_weights + log_expit(root - below))
+        return log_sum(log_expit(above_finite - root)) - log_sum(log_weights + log_expit(root - below))
 
     # expit is within a factor 2 of min(1, exp), so outside this interval one side is certainly the larger.
     room = 10.0 + np.log(above.size * below.size)
@@ -193,7 +188,7 @@ def _smoothed(terms: NDArray[np.float64]) -> tuple[float, float]:
     if not np.isfinite(k):
         return 0.0, 0.0
     least = int(np.argmin(logs))  # not in the tail, so that only the normalisation has changed it
-    return float(k), float(logs[least] - smooth[least] - logsumexp(logs))
+    return float(k), float(logs[least] - smooth[least] - log_sum(logs))
 
 
 def _at_draws(ratios: Sequence[Ratios], root: float, chains: int) -> NDArray[np.float64]:

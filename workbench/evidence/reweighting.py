@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit, log_expit
 
 from workbench.errors import NumericalError
 from workbench.evidence.bridge_equation import effective_size
 from workbench.numerics.objective import Vector
+from workbench.numerics.quadrature import log_sum
 
 Matrix = NDArray[np.float64]
 
@@ -106,11 +107,11 @@ def reweight(logs: NDArray[np.float64]) -> Reweighted:
     if not np.isfinite(top):
         return Reweighted(-np.inf, np.inf, np.inf, np.full(logs.shape, 1.0 / logs.size))
     smooth, k = _smoothed(logs)
-    total = logsumexp(smooth)
+    total = log_sum(smooth)
     weights = np.exp(smooth - total)
     relative = weights * weights.size  # of mean 1
     error = float(relative.std() / np.sqrt(effective_size(relative)))
-    tail = abs(float(total - logsumexp(logs))) if k > _HEAVY else 0.0
+    tail = abs(float(total - log_sum(logs))) if k > _HEAVY else 0.0
     return Reweighted(float(total - np.log(logs.size)), float(np.hypot(error, tail)), k, weights)
 
 
@@ -171,7 +172,7 @@ class Joined:
             Log f at the draws of a and at those of b, nats.
         """
         logs = [f - a + least for f, a, least in zip((own, other), self.below, self.log_least, strict=True)]
-        value = float(np.logaddexp(logsumexp(logs[0]), logsumexp(logs[1])))
+        value = float(np.logaddexp(log_sum(logs[0]), log_sum(logs[1])))
         terms = [np.exp(array - value) for array in logs]
         # To first order: the terms themselves, and what they owe to the noise of c.
         pull = float(sum(np.sum(g * p) for g, p in zip(terms, self.chance, strict=True))) / self.slope

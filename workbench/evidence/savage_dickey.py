@@ -35,9 +35,9 @@ from workbench.evidence.reweighting import TAIL_LIMIT, Reweighted, reweight
 from workbench.likelihood.quantity import is_number
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.element_priors import prior_elements, summed_into
-from workbench.numerics.objective import Objective, ObjectiveOfMany, Vector
+from workbench.numerics.objective import Objective, ObjectiveOfMany, Vector, values
 from workbench.numerics.optimise import climb
-from workbench.numerics.quadrature import GridIntegral, integrate
+from workbench.numerics.quadrature import GridIntegral, integrate, integrate_lines
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -273,13 +273,14 @@ class _Slice:
         return value, gradient[:, self.free]
 
 
-def _conditional(
-    objective: ObjectiveOfMany, place: _Place, z: Vector, spread: float, cover: Matrix
-) -> tuple[float, float]:
-    """Log of the normalised conditional density on z of the coordinate at the value, and the error of its integral."""
-    line = _Slice(objective, z, np.array([place.coordinate]))
-    found = integrate(line, z[place.coordinate : place.coordinate + 1], np.array([[spread]]), cover)
-    return line.value(np.array([place.z])) - found.log_integral, found.error
+def _conditionals(
+    objective: Objective, place: _Place, z: Matrix, spread: float, cover: Vector
+) -> tuple[Vector, Vector]:
+    """Log of the normalised conditional densities on z of the coordinate at the value, and their errors."""
+    log_integrals, errors = integrate_lines(objective, z, place.coordinate, spread, cover)
+    fixed = z.copy()
+    fixed[:, place.coordinate] = place.z
+    return values(objective, fixed) - log_integrals, errors
 
 
 def _posterior_ordinate(
@@ -293,15 +294,14 @@ def _posterior_ordinate(
         spread = float(np.sqrt(1.0 / linalg.pinvh(np.cov(z.reshape(-1, d).T))[place.coordinate, place.coordinate]))
     # The density may have several peaks: the line is integrated over all places that any draw has, and over the value.
     near = float(np.clip(place.z, own.min() - _FAR * spread, own.max() + _FAR * spread))
-    cover = np.array([[own.min()], [own.max()], [near]])
+    cover = np.array([own.min(), own.max(), near])
     if d == 1:  # there is nothing to average over
-        value, rounding = _conditional(objective, place, z[0, 0], spread, cover)
-        return reweight(np.full(z.shape[:2], value)), 1, rounding
+        (value,), (rounding,) = _conditionals(objective, place, z[0, :1], spread, cover)
+        return reweight(np.full(z.shape[:2], value)), 1, float(rounding)
     every = max(1, z.shape[0] * z.shape[1] // _FIRST)
     while True:
         used = z[:, ::every]
-        pairs = [_conditional(objective, place, point, spread, cover) for point in used.reshape(-1, d)]
-        logs, errors = np.array(pairs).T
+        logs, errors = _conditionals(objective, place, used.reshape(-1, d), spread, cover)
         found = reweight(logs.reshape(used.shape[:2]))
         if every == 1 or found.error <= target_error:
             return found, logs.size, float(errors.max())

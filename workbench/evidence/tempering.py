@@ -40,6 +40,7 @@ from workbench.evidence.basins import unvisited_share
 from workbench.evidence.paths import Path
 from workbench.numerics.moves import Cloud, Matrix, Mixing, mix
 from workbench.numerics.objective import Vector
+from workbench.numerics.quadrature import log_sum
 from workbench.numerics.threads import threads_for
 from workbench.result import Result
 
@@ -128,7 +129,7 @@ def _next_temperature(increments: Vector, t: float) -> float:
 
     def surplus(log_step: float) -> float:
         logs = np.exp(log_step) * finite
-        return float(2 * logsumexp(logs) - logsumexp(2 * logs) - np.log(len(finite)) - np.log(_KEPT))
+        return float(2 * log_sum(logs) - log_sum(2 * logs) - np.log(len(finite)) - np.log(_KEPT))
 
     if surplus(np.log1p(-t)) >= 0:
         return 1.0

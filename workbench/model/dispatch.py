@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytensor.scalar.basic as ps
-from pytensor.tensor.basic import ScalarFromTensor, Split, TensorFromScalar
+from pytensor.tensor.basic import Alloc, ScalarFromTensor, Split, TensorFromScalar
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.rewriting.fused_elemwise import FusedElemwise
 from pytensor.tensor.rewriting.scalarize import ScalarCAReduce, ScalarizedElemwise
@@ -22,7 +22,7 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, I
 from workbench.model.parts import changed, picked, picked_changed
 from workbench.model.reductions import divided, reduced, reduced_to_number
 from workbench.model.scalars import written_out
-from workbench.model.shapes import boxed, shuffled, unboxed
+from workbench.model.shapes import boxed, filled, shuffled, unboxed
 
 _PLAIN = {
     ps.Composite: written_out,
@@ -30,6 +30,7 @@ _PLAIN = {
     ScalarCAReduce: reduced_to_number,
     Split: divided,
     DimShuffle: shuffled,
+    Alloc: filled,
     ScalarFromTensor: unboxed,
     TensorFromScalar: boxed,
     IncSubtensor: changed,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
@@ -9,6 +12,9 @@ from numpy.typing import NDArray
 from workbench.model.compiled import batched
 from workbench.model.density import LogDensity
 from workbench.numerics.objective import Vector
+
+# The functions behind `prior_elements` by variable: to make one takes as long as to use it ten thousand times.
+_MADE: WeakKeyDictionary[LogDensity, dict[str, Callable[..., list[NDArray]]]] = WeakKeyDictionary()
 
 
 def summed_into(density: LogDensity, name: str) -> bool:
@@ -68,7 +74,10 @@ def prior_elements(density: LogDensity, name: str, z: Vector) -> tuple[NDArray, 
     log_prior, log_jacobian : ndarray
         Nats; of the shape of the variable where its elements have densities of their own.
     """
-    s = density.symbolic
-    graphs = [s.log_prior[name], s.log_jacobian.get(name, pt.zeros_like(s.values[name]))]
-    log_prior, log_jacobian = batched(density.space.vector, density.space.on_vector(graphs))(z[None])
+    made = _MADE.setdefault(density, {})
+    if name not in made:
+        s, space = density.symbolic, density.space
+        graphs = [s.log_prior[name], s.log_jacobian.get(name, pt.zeros_like(s.values[name]))]
+        made[name] = batched(space.vector, space.on_vector(graphs))
+    log_prior, log_jacobian = made[name](z[None])
     return log_prior[0], log_jacobian[0]

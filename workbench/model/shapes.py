@@ -11,7 +11,8 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from pytensor.tensor.basic import ScalarFromTensor, TensorFromScalar
+import numpy as np
+from pytensor.tensor.basic import Alloc, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle
 
 _VERSION = 1
@@ -91,6 +92,30 @@ def _new_array(kind: Any, number: Any) -> tuple[Any, Any]:
         return impl_ret_new_ref(context, builder, kind, array._getvalue())
 
     return kind(number), generate
+
+
+def filled(op: Alloc, node: Any, **given: Any) -> tuple[Any, str | None]:
+    """An array filled with one number, and its key for the cache; PyTensor's own where an array is repeated.
+
+    The number stands in an array without axes. To assign that one to a slice, Numba compiles the message of an error
+    that cannot happen, for two seconds.
+    """
+    from pytensor.link.numba.cache import compile_numba_function_src
+    from pytensor.link.numba.dispatch.basic import numba_njit
+    from pytensor.link.numba.dispatch.tensor_basic import numba_funcify_Alloc
+
+    value, *lengths = node.inputs
+    if value.type.ndim or not lengths:
+        return numba_funcify_Alloc(op, node=node, **given)
+    axes = range(len(lengths))
+    lines = [f"def filled(value, {', '.join(f'n{axis}' for axis in axes)}):", "    number = unboxed(value)"]
+    lines.append(f"    z = np.empty(({', '.join(f'unboxed(n{axis})' for axis in axes)},), dtype)")
+    lines += [f"{'    ' * (axis + 1)}for i{axis} in range(z.shape[{axis}]):" for axis in axes]
+    lines += [f"{'    ' * (len(lengths) + 1)}z[{', '.join(f'i{axis}' for axis in axes)}] = number", "    return z"]
+    source, dtype = "\n".join(lines), value.type.dtype
+    scope = {"np": np, "unboxed": _unbox(), "dtype": np.dtype(dtype)}
+    function = numba_njit(compile_numba_function_src(source, "filled", scope), boundscheck=False)
+    return function, sha256(str((_VERSION, source, dtype)).encode()).hexdigest()
 
 
 def unboxed(_op: ScalarFromTensor, **_given: Any) -> tuple[Any, str]:

@@ -191,17 +191,40 @@ class Space:
                     f"{name} has shape {value.shape}, not {self.shapes[name]}", "theta", "give one number per element"
                 )
             values.append(value)
-        z = self.z_of_draws({name: value[None] for name, value in zip(self.names, values, strict=True)})[0]
+        z = self.z_of_draws({name: value[None] for name, value in zip(self.names, values, strict=True)})
         back = self.theta(z)
         for name, value in zip(self.names, values, strict=True):
-            block = z[self.blocks[name]]
-            if not np.all(np.isfinite(block)) or not np.allclose(back[name][0], value, rtol=1e-6, atol=1e-8):
+            if not self._is_inside(name, z, back[name], value[None])[0]:
                 raise InputError(
                     f"{name} = {np.array2string(value)} lies outside its support or on its edge",
                     "theta",
                     "choose a value inside; `study.anatomy` lists the supports",
                 )
-        return z
+        return z[0]
+
+    def _is_inside(self, name: str, z: NDArray, back: NDArray, values: NDArray) -> NDArray[np.bool_]:
+        """Whether values of a variable, of shape ``(m, *shape)``, have a finite place on z that leads back to them."""
+        same = np.isclose(back, values, rtol=1e-6, atol=1e-8).reshape(len(z), -1).all(axis=1)
+        return same & np.isfinite(z[:, self.blocks[name]]).all(axis=1)
+
+    def z_where_inside(self, theta: Mapping[str, NDArray]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The points z of many values of the free variables, and which of them lie inside the support.
+
+        Parameters
+        ----------
+        theta : mapping of str to ndarray, shape (m, *shape)
+
+        Returns
+        -------
+        z : ndarray, shape (m, d)
+        inside : ndarray of bool, shape (m,)
+            False on the edge of the support, in double precision, and outside.
+        """
+        with np.errstate(all="ignore"):  # what has no place there is told by the second array
+            z = self.z_of_draws(theta)
+            back = self.theta(z)
+            inside = [self._is_inside(name, z, back[name], np.asarray(theta[name])) for name in self.names]
+        return z, np.logical_and.reduce(inside, axis=0) if inside else np.ones(len(z), dtype=bool)
 
     @cached_property
     def _forward(self) -> Any:

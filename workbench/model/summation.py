@@ -22,9 +22,9 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.gradient import disconnected_grad
 from pytensor.graph.basic import Variable
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 
+from workbench.model.batches import over_states
 from workbench.model.blocks import Blocks, decode, find_blocks, looks
 from workbench.model.compiled import interpreted, without_traces
 from workbench.model.terms import SymbolicTerms, is_discrete
@@ -224,10 +224,11 @@ def _log_weights(
         columns = [slots[name, rank] for rank in blocks.rank[name]]
         array = states[:, columns].reshape(len(states), *shapes[name])
         constants[terms.values[name]] = pt.constant(array.astype(terms.values[name].dtype))
-    graphs = vectorize_graph(list(table.graphs.values()), constants)
+    graphs = over_states(list(table.graphs.values()), constants)
     total, rest = None, {}
     for key, graph in zip(table.graphs, graphs, strict=True):
-        flat, of_term = graph.reshape((len(states), -1)).T, blocks.of_term[key].ravel()
+        of_term = blocks.of_term[key].ravel()
+        flat = graph.reshape((len(states), of_term.size)).T  # lengths that are known spare compiled code its checks
         inside = np.flatnonzero(of_term >= 0)
         if inside.size < of_term.size:
             rest[key] = flat[np.flatnonzero(of_term < 0), 0]

@@ -176,18 +176,15 @@ def starting_points(density: LogDensity, prior: xr.DataTree | None, count: int, 
         Points on z.
     """
     space, generator = density.space, np.random.default_rng(seed)
-    drawn: list[NDArray[np.float64]] = []
-    available = 0 if prior is None else prior["prior"].sizes["draw"]
-    for index in generator.permutation(available):
-        theta = {name: prior["prior"][name].values[0, index] for name in space.names}  # type: ignore[index]
-        try:
-            drawn.append(space.z(theta))
-        except InputError:  # a draw on the edge of the support in double precision
-            continue
+    drawn = np.zeros((0, space.dimension))
+    if prior is not None:
+        group = prior["prior"].to_dataset()
+        order = generator.permutation(group.sizes["draw"])
+        drawn, inside = space.z_where_inside({name: group[name].values[0, order] for name in space.names})
+        drawn = drawn[inside]  # a draw may lie on the edge of the support in double precision
     points = [space.start]
-    if drawn:
-        candidates = np.stack(drawn)
-        heights = np.nan_to_num(density.sums(candidates)[1], nan=-np.inf, posinf=-np.inf)
+    if len(drawn):
+        heights = np.nan_to_num(density.sums(drawn)[1], nan=-np.inf, posinf=-np.inf)
         best = np.argsort(-heights, kind="stable")
         alternately = dict.fromkeys(np.column_stack([best, np.arange(len(drawn))]).ravel())
         points += [drawn[i] for i in alternately][: count - 1]

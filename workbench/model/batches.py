@@ -1,0 +1,69 @@
+"""Many values at once without a loop around an operation that has none of its own.
+
+PyTensor vectorises an index by values that differ from state to state, and a concatenation of which only a part does,
+as a loop around the operation (`Blockwise`). A mixture with labels, mu[k], is nothing but such an index. Compiled, the
+loop costs more than all the rest of the density, and run by NumPy it is a call from Python for every state. An index by
+arrays is one into the same array, and what is the same for all states is repeated before it is concatenated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.basic import Join
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.subtensor import AdvancedSubtensor
+
+
+def over_states(graphs: Sequence[Variable], states: dict[Variable, Variable]) -> list[Variable]:
+    """Graphs vectorised over a leading axis of some of their inputs.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+    states : dict of variable to variable
+        Input -> the same with an axis more in front.
+
+    Returns
+    -------
+    list of pytensor variables
+        Each with that axis in front.
+    """
+    rebuilt: dict[Variable, Variable] = {}
+    many = list(vectorize_graph(list(graphs), states))
+    for node in toposort(many):
+        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
+        plain = _plain(node, inputs)
+        if plain is not None:
+            rebuilt[node.outputs[0]] = plain
+        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            outputs = node.clone_with_new_inputs(inputs, strict=False).outputs
+            rebuilt.update(zip(node.outputs, outputs, strict=True))
+    return [rebuilt.get(graph, graph) for graph in many]
+
+
+def _plain(node: Apply, inputs: list[Variable]) -> Variable | None:
+    """What a loop around an index or a concatenation computes, without the loop; None for anything else."""
+    if not isinstance(node.op, Blockwise) or node.op.batch_ndim(node) != 1:
+        return None
+    core = node.op.core_op
+    if isinstance(core, AdvancedSubtensor) and core.idx_list == tuple(range(len(inputs) - 1)):
+        return _picked(inputs[0], inputs[1:])
+    if isinstance(core, Join):
+        size = next((x.shape[0] for x in inputs if x.type.shape[0] != 1), inputs[0].shape[0])
+        whole = [pt.broadcast_to(x, (size, *list(x.shape)[1:])) if x.type.shape[0] == 1 else x for x in inputs]
+        return pt.join(core.axis + 1, *whole)
+    return None
+
+
+def _picked(array: Variable, indices: Sequence[Variable]) -> Variable | None:
+    """Elements of an array that is the same in all states; None where it differs."""
+    if array.type.shape[0] != 1:
+        return None
+    most = max(index.type.ndim for index in indices)
+    aligned = [index.dimshuffle(0, *["x"] * (most - index.type.ndim), *range(1, index.type.ndim)) for index in indices]
+    return array.dimshuffle(*range(1, array.type.ndim))[tuple(aligned)]
