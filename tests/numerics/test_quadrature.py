@@ -119,6 +119,19 @@ def test_a_density_that_does_not_fall_off_on_one_side_is_refused():
         integrate(one_sided, np.zeros(1), np.eye(1))
 
 
+def test_a_grid_larger_than_memory_is_refused_before_it_is_laid_out():
+    away = np.array([[1e9, 1e9]])
+    with pytest.raises(RefusalError, match="points"):
+        integrate(FunctionObjective(2, lambda z: (-0.5 * float(z @ z), -z)), np.zeros(2), np.eye(2), cover=away)
+
+
+def test_far_from_zero_the_rounding_of_the_points_is_in_the_error():
+    far = np.array([1e9, 0.0])
+    found = integrate(FunctionObjective(2, lambda z: (-0.5 * float((z - far) @ (z - far)), far - z)), far, np.eye(2))
+    assert found.converged
+    assert abs(found.log_integral - np.log(2 * np.pi)) < found.error < 1e-6
+
+
 def test_a_density_that_is_zero_everywhere_is_an_error():
     with pytest.raises(NumericalError):
         integrate(FunctionObjective(1, lambda z: (-np.inf, z)), np.zeros(1), np.eye(1))

@@ -10,6 +10,7 @@ For a few latent variables under a peak that is nearly normal, Gauss-Hermite nod
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -66,13 +67,12 @@ class GridIntegral:
 def _evaluate(
     objective: Objective, centre: Vector, factor: NDArray[np.float64], axes: list[Vector]
 ) -> tuple[NDArray[np.float64], Vector]:
-    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    if len(mesh) > _MOST_POINTS:
+    needed = math.prod(len(axis) for axis in axes)
+    if needed > _MOST_POINTS:  # before they are laid out: there may be more than memory holds
         raise RefusalError(
-            f"the grid would need {len(mesh)} points",
-            "grid",
-            "the density is too wide or too bent for a grid; use draws",
+            f"the grid would need {needed} points", "grid", "the density is too wide or too bent for a grid; use draws"
         )
+    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     points = centre + mesh @ factor.T
     return points, values(objective, points)
 
@@ -139,6 +139,9 @@ def integrate(
             break
     else:
         raise RefusalError("the density does not fall off", "grid", "the integral may not exist; look at the priors")
+    # Log f is only known to so much: it has many terms, and a point far from 0 lies where the next number is.
+    rounding = 16 * max(1.0, abs(top)) + float(np.sum(np.abs(centre) / np.sqrt(np.sum(factor**2, axis=1))))
+    rounding *= float(np.finfo(float).eps)
     scale = float(np.linalg.slogdet(factor)[1])
     previous = logsumexp(log_f) + d * np.log(spacing) + scale
     for _ in range(6):
@@ -146,8 +149,7 @@ def integrate(
         points, log_f = _evaluate(objective, centre, factor, axes())
         current = logsumexp(log_f) + d * np.log(spacing) + scale
         change = abs(current - previous)
-        if change < _TOLERANCE:
-            rounding = 16 * np.finfo(float).eps * max(1.0, abs(top))  # log f itself is only known to this
+        if change < max(_TOLERANCE, rounding):
             return GridIntegral(points, log_f, float(current), change + rounding, spacing, True)
         if len(points) * 2**d > _MOST_POINTS:
             break
