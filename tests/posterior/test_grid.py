@@ -12,6 +12,7 @@ from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.posterior.grid import integrate_posterior
 from workbench.posterior.laplace import approximate
+from workbench.report.estimates import grid_section
 
 ACCURACY = 1e-8  # nats or units of theta; the issue asks for 1e-8, the rule stops at 1e-10
 
@@ -30,6 +31,13 @@ def test_coin_posterior_is_the_beta_distribution(coin):
     assert coin.mean == pytest.approx([exact.mean()], abs=ACCURACY)
     assert coin.sd == pytest.approx([exact.std()], abs=ACCURACY)
     assert coin.labels == ("p",)
+
+
+def test_one_number_of_points_is_told_that_of_the_quadrature(coin):
+    assert coin.evaluated > len(coin.points)
+    assert f" {coin.evaluated} points" in coin.checks[0].message
+    (sentence,) = grid_section({"posterior.grid": coin}).sentences
+    assert f" {coin.evaluated} grid points" in sentence
 
 
 def test_coin_evidence_under_a_flat_prior_is_one_in_a_hundred_and_one(coin):

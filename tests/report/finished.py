@@ -72,7 +72,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             (), CENTRE, np.diag(SPREAD**2), -1601.0, EVIDENCE, names, CENTRE, SPREAD, np.zeros((0, 2))
         ),
         "posterior.grid": Grid(
-            (), EVIDENCE, 1e-12, np.zeros((1, 2)), np.ones(1), names, CENTRE, SPREAD, 0.0, FIT, 6.6, 1.0
+            (), EVIDENCE, 1e-12, 8281, np.zeros((1, 2)), np.ones(1), names, CENTRE, SPREAD, 0.0, FIT, 6.6, 1.0
         ),
         "diagnosis": diagnose_draws(tree, list(names)),
         "posterior.predictive": predictive(data),
