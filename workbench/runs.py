@@ -195,7 +195,7 @@ class Run:
 
         In place of one that another version wrote in another form stands a `Refusal` that says so.
         """
-        found = dict(self._read)
+        found: dict[str, Any] = dict(self._read)
         for name, answer in found.items():
             if answer.apart:
                 group = self.draws["posterior_predictive"]

@@ -284,7 +284,7 @@ def information(names: tuple[str, str]) -> Information:
     }
     scores = {"elpd_loo": (-1596.4, 17.0, "nats"), "perplexity": (27.6, np.nan, "equally likely outcomes")}
     about, contraction = {name: (3.0, 0.01) for name in names}, {name: (0.99, 0.001) for name in names}
-    return Information((), entries, about, contraction, scores, 1.9, 0.05, names, 481)
+    return Information((), entries, about, contraction, scores, 1.9, 0.05, names, 2, 481)
 
 
 def prediction(data: str) -> Prediction:
