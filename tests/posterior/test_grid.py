@@ -6,6 +6,7 @@ import pymc as pm
 import pytest
 from scipy import integrate, special, stats
 
+import workbench as wb
 from tests.models_zoo import MODELS, _normals, build
 from workbench.errors import RefusalError
 from workbench.model.anatomy import examine
@@ -148,3 +149,16 @@ def test_three_dimensions_are_refused_with_a_remedy(density, anatomy, name):
     with pytest.raises(RefusalError, match="dimensions") as refusal:
         integrate_posterior(d, anatomy(name), laplace)
     assert "draws" in refusal.value.fix
+
+
+def test_a_change_point_is_refused_on_the_grid_in_favour_of_draws():
+    time = np.arange(100.0)
+    y = np.where(time < 40, 1.0, 2.0) + np.random.default_rng(0).normal(0.0, 0.5, 100)
+    with pm.Model() as model:
+        tau, mu = pm.Uniform("tau", 0.0, 100.0), pm.Normal("mu", 0.0, 5.0)
+        pm.Normal("y", pm.math.switch(time < tau, mu, 2.0), 0.5, observed=y)
+    study = wb.Study(model, seed=1)
+    with pytest.raises(RefusalError, match="jumps") as refusal:
+        study.posterior.grid()
+    assert "draws" in refusal.value.fix
+    assert study.at(tau=40.0, mu=1.0).log_likelihood["y"] < 0.0
