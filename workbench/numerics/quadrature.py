@@ -76,6 +76,20 @@ def _evaluate(
     return points, values(objective, points)
 
 
+def _axes(low: Vector, high: Vector, spacing: float) -> list[Vector]:
+    """Evenly spaced coordinates of every axis, refused before they are laid out if memory might not hold the grid."""
+    needed = math.prod(np.floor((high - low) / spacing) + 2)
+    if needed > _MOST_POINTS:
+        raise RefusalError(
+            f"the grid would need {needed:.0f} points",
+            "grid",
+            "the density is too wide or too bent for a grid; use draws",
+        )
+    return [
+        spacing * np.arange(np.floor(a / spacing), np.ceil(b / spacing) + 1) for a, b in zip(low, high, strict=True)
+    ]
+
+
 def _edges(log_f: Vector, shape: tuple[int, ...]) -> list[tuple[float, float]]:
     """Highest log f on the lower and upper face of every axis."""
     cube = log_f.reshape(shape)
@@ -98,6 +112,17 @@ def _roughest(log_f: Vector, shape: tuple[int, ...]) -> list[int]:
             most = float(rough.flat[at])
             found = [int(np.delete(places, end, axis=axis).flat[at]) for end in (-1, 0)]
     return found
+
+
+def _refuse_jump(objective: Objective, points: NDArray[np.float64], log_f: Vector, shape: tuple[int, ...]) -> None:
+    """Refuse a density that jumps: halving the spacing gains nothing there."""
+    jump = _jump(objective, points, log_f, shape)
+    if jump > _REAL:
+        raise RefusalError(
+            f"the density jumps by {jump:.3g} nats between places next to each other, and no grid converges there",
+            "grid",
+            "use draws; a change point on the grid of the data is better a discrete variable",
+        )
 
 
 def _jump(objective: Objective, points: NDArray[np.float64], log_f: Vector, shape: tuple[int, ...]) -> float:
@@ -153,20 +178,8 @@ def integrate(
         low, high = np.minimum(low, u.min(axis=0) - 2.0), np.maximum(high, u.max(axis=0) + 2.0)
     spacing = _FIRST_SPACING
 
-    def axes() -> list[Vector]:
-        needed = math.prod(np.floor((high - low) / spacing) + 2)
-        if needed > _MOST_POINTS:  # before they are laid out: there may be more than memory holds
-            raise RefusalError(
-                f"the grid would need {needed:.0f} points",
-                "grid",
-                "the density is too wide or too bent for a grid; use draws",
-            )
-        return [
-            spacing * np.arange(np.floor(a / spacing), np.ceil(b / spacing) + 1) for a, b in zip(low, high, strict=True)
-        ]
-
     for _ in range(60):
-        lines = axes()
+        lines = _axes(low, high, spacing)
         points, log_f = _evaluate(objective, centre, factor, lines)
         top = log_f.max()
         if not np.isfinite(top):
@@ -188,19 +201,13 @@ def integrate(
     previous = logsumexp(log_f) + d * np.log(spacing) + scale
     for _ in range(6):
         spacing /= 2
-        lines = axes()
+        lines = _axes(low, high, spacing)
         points, log_f = _evaluate(objective, centre, factor, lines)
         current = logsumexp(log_f) + d * np.log(spacing) + scale
         change = abs(current - previous)
         if change < max(_TOLERANCE, rounding):
             return GridIntegral(points, log_f, float(current), change + rounding, spacing, True)
-        jump = _jump(objective, points, log_f, tuple(map(len, lines)))
-        if jump > _REAL:
-            raise RefusalError(
-                f"the density jumps by {jump:.3g} nats between places next to each other, and no grid converges there",
-                "grid",
-                "use draws; a change point on the grid of the data is better a discrete variable",
-            )
+        _refuse_jump(objective, points, log_f, tuple(map(len, lines)))
         if len(points) * 2**d > _MOST_POINTS:
             break
         previous = current
