@@ -33,7 +33,7 @@ _QUANTILE = 0.999  # of the distances between draws of different chains: beyond 
 _MARGIN = 1.5  # times that distance
 _ASCENT = 30  # gradient steps of many points at once, before the best are climbed from
 _CLIMBS = 12
-_PART = 0.5  # of the share of a mode that particles must have seen to be judges of it
+_PART = 0.5  # of the odds of a mode that particles must have seen to be judges of it
 _NOTHING = np.log(1e-6)  # log share of the mass below which a mode is not looked at any further
 _FALL = 1.0  # nats: what log f may fall on a way that counts as rising
 _WAY = np.union1d(np.linspace(0.0, 1.0, 33), np.geomspace(1e-3, 1.0, 16))  # where on a way log f is looked at
@@ -283,7 +283,9 @@ def blind_routes(
         return missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
 
     missed, found = share(elsewhere), {}
-    if missed > SHARE_LIMIT and tempered is not None and not tempered.unvisited > _PART * missed:
+    # Odds against what the chains saw, as shares near 1 differ little.
+    seen = tempered is None or tempered.unvisited * (1.0 - missed) > _PART * missed * (1.0 - tempered.unvisited)
+    if missed > SHARE_LIMIT and not seen:
         found["tempering"] = f"its particles saw little of a mode with {missed:.0%} of the mass that an optimiser found"
     covered = [] if "grid" not in routes or laplace is None else [laplace.mode, laplace.other_modes]
     if missed > SHARE_LIMIT and covered and share(np.vstack(covered)) < SHARE_LIMIT:
