@@ -261,7 +261,7 @@ def blind_routes(
     log_prior_integral: float,
     elsewhere: NDArray[np.float64],
 ) -> dict[str, str]:
-    """Routes that do without the draws and yet saw nothing of a mode that was found elsewhere -> why they do not count.
+    """Routes that do without the draws and yet saw little of a mode that an optimiser found -> why they do not count.
 
     Parameters
     ----------
@@ -276,19 +276,19 @@ def blind_routes(
         Among ``tempering`` and ``grid``.
     """
     tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
-    if bridge is None or not len(elsewhere):
+    covered = [] if laplace is None else [laplace.mode, laplace.other_modes]
+    if bridge is None or not (covered or len(elsewhere)):
         return {}
 
     def share(modes: NDArray[np.float64]) -> float:
         return missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
 
-    missed, found = share(elsewhere), {}
+    missed, found = share(np.vstack([*covered, elsewhere])), {}
     # Odds against what the chains saw, as shares near 1 differ little.
     seen = tempered is None or tempered.unvisited * (1.0 - missed) > _PART * missed * (1.0 - tempered.unvisited)
     if missed > SHARE_LIMIT and not seen:
         found["tempering"] = f"its particles saw little of a mode with {missed:.0%} of the mass that an optimiser found"
-    covered = [] if "grid" not in routes or laplace is None else [laplace.mode, laplace.other_modes]
-    if missed > SHARE_LIMIT and covered and share(np.vstack(covered)) < SHARE_LIMIT:
+    if missed > SHARE_LIMIT and "grid" in routes and covered and share(np.vstack(covered)) < SHARE_LIMIT:
         found["grid"] = f"it does not reach for a mode with {missed:.0%} of the mass that an optimiser found"
     return found
 
