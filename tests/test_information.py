@@ -16,7 +16,7 @@ from tests.tolerance import STANDARD_ERRORS
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import bridge_sampling
 from workbench.evidence.estimate import Evidence
-from workbench.information import BIT, account, marginal_information
+from workbench.information import BIT, Learnt, account, marginal_information
 
 
 def _evidence(value, error, n=1, method="bridge"):
@@ -287,6 +287,21 @@ def test_dimensionality_counts_the_parameters_of_a_regular_model():
     # 2 Var_post(log likelihood) is d for a Gaussian posterior.
     assert studies.study("height_as_normal").information().dimensionality == pytest.approx(2.0, abs=0.05)
     assert studies.study("coin_bias").information().dimensionality == pytest.approx(1.0, abs=0.05)
+
+
+def test_more_directions_than_there_are_are_called_no_count():
+    # Half of the posterior fits 6 nats worse than the other: 2 Var = 2 * 9, in one dimension.
+    levels = np.tile([-3.0, 3.0], (4, 500)) + np.random.default_rng(1).normal(0.0, 0.1, (4, 1000))
+    learnt = Learnt(variables=("mu",), dimension=1)
+    found = account(_evidence(-3.0, 0.01), levels, np.zeros_like(levels), learnt)
+    assert found.dimensionality == pytest.approx(18.0, rel=0.05)
+    (line,) = [note for note in found.notes() if "directions" in note]
+    assert "more than the 1 that there are" in line
+    assert not account(_evidence(-3.0, 0.01), levels, np.zeros_like(levels)).too_many_directions  # not known
+    for name in ("height_as_normal", "coin_bias"):
+        study = studies.study(name)
+        assert study.information().dimension == study.density.space.dimension
+        assert not study.information().too_many_directions
 
 
 def test_dimensionality_from_draws_agrees_with_the_grid_within_its_error():

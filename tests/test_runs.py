@@ -1,6 +1,7 @@
 """Run folders: what they hold, that they are whole or absent, and that tampering is noticed."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,9 @@ import pytest
 
 import workbench as wb
 from tests import studies
+from workbench.model.load import sha256_of
 from workbench.posterior.predictive import Predictive
+from workbench.report.page import write_report
 from workbench.runs import list_runs
 
 
@@ -141,6 +144,41 @@ def test_listing_shows_finished_runs_only(folder):
 def test_an_unknown_question_lists_what_the_run_has(folder):
     with pytest.raises(wb.InputError, match=r"likelihood\.maximum"):
         wb.open_run(folder)["nonsense"]
+
+
+def _of_another_version(folder, target, *questions):
+    """A copy of a run in which some answers have a field less, as an older version would have written them."""
+    shutil.copytree(folder, target)
+    results = json.loads((target / "results.json").read_text())
+    for question in questions:
+        results[question].pop("error" if "error" in results[question] else "checks")
+    (target / "results.json").write_text(json.dumps(results))
+    sums = json.loads((target / "checksums.json").read_text())
+    sums["results.json"] = sha256_of((target / "results.json").read_bytes())
+    (target / "checksums.json").write_text(json.dumps(sums))
+    return wb.open_run(target)
+
+
+def test_an_answer_of_another_version_is_named_and_the_others_still_open(folder, tmp_path):
+    run = _of_another_version(folder, tmp_path / "old", "posterior.grid")
+    whole = wb.open_run(folder)
+    assert whole.unreadable == {}
+    assert list(run.answers) == list(whole.answers)
+    assert run["evidence.estimate"].log_evidence == whole["evidence.estimate"].log_evidence
+    assert list(run.unreadable) == ["posterior.grid"]
+    assert "a Grid of another version" in run.unreadable["posterior.grid"]
+    assert "'error'" in run.unreadable["posterior.grid"]
+    assert f"Workbench {wb.__version__}" in run["posterior.grid"].fix
+    assert "posterior.grid: it cannot be read back" in repr(run)
+
+
+def test_a_run_is_reported_whichever_answer_cannot_be_read(folder, tmp_path):
+    for number, question in enumerate([*wb.open_run(folder).answers, ""]):
+        broken = [question] if question else list(wb.open_run(folder).answers)
+        run = _of_another_version(folder, tmp_path / f"{number}", *broken)
+        assert list(run.unreadable) == broken
+        write_report(tmp_path / f"{number}.html", run.answers, run.draws, run.manifest, run.verdict)
+        assert "cannot be read back" in (tmp_path / f"{number}.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
-from workbench.evidence.basins import look_for_basins
+from workbench.evidence.basins import blind_routes, look_for_basins, modes_uphill
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine, without_data, without_parameters
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.nested import Nested, nest
-from workbench.evidence.paths import choose_path
+from workbench.evidence.paths import choose_path, prior_points
 from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
@@ -27,6 +30,9 @@ from workbench.views import View
 
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
+_PRIOR_POINTS = 4000  # from which modes are sought
+_TERMS = 2_000_000  # log likelihood terms at all of them together: a second or two for 30 steps
+_WORTHWHILE = 100  # points; fewer are left to the starts of the optimisations
 
 
 class EvidenceView(View):
@@ -117,10 +123,27 @@ class EvidenceView(View):
                 raise failure
             with contextlib.suppress(RefusalError):
                 routes["prior average"] = average_over_prior(s.prior_log_likelihood)
-            seen = look_for_basins(s.density.objective(TARGET), s.log_terms[0], routes, audit.log_normaliser)
+            objective, z, normaliser = s.density.objective(TARGET), s.log_terms[0], audit.log_normaliser
+            modes = modes_uphill(objective, self._elsewhere(), z)
+            seen = look_for_basins(objective, z, routes, normaliser, modes)
+            for name, reason in blind_routes(objective, z, routes, normaliser, modes).items():
+                refused[name] = reason
+                del routes[name]
             return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit)
 
         return s.once("evidence.estimate", compute)
+
+    def _elsewhere(self) -> NDArray[np.float64]:
+        """Points on z from which modes are sought that no chain visited: MLE, MAP and draws from the prior."""
+        s = self._study
+        maximum, mode = s._if_any(s.likelihood.maximum), s._if_any(s.posterior.mode)
+        points = [at.z[None] for at in (maximum, mode and mode.map) if at is not None]
+        many = min(_PRIOR_POINTS, _TERMS // max(1, s.density.n_observations))
+        if many >= _WORTHWHILE:
+            drawn = s._if_any(lambda: prior_points(s.density, s.reading, many, s.seed_of("evidence.elsewhere")))
+            points += [] if drawn is None else [drawn]
+        found = np.vstack([np.zeros((0, s.density.space.dimension)), *points])
+        return found[np.isfinite(found).all(axis=1)]
 
     def robustness(self, *names: str) -> Robustness:
         """Log p(y) over the fixed numbers of the priors; raises as `estimate`, `InputError` for unknown names.

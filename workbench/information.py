@@ -38,6 +38,7 @@ from workbench.result import Result
 BIT = float(np.log(2.0))  # nats in a bit
 _SIGMAS = 3.0
 _SHOWN = 8  # scalars in sentences
+_HALF = 0.5  # of a direction beyond those that there are: less is what a slightly skewed posterior does
 _NOT = float("nan")
 _NEGLIGIBLE = 1e-4  # bits: an error below this is not printed
 
@@ -64,6 +65,8 @@ class Information(Result):
         2 Var_post(log likelihood): how many directions of theta the data constrain.
     variables : tuple of str
         The free variables.
+    dimension : int
+        Coordinates of z: how many directions there are; 0 where that is not known.
     n_observations : int
     """
 
@@ -74,6 +77,7 @@ class Information(Result):
     dimensionality: float
     dimensionality_error: float
     variables: tuple[str, ...]
+    dimension: int
     n_observations: int
     title: ClassVar[str] = "the account of information"
 
@@ -81,6 +85,15 @@ class Information(Result):
     def taught_bits(self) -> float:
         """KL(posterior || prior) in bits: what the data taught about all free variables together."""
         return self.entries["KL(posterior || prior)"][0] / BIT
+
+    @property
+    def too_many_directions(self) -> str:
+        """What to make of a dimensionality well above the number of coordinates; empty where it is none."""
+        above = self.dimensionality - 2.0 * self.dimensionality_error - _HALF
+        if not self.dimension or not above > self.dimension:
+            return ""
+        why = "the posterior is far from normal, or prior and likelihood pull apart"
+        return f"more than the {self.dimension} that there are: {why}, and this number counts nothing"
 
     def table(self) -> pd.DataFrame:
         """One row an entry: nats, standard error, bits, meaning."""
@@ -128,7 +141,10 @@ class Information(Result):
             )
         if np.isfinite(self.dimensionality):
             error = f" +- {self.dimensionality_error:.2g}" if self.dimensionality_error > 0 else ""
-            lines.append(f"the data constrain {self.dimensionality:.2f}{error} directions (2 Var_post[log likelihood])")
+            lines.append(
+                f"the data constrain {self.dimensionality:.2f}{error} directions (2 Var_post[log likelihood])"
+                f"{', ' * bool(self.too_many_directions)}{self.too_many_directions}"
+            )
         for name, (score, std_error, text) in self.prediction.items():
             error_text = "" if np.isnan(std_error) else f" (std_error {std_error:.2g})"
             lines.append(f"{name}: {score:.6g}{error_text}; {text}")
@@ -185,6 +201,8 @@ class Learnt:
     ----------
     variables : tuple of str
         The free variables.
+    dimension : int
+        Coordinates of z; 0 where that is not known.
     about, contraction : dict of str to (value, std_error)
         See `Information`.
     prior_entropy : dict of str to (value, std_error)
@@ -194,6 +212,7 @@ class Learnt:
     """
 
     variables: tuple[str, ...] = ()
+    dimension: int = 0
     about: dict[str, Pair] = field(default_factory=dict)
     contraction: dict[str, Pair] = field(default_factory=dict)
     prior_entropy: dict[str, Pair] = field(default_factory=dict)
@@ -274,6 +293,7 @@ def account(
         dimensionality=parts.dimensionality[0],
         dimensionality_error=parts.dimensionality[1],
         variables=learnt.variables,
+        dimension=learnt.dimension,
         n_observations=evidence.n_observations,
     )
 

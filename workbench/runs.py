@@ -35,7 +35,7 @@ import xarray as xr
 from workbench import __version__, comparison, diagnosis, evidence_view, information, prediction, views
 from workbench.errors import InputError, WorkbenchError
 from workbench.model.load import sha256_of
-from workbench.result import Result, decode, encode
+from workbench.result import Refusal, Result, decode, encode
 
 if TYPE_CHECKING:
     from workbench.study import Study
@@ -172,6 +172,10 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
 
 
+class _Unreadable(Refusal):
+    """An answer that another version wrote."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run, read from its folder.
@@ -187,15 +191,35 @@ class Run:
 
     @cached_property
     def answers(self) -> dict[str, Result]:
-        """Every answer of the run by question, such as ``evidence.estimate``."""
-        content = json.loads((self.path / "results.json").read_text(encoding="utf-8"))
-        found = {name: decode(value) for name, value in content.items()}
+        """Every answer of the run by question, such as ``evidence.estimate``.
+
+        In place of one that another version wrote in another form stands a `Refusal` that says so.
+        """
+        found: dict[str, Any] = dict(self._read)
         for name, answer in found.items():
             if answer.apart:
                 group = self.draws["posterior_predictive"]
                 kept = {field: {n: a.values[0] for n, a in group.data_vars.items()} for field in answer.apart}
                 found[name] = replace(answer, **kept)
         return found
+
+    @cached_property
+    def _read(self) -> dict[str, Result]:
+        """Answers as they stand in results.json."""
+        found: dict[str, Result] = {}
+        for name, value in json.loads((self.path / "results.json").read_text(encoding="utf-8")).items():
+            try:
+                found[name] = decode(value)
+            except InputError as error:
+                version = self.manifest.get("workbench", "of another version")
+                remedy = f"open the run with Workbench {version}, which wrote it, or fit the model again"
+                found[name] = _Unreadable((), name, f"it cannot be read back: {error.what}", "results.json", remedy)
+        return found
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Question -> why, of the answers that another version wrote in a form that this one cannot read."""
+        return {name: found.what for name, found in self._read.items() if isinstance(found, _Unreadable)}
 
     @cached_property
     def draws(self) -> xr.DataTree:
@@ -223,7 +247,12 @@ class Run:
         return pd.DataFrame.from_dict(rows, orient="index", columns=["kind", "checks"])
 
     def __repr__(self) -> str:
-        return f"run {self.path.name} of {self.manifest['created']}, verdict {self.verdict}\n{self.table().to_string()}"
+        lines = [
+            f"run {self.path.name} of {self.manifest['created']}, verdict {self.verdict}",
+            self.table().to_string(),
+        ]
+        lines += [f"{name}: {why}" for name, why in self.unreadable.items()]
+        return "\n".join(lines)
 
 
 def open_run(path: str | Path) -> Run:

@@ -133,8 +133,8 @@ class Study:
             and not self.reading.questions["posterior grid"]
             and not self.reading.questions["evidence estimate"]
         ):
-            grid, (shift, error) = self.posterior.grid(), prior_integral(self)
-            found = (grid.log_integral - shift, float(np.hypot(grid.error, error)))
+            grid, (shift, error) = self._if_any(self.posterior.grid), prior_integral(self)
+            found = None if grid is None else (grid.log_integral - shift, float(np.hypot(grid.error, error)))
             return walk_through(self.density, theta, found if np.isfinite(shift) else None)
         known = (kept.log_evidence, kept.std_error) if isinstance(kept, Evidence) else None
         return walk_through(self.density, theta, known)

@@ -102,6 +102,7 @@ def learnt_about(
         stretch = float(np.mean(log_prior - own)), mcse_of_mean(log_prior - own)
     return Learnt(
         variables=density.space.names,
+        dimension=density.space.dimension,
         about=taught_about(density, z, audit) if sound else {},
         contraction=contraction(density, draws, prior) if sound and prior is not None else {},
         prior_entropy=prior_entropy(density, prior),

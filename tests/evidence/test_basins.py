@@ -1,11 +1,22 @@
 """What chains left out is found, and what they did not leave out is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tests.evidence.annealing import two_modes
 from tests.targets import by_name
-from workbench.evidence.basins import SHARE_LIMIT, TAIL_LIMIT, basin_check, missed_modes, unvisited_share
+from workbench.evidence.basins import (
+    SHARE_LIMIT,
+    TAIL_LIMIT,
+    basin_check,
+    blind_routes,
+    look_for_basins,
+    missed_modes,
+    modes_uphill,
+    unvisited_share,
+)
 from workbench.numerics.moves import sweep_of
 from workbench.numerics.objective import FunctionObjective
 
@@ -97,6 +108,64 @@ def test_a_mode_of_an_optimiser_counts_with_its_mass_if_no_draw_is_near():
     assert found == pytest.approx(0.3, abs=1e-3)
     both = np.where(generator.random((4, 500, 1)) < 0.3, main - 2 * target.centre, main)
     assert missed_modes(target.objective, modes, both, log_integral=0.0) == 0.0
+
+
+def _peak_aside(width, share=0.9, d=4, away=3.0):
+    """A round normal of width 1 at 0, and beside it a narrow one that holds most of the mass."""
+    centre = np.full(d, away)
+
+    def log_f(z):
+        wide = np.log1p(-share) - 0.5 * z @ z - 0.5 * d * np.log(2 * np.pi)
+        move = (z - centre) / width
+        narrow = np.log(share) - 0.5 * move @ move - d * np.log(width) - 0.5 * d * np.log(2 * np.pi)
+        total = np.logaddexp(wide, narrow)
+        slope = -np.exp(wide - total) * z - np.exp(narrow - total) * move / width
+        return float(total), slope
+
+    return FunctionObjective(d, log_f), centre
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_peak_a_third_as_wide_is_found_from_four_thousand_draws_of_a_wide_prior(seed):
+    objective, centre = _peak_aside(0.3)
+    generator = np.random.default_rng(seed)
+    draws, starts = generator.normal(size=(4, 500, 4)), 10.0 * generator.normal(size=(4000, 4))
+    found = modes_uphill(objective, starts, draws)
+    assert np.min(np.linalg.norm(found - centre, axis=1)) < 1e-4
+    # 0.9 of the mass lies there, and the draws have seen the 0.1.
+    assert missed_modes(objective, found, draws, np.log(0.1)) == pytest.approx(0.9, abs=1e-3)
+    bridge, laplace = SimpleNamespace(log_evidence=np.log(0.1)), SimpleNamespace()
+    laplace.mode, laplace.other_modes = np.zeros(4), np.zeros((0, 4))
+    routes = {"bridge": bridge, "laplace": laplace, "grid": None}
+    routes["tempering"] = SimpleNamespace(unvisited=0.002, tails=0.0)
+    assert look_for_basins(objective, draws, routes, 0.0).status == "ok"  # what it was without the search
+    assert look_for_basins(objective, draws, routes, 0.0, found).status == "failed"
+    assert set(blind_routes(objective, draws, routes, 0.0, found)) == {"tempering", "grid"}
+    routes["tempering"] = SimpleNamespace(unvisited=0.45, tails=0.0)  # odds of 0.8 where they are 9
+    assert "tempering" in blind_routes(objective, draws, routes, 0.0, found)
+    routes["tempering"] = SimpleNamespace(unvisited=0.88, tails=0.0)
+    laplace.other_modes = found[:1]
+    assert blind_routes(objective, draws, routes, 0.0, found) == {}
+
+
+def test_the_maximum_of_the_likelihood_leads_to_a_needle_that_nothing_else_would_find():
+    objective, centre = _peak_aside(1e-3)
+    generator = np.random.default_rng(1)
+    draws, starts = generator.normal(size=(4, 500, 4)), 10.0 * generator.normal(size=(200, 4))
+    assert not len(modes_uphill(objective, starts, draws))
+    found = modes_uphill(objective, np.vstack([centre + 1e-3, starts]), draws)
+    assert missed_modes(objective, found, draws, np.log(0.1)) == pytest.approx(0.9, abs=1e-3)
+
+
+def test_one_peak_has_no_other_uphill():
+    target = by_name("gaussian in 20 dimensions")
+    generator = np.random.default_rng(1)
+    draws, starts = target.draw(4000, generator).reshape(4, 1000, -1), target.draw(200, generator)
+    found = modes_uphill(target.objective, 3.0 * starts, draws)
+    assert missed_modes(target.objective, found, draws, 0.0) == 0.0
+    assert blind_routes(target.objective, draws, {}, 0.0, found) == {}
+    assert not len(modes_uphill(target.objective, starts[:0], draws))
+    assert not len(modes_uphill(target.objective, starts, draws[:1]))
 
 
 def test_a_point_that_is_no_peak_counts_nothing():

@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
 import workbench as wb
 from tests import studies
@@ -223,6 +223,53 @@ def test_tempering_whose_islands_disagree_is_left_out_with_the_reason():
     found = combine({"bridge": study.evidence.bridge(), "tempering": torn}, {}, 8, (), study.evidence.audit())
     assert "tempering" not in found.cross_checks
     assert found.refused["tempering"] == "islands differ"
+
+
+def test_tempering_too_wide_by_its_own_check_contradicts_from_above_but_not_from_below():
+    study = studies.eight_schools()
+    bridge, audit = study.evidence.bridge(), study.evidence.audit()
+    wide = (Check("tempering-error", "failed", "standard error 0.25 nats, limit 0.2", "compare"),)
+    for away, agrees in ((-3.0, None), (-0.3, True), (3.0, False)):
+        tempered = _tempered(study, checks=wide, log_evidence=bridge.log_evidence + away, std_error=0.25)
+        found = combine({"bridge": bridge, "tempering": tempered}, {}, 8, (), audit)
+        assert found.agrees is agrees
+        assert ("tempering" in found.refused) == (away == -3.0)
+    sure = _tempered(study, checks=(), log_evidence=bridge.log_evidence - 3.0, std_error=0.05)
+    assert combine({"bridge": bridge, "tempering": sure}, {}, 8, (), audit).agrees is False
+
+
+def _near_a_billion(seed, scale=1e9):
+    y = scale + np.random.default_rng(seed).normal(0.0, 150.0, 40)
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 10 * scale), pm.HalfNormal("sigma", 1e4)
+        pm.Normal("y", mu, sigma, observed=y)
+    return wb.Study(model, seed=1), y
+
+
+def _log_evidence_of(y, scale):
+    """By the trapezoidal rule over the mean and the log of sigma, 15 standard errors to both sides."""
+    n, centre, spread = len(y), y.mean(), y.std()
+    mu = centre + np.linspace(-15, 15, 601)[:, None] * spread / np.sqrt(n)
+    log_sigma = np.log(spread) + np.linspace(-8, 15, 601) / np.sqrt(2 * n)
+    squares = spread**2 * n + n * (mu - centre) ** 2
+    log_f = -n * (log_sigma + 0.5 * np.log(2 * np.pi)) - squares / (2 * np.exp(2 * log_sigma)) + log_sigma
+    log_f += stats.norm.logpdf(mu, 0.0, 10 * scale) + stats.halfnorm.logpdf(np.exp(log_sigma), scale=1e4)
+    return float(logsumexp(log_f) + np.log(mu[1, 0] - mu[0, 0]) + np.log(log_sigma[1] - log_sigma[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_data_near_a_billion_under_vague_priors_are_as_good_as_any(seed):
+    study, y = _near_a_billion(seed)
+    mle = study.likelihood.maximum()
+    assert float(mle.theta["mu"]) == pytest.approx(y.mean(), rel=1e-13)
+    assert float(mle.theta["sigma"]) == pytest.approx(y.std(), rel=1e-9)
+    assert mle.errors == pytest.approx([y.std() / np.sqrt(40), y.std() / np.sqrt(80)], rel=1e-5)  # steps are rounded
+    assert study.posterior.mode().map.certificate.optima == 1
+    found = study.evidence.estimate()
+    assert found.log_evidence == pytest.approx(_log_evidence_of(y, 1e9), abs=1e-6)
+    assert found.method == "grid"
+    assert worst_status(found.checks) == "ok"
 
 
 def test_what_speaks_against_the_draws_stays_a_failure_where_another_route_carries_the_evidence():

@@ -193,6 +193,27 @@ def test_a_climb_to_infinity_is_not_mended():
     assert again is stuck or not falls_away(objective, again)[0]
 
 
+def normal_data(y):
+    """Log likelihood of mean and log standard deviation, without constants."""
+
+    def log_f(z):
+        away, precision = y - z[0], np.exp(-2 * z[1])
+        squares = float(away @ away) * precision
+        return -len(y) * z[1] - squares / 2, np.array([np.sum(away) * precision, squares - len(y)])
+
+    return FunctionObjective(2, log_f)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e6, 1e9])
+def test_a_climb_ends_at_the_same_place_wherever_the_data_lie(shift):
+    y = shift + np.random.default_rng(0).normal(0.0, 150.0, 40)
+    for start in ([0.0, 9.0], [1.2 * shift + 1e4, 9.4], [-2.4 * shift, 5.0], [0.19 * shift, 9.4]):
+        end = climb(normal_data(y), np.array(start))
+        assert end.edm < EDM_TOLERANCE
+        assert end.z[0] == pytest.approx(y.mean(), abs=1e-5)
+        assert end.z[1] == pytest.approx(np.log(y.std()), abs=1e-7)
+
+
 def test_what_cannot_be_computed_has_not_been_seen_to_fall():
     def known_on_one_side(z):
         if z[0] < -0.5:

@@ -6,12 +6,14 @@ import pymc as pm
 import pytest
 from scipy import integrate, special, stats
 
+import workbench as wb
 from tests.models_zoo import MODELS, _normals, build
 from workbench.errors import RefusalError
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.posterior.grid import integrate_posterior
 from workbench.posterior.laplace import approximate
+from workbench.report.estimates import grid_section
 
 ACCURACY = 1e-8  # nats or units of theta; the issue asks for 1e-8, the rule stops at 1e-10
 
@@ -30,6 +32,13 @@ def test_coin_posterior_is_the_beta_distribution(coin):
     assert coin.mean == pytest.approx([exact.mean()], abs=ACCURACY)
     assert coin.sd == pytest.approx([exact.std()], abs=ACCURACY)
     assert coin.labels == ("p",)
+
+
+def test_one_number_of_points_is_told_that_of_the_quadrature(coin):
+    assert coin.evaluated > len(coin.points)
+    assert f" {coin.evaluated} points" in coin.checks[0].message
+    (sentence,) = grid_section({"posterior.grid": coin}).sentences
+    assert f" {coin.evaluated} grid points" in sentence
 
 
 def test_coin_evidence_under_a_flat_prior_is_one_in_a_hundred_and_one(coin):
@@ -140,3 +149,16 @@ def test_three_dimensions_are_refused_with_a_remedy(density, anatomy, name):
     with pytest.raises(RefusalError, match="dimensions") as refusal:
         integrate_posterior(d, anatomy(name), laplace)
     assert "draws" in refusal.value.fix
+
+
+def test_a_change_point_is_refused_on_the_grid_in_favour_of_draws():
+    time = np.arange(100.0)
+    y = np.where(time < 40, 1.0, 2.0) + np.random.default_rng(0).normal(0.0, 0.5, 100)
+    with pm.Model() as model:
+        tau, mu = pm.Uniform("tau", 0.0, 100.0), pm.Normal("mu", 0.0, 5.0)
+        pm.Normal("y", pm.math.switch(time < tau, mu, 2.0), 0.5, observed=y)
+    study = wb.Study(model, seed=1)
+    with pytest.raises(RefusalError, match="jumps") as refusal:
+        study.posterior.grid()
+    assert "draws" in refusal.value.fix
+    assert study.at(tau=40.0, mu=1.0).log_likelihood["y"] < 0.0

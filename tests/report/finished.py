@@ -72,7 +72,7 @@ def finished(names: tuple[str, str] = ("mu", "sigma"), data: str = "height", man
             (), CENTRE, np.diag(SPREAD**2), -1601.0, EVIDENCE, names, CENTRE, SPREAD, np.zeros((0, 2))
         ),
         "posterior.grid": Grid(
-            (), EVIDENCE, 1e-12, np.zeros((1, 2)), np.ones(1), names, CENTRE, SPREAD, 0.0, FIT, 6.6, 1.0
+            (), EVIDENCE, 1e-12, 8281, np.zeros((1, 2)), np.ones(1), names, CENTRE, SPREAD, 0.0, FIT, 6.6, 1.0
         ),
         "diagnosis": diagnose_draws(tree, list(names)),
         "posterior.predictive": predictive(data),
@@ -284,7 +284,7 @@ def information(names: tuple[str, str]) -> Information:
     }
     scores = {"elpd_loo": (-1596.4, 17.0, "nats"), "perplexity": (27.6, np.nan, "equally likely outcomes")}
     about, contraction = {name: (3.0, 0.01) for name in names}, {name: (0.99, 0.001) for name in names}
-    return Information((), entries, about, contraction, scores, 1.9, 0.05, names, 481)
+    return Information((), entries, about, contraction, scores, 1.9, 0.05, names, 2, 481)
 
 
 def prediction(data: str) -> Prediction:

@@ -10,6 +10,7 @@ the mass itself, so tails are told apart from basins and have a wider limit.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,9 @@ from scipy.spatial import cKDTree
 
 from workbench.check import Check
 from workbench.errors import NumericalError
+from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
-from workbench.numerics.moves import Sweep
+from workbench.numerics.moves import Sweep, sweep_of
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
 
@@ -29,6 +31,9 @@ TAIL_LIMIT = 0.05  # of the posterior mass: log p(y) without it is 0.05 nats too
 _KEPT = 4000  # draws that are looked at
 _QUANTILE = 0.999  # of the distances between draws of different chains: beyond it nothing counts as near
 _MARGIN = 1.5  # times that distance
+_ASCENT = 30  # gradient steps of many points at once, before the best are climbed from
+_CLIMBS = 12
+_PART = 0.5  # of the odds of a mode that particles must have seen to be judges of it
 _NOTHING = np.log(1e-6)  # log share of the mass below which a mode is not looked at any further
 _FALL = 1.0  # nats: what log f may fall on a way that counts as rising
 _WAY = np.union1d(np.linspace(0.0, 1.0, 33), np.geomspace(1e-3, 1.0, 16))  # where on a way log f is looked at
@@ -155,8 +160,70 @@ def missed_modes(
     return share / (1.0 + share)
 
 
+def _uphill(sweep: Sweep, points: NDArray[np.float64], unit: Vector) -> tuple[NDArray[np.float64], Vector]:
+    """Many points uphill at once, each by gradient steps of its own length; where they end, and log f there.
+
+    The length follows from the last change of the gradient (Barzilai and Borwein 1988, doi:10.1093/imanum/8.1.141); a
+    step that does not rise is tried again at a quarter.
+    """
+    u = points / unit
+    value, gradient = sweep(points)
+    gradient = gradient * unit
+    with np.errstate(all="ignore"):  # what is not finite does not rise
+        length = 1.0 / np.linalg.norm(gradient, axis=1)
+        for _ in range(_ASCENT):
+            step = np.nan_to_num(length, posinf=0.0)[:, None] * gradient
+            higher, slope = sweep((u + step) * unit)
+            slope = slope * unit
+            up = higher > value
+            change = gradient - slope
+            bend = np.sum(step * change, axis=1)
+            longer = np.where(bend > 0, np.sum(step**2, axis=1) / bend, 2.0 * length)
+            length = np.where(up, longer, length / 4)
+            u, value = np.where(up[:, None], u + step, u), np.where(up, higher, value)
+            gradient = np.where(up[:, None], slope, gradient)
+    return u * unit, value
+
+
+def modes_uphill(objective: Objective, starts: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Modes above many starting points, such as draws from the prior, that lie far from all posterior draws.
+
+    A peak in 4 dimensions that is 0.3 times as wide as the one that the chains are in was above 6 of 4,000 draws from a
+    prior ten times as wide (20 of 20 searches found it): too few for the particles of a path from the prior, or for
+    sixteen climbs. One 0.1 times as wide was found by 2 searches of 20, one far narrower by none.
+
+    Parameters
+    ----------
+    objective : Objective
+        Log f.
+    starts : ndarray, shape (m, d)
+    draws : ndarray, shape (chains, draws, d)
+        From Markov chains.
+
+    Returns
+    -------
+    ndarray, shape (k, d)
+        Ends of climbs from the highest places; the same one may be there more than once.
+    """
+    if len(draws) < 2 or not len(starts):
+        return np.zeros((0, draws.shape[-1]))
+    unit = np.maximum(starts.std(axis=0), draws.reshape(-1, draws.shape[-1]).std(axis=0))
+    places, heights = _uphill(sweep_of(objective), starts, np.where(unit > 0, unit, 1.0))
+    places, heights = places[np.isfinite(heights)], heights[np.isfinite(heights)]
+    far = np.flatnonzero(_far_from(places, draws)) if len(places) else np.zeros(0, dtype=np.int64)
+    found: list[Climb] = []
+    for i in far[np.argsort(-heights[far])][:_CLIMBS]:
+        with contextlib.suppress(NumericalError):
+            found.append(climb(objective, places[i], found))
+    return np.array([end.z for end in found]).reshape(-1, draws.shape[-1])
+
+
 def look_for_basins(
-    objective: Objective, draws: NDArray[np.float64], routes: Mapping[str, Any], log_prior_integral: float = 0.0
+    objective: Objective,
+    draws: NDArray[np.float64],
+    routes: Mapping[str, Any],
+    log_prior_integral: float = 0.0,
+    elsewhere: NDArray[np.float64] | None = None,
 ) -> Check:
     """Whether the chains left out a part of the posterior, by every route to the evidence that can say so.
 
@@ -169,6 +236,8 @@ def look_for_basins(
         Of the routes ``tempering``, ``laplace`` and ``bridge`` those that were taken.
     log_prior_integral : float
         What the bridge's log evidence lacks to be the log of the integral of f, nats.
+    elsewhere : ndarray, shape (k, d), optional
+        Further modes, from `modes_uphill`.
 
     Returns
     -------
@@ -177,11 +246,51 @@ def look_for_basins(
     tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
     unknown = float("nan")
     share, tails = (unknown, unknown) if tempered is None else (tempered.unvisited, tempered.tails)
+    known = [] if laplace is None else [laplace.mode, laplace.other_modes]
+    known += [] if elsewhere is None or not len(elsewhere) else [elsewhere]
     missed = unknown
-    if laplace is not None and bridge is not None:
-        modes = np.vstack([laplace.mode, laplace.other_modes])
-        missed = missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
+    if known and bridge is not None:
+        missed = missed_modes(objective, np.vstack(known), draws, bridge.log_evidence + log_prior_integral)
     return basin_check(share, tails, missed)
+
+
+def blind_routes(
+    objective: Objective,
+    draws: NDArray[np.float64],
+    routes: Mapping[str, Any],
+    log_prior_integral: float,
+    elsewhere: NDArray[np.float64],
+) -> dict[str, str]:
+    """Routes that do without the draws and yet saw little of a mode that an optimiser found -> why they do not count.
+
+    Parameters
+    ----------
+    objective, draws, routes, log_prior_integral
+        As for `look_for_basins`.
+    elsewhere : ndarray, shape (k, d)
+        From `modes_uphill`.
+
+    Returns
+    -------
+    dict of str to str
+        Among ``tempering`` and ``grid``.
+    """
+    tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
+    covered = [] if laplace is None else [laplace.mode, laplace.other_modes]
+    if bridge is None or not (covered or len(elsewhere)):
+        return {}
+
+    def share(modes: NDArray[np.float64]) -> float:
+        return missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
+
+    missed, found = share(np.vstack([*covered, elsewhere])), {}
+    # Odds against what the chains saw, as shares near 1 differ little.
+    seen = tempered is None or tempered.unvisited * (1.0 - missed) > _PART * missed * (1.0 - tempered.unvisited)
+    if missed > SHARE_LIMIT and not seen:
+        found["tempering"] = f"its particles saw little of a mode with {missed:.0%} of the mass that an optimiser found"
+    if missed > SHARE_LIMIT and "grid" in routes and covered and share(np.vstack(covered)) < SHARE_LIMIT:
+        found["grid"] = f"it does not reach for a mode with {missed:.0%} of the mass that an optimiser found"
+    return found
 
 
 def basin_check(tempered: float, tails: float, optimised: float) -> Check:

@@ -242,6 +242,30 @@ def reference_from(objective: Objective, draws: NDArray[np.float64]) -> Gaussian
     return proposal_from(flat)
 
 
+def prior_points(density: LogDensity, anatomy: Anatomy, m: int, seed: int) -> Matrix:
+    """Independent draws from the prior, on z; at most m, as some may lie on the edge of their support.
+
+    Parameters
+    ----------
+    density : LogDensity
+    anatomy : Anatomy
+    m : int
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+
+    Raises
+    ------
+    RefusalError
+        If the prior cannot be drawn from.
+    """
+    group = draw_prior(density, anatomy, m, seed, data=False)["prior"].to_dataset()
+    z = density.space.z_of_draws({name: group[name].values[0] for name in density.space.names})
+    return z[np.isfinite(z).all(axis=1)]
+
+
 def choose_path(
     density: LogDensity, anatomy: Anatomy, draws: NDArray[np.float64], seed: int, doubtful: bool
 ) -> ProposalPath | PriorPath:
@@ -271,14 +295,8 @@ def choose_path(
     d = density.space.dimension
     if d <= _FROM_PRIOR or (doubtful and d <= _FAR):
         enough = max(_PARTICLES, _PER_DIMENSION * d) * (_DOUBTFUL if doubtful else 1)
-        try:
-            tree = draw_prior(density, anatomy, int(_SPARE * enough), seed, data=False)
-        except RefusalError:
-            pass  # a prior that can be evaluated, but not drawn from
-        else:
-            group = tree["prior"].to_dataset()
-            z = density.space.z_of_draws({name: group[name].values[0] for name in density.space.names})
-            z = z[np.isfinite(z).all(axis=1)]
+        with contextlib.suppress(RefusalError):  # a prior that can be evaluated, but not drawn from
+            z = prior_points(density, anatomy, int(_SPARE * enough), seed)
             if len(z) >= enough:
                 return PriorPath(lambda t: density.objective(Weights(likelihood=t)), likelihood, z, enough)
     target = density.objective(TARGET)

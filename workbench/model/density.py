@@ -25,9 +25,10 @@ from pymc.logprob.utils import ParameterValueError
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.traversal import ancestors
 
-from workbench.errors import InputError, RefusalError
+from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
+from workbench.model.fixed_numbers import refuse_impossible
 from workbench.model.program import NativeObjective, Program, Weights
 from workbench.model.recovery import Recovery
 from workbench.model.roles import decide_roles, parents_of
@@ -110,7 +111,10 @@ class LogDensity:
         self.model = model
         self.symbolic: SymbolicTerms
         self.summation: Summation | None
-        self.symbolic, self.summation, self.why_discrete = sum_out(symbolic_terms(model))
+        with np.errstate(divide="ignore", invalid="ignore"):  # of numbers that are refused next
+            symbolic = symbolic_terms(model)
+        refuse_impossible(model, symbolic)
+        self.symbolic, self.summation, self.why_discrete = sum_out(symbolic)
         try:
             self.space: Space = build_space(model, self.symbolic)
             at_start = self._likelihood_at_start()
@@ -119,6 +123,14 @@ class LogDensity:
                 f"an index in the model is out of range: {error}",
                 "model",
                 "group codes start at 0 in Python: subtract 1 from codes that start at 1, or enlarge the effect",
+            ) from error
+        except ValueError as error:  # from the distribution that a starting point is drawn from
+            if isinstance(error, WorkbenchError):
+                raise
+            raise RefusalError(
+                f"PyMC finds no starting point: {error}",
+                "model",
+                "correct the numbers in the priors, such as a scale <= 0",
             ) from error
         self.likelihood_shapes = {name: array.shape for name, array in at_start.items()}
         self.potentials = dict(potentials or {})

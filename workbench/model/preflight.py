@@ -17,6 +17,7 @@ from workbench.errors import RefusalError
 from workbench.model.anatomy import distribution_text
 from workbench.model.compiled import interpreted
 from workbench.model.density import LogDensity
+from workbench.model.fixed_numbers import as_held, has_fixed_numbers
 from workbench.result import counted
 
 _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
@@ -110,6 +111,19 @@ def _check_counts(density: LogDensity) -> None:
             )
 
 
+def _check_priors(density: LogDensity, points: NDArray[np.float64]) -> None:
+    """Priors of fixed numbers that are nowhere finite: of width 0, of infinite width, or not a number."""
+    terms = density.terms(points)
+    for name, array in terms.log_prior.items():
+        somewhere = np.isfinite(array.reshape(len(points), -1)).all(axis=1).any()
+        if not somewhere and has_fixed_numbers(density.model[name]):
+            raise RefusalError(
+                f"the log prior of {name} is finite nowhere: it is {as_held(density.model[name])}",
+                name,
+                "correct its numbers; a quantity that is known exactly is a number and needs no distribution",
+            )
+
+
 def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     """Observations that have density zero wherever the parameters are."""
     near = len(points)
@@ -146,7 +160,8 @@ def _totals(density: LogDensity, points: NDArray[np.float64]) -> NDArray[np.floa
     terms = density.terms(points)
     groups = (terms.log_prior, terms.log_jacobian, terms.potential, terms.log_likelihood)
     arrays = [array.reshape(len(points), -1).sum(axis=1) for group in groups for array in group.values()]
-    return np.sum(arrays, axis=0)
+    with np.errstate(invalid="ignore"):  # inf - inf is found as what it is
+        return np.sum(arrays, axis=0)
 
 
 def _move_start(density: LogDensity) -> str:
@@ -185,6 +200,7 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     _check_counts(density)
     moved = _move_start(density)
     points = _probes(density, 5)
+    _check_priors(density, points)
     _check_support(density, points)
     total, target = _totals(density, points), density.pymc_target(points)
     if not np.isfinite(total[0]):

@@ -24,7 +24,7 @@ from scipy import optimize
 from workbench.errors import NumericalError
 from workbench.numerics.climbs import ALIKE, Climb, near
 from workbench.numerics.curvature import Curvature, curvature_at, hessian
-from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
 _NEWTON_STEPS = 12
@@ -45,6 +45,7 @@ _SMALL = 50  # dimensions up to which a Hessian a step is cheap
 _CAREFUL = 0.1  # first radius of the trust region, in units of the curvature
 _TRUSTED = 100  # its steps
 _SCALED = 1e-5  # gradient in units of the curvature at which the trust region leaves the rest to Newton steps
+_STEEP = 0.1  # gradient in units of the curvature: there is no top and no plateau here, whatever the units of z
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
@@ -200,6 +201,36 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
     return last
 
 
+def _units(objective: Objective, end: _Here, bend: Curvature) -> Vector:
+    """A length of every coordinate that is no matter of its units: 1 / sqrt(abs(H_ii)), or 1 where that is flat.
+
+    A curvature of exactly nothing was measured with too short a step.
+    """
+    diagonal = np.abs(np.diag(bend.information))
+    if not np.all(diagonal):
+        with contextlib.suppress(NumericalError):
+            diagonal = np.where(diagonal, diagonal, np.abs(np.diag(hessian(objective, end[0], None, end[2]))))
+    return 1.0 / np.sqrt(np.where(diagonal, diagonal, 1.0))
+
+
+def _in_units(objective: Objective, here: _Here, unit: Vector) -> tuple[_Here, Vector | None]:
+    """The quasi-Newton search in other units of z, those of the curvature where an earlier one stopped.
+
+    A search stops where its gradient is small, and how small that is depends on the units: with data near 1e9 a mean
+    is still thousands of standard deviations away where log f changes by 1e-4 nats a unit.
+    """
+    z, value, gradient = here
+
+    def scaled(u: Vector) -> tuple[float, Vector]:
+        height, slope = objective.value_and_gradient(z + unit * u)
+        return height, slope * unit
+
+    (u, top, slope), scale = _quasi_newton(
+        FunctionObjective(z.size, scaled), (np.zeros_like(z), value, gradient * unit)
+    )
+    return (z + unit * u, top, slope / unit), None if scale is None else scale * unit
+
+
 def _trust_region(objective: Objective, here: _Here) -> _Here:
     """Newton steps as long as the quadratic can be trusted: out of a saddle and along bends, where others crawl.
 
@@ -251,10 +282,17 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
     if not np.isfinite(value):
         raise NumericalError("the log density is -inf at the starting point", "start", "start inside the support")
     here, scale = _quasi_newton(objective, (start, value, gradient))
-    for end in known:
-        if end.curvature.is_peak and abs(end.value - here[1]) < ALIKE and near(here[0] - end.z, end):
-            return replace(end, start=start)
-    z, value, gradient, edm, bend = _newton(objective, here, scale)
+    for search in range(_SEARCHES + 1):
+        for end in known:
+            if end.curvature.is_peak and abs(end.value - here[1]) < ALIKE and near(here[0] - end.z, end):
+                return replace(end, start=start)
+        z, value, gradient, edm, bend = _newton(objective, here, scale)
+        unit = _units(objective, (z, value, gradient), bend)
+        if edm < EDM_TOLERANCE or search == _SEARCHES or not np.max(np.abs(gradient * unit), initial=0.0) > _STEEP:
+            break
+        here, scale = _in_units(objective, (z, value, gradient), unit)
+        if here[1] < value + _WORTH:
+            break
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
 
 

@@ -11,6 +11,7 @@ For a few latent variables under a peak that is nearly normal, Gauss-Hermite nod
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,6 +26,10 @@ _TOLERANCE = 1e-10  # nats between two refinements
 _FIRST_SPACING = 0.5  # of a standard deviation
 _MOST_POINTS = 600_000
 _LINES = 64  # that share a grid: one that is far wider than the others costs no more than these a wider grid
+_NEAR_TOP = 10.0  # nats below the peak: a jump further down is of no weight
+_WALL = 1e3  # nats: a step as good as to -inf
+_HALVINGS = 40  # of a spacing: what is left of it is 1e-12 standard deviations
+_REAL = 1e-3  # nats, far more than rounding: a smaller jump moves the integral by less
 
 
 @dataclass(frozen=True)
@@ -87,20 +92,75 @@ def _evaluate(
     objective: Objective, centre: Vector, factor: NDArray[np.float64], axes: list[Vector]
 ) -> tuple[NDArray[np.float64], Vector]:
     mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    if len(mesh) > _MOST_POINTS:
+    points = centre + mesh @ factor.T
+    return points, values(objective, points)
+
+
+def _axes(low: Vector, high: Vector, spacing: float) -> list[Vector]:
+    """Evenly spaced coordinates of every axis, refused before they are laid out if memory might not hold the grid."""
+    needed = math.prod(np.floor((high - low) / spacing) + 2)
+    if needed > _MOST_POINTS:
         raise RefusalError(
-            f"the grid would need {len(mesh)} points",
+            f"the grid would need {needed:.0f} points",
             "grid",
             "the density is too wide or too bent for a grid; use draws",
         )
-    points = centre + mesh @ factor.T
-    return points, values(objective, points)
+    return [
+        spacing * np.arange(np.floor(a / spacing), np.ceil(b / spacing) + 1) for a, b in zip(low, high, strict=True)
+    ]
 
 
 def _edges(log_f: Vector, shape: tuple[int, ...]) -> list[tuple[float, float]]:
     """Highest log f on the lower and upper face of every axis."""
     cube = log_f.reshape(shape)
     return [(float(np.take(cube, 0, axis=k).max()), float(np.take(cube, -1, axis=k).max())) for k in range(len(shape))]
+
+
+def _roughest(log_f: Vector, shape: tuple[int, ...]) -> list[int]:
+    """Positions of two neighbours on the grid between which log f differs most from what those beside them suggest."""
+    cube, places = log_f.reshape(shape), np.arange(len(log_f)).reshape(shape)
+    most, found = -1.0, [0, 0]
+    for axis in range(len(shape)):
+        first, second = (np.delete(cube, end, axis=axis) for end in (-1, 0))
+        with np.errstate(invalid="ignore"):  # -inf beside -inf is no difference
+            steps = np.clip(np.nan_to_num(second - first, nan=0.0), -_WALL, _WALL)
+        beside = np.pad(steps, [(int(k == axis),) * 2 for k in range(len(shape))], mode="edge")
+        before, after = (np.delete(beside, ends, axis=axis) for ends in ([-2, -1], [0, 1]))
+        rough = np.abs(steps - (before + after) / 2) * (np.maximum(first, second) > log_f.max() - _NEAR_TOP)
+        at = int(np.argmax(rough))
+        if rough.flat[at] > most:
+            most = float(rough.flat[at])
+            found = [int(np.delete(places, end, axis=axis).flat[at]) for end in (-1, 0)]
+    return found
+
+
+def _refuse_jump(objective: Objective, points: NDArray[np.float64], log_f: Vector, shape: tuple[int, ...]) -> None:
+    """Refuse a density that jumps: halving the spacing gains nothing there."""
+    jump = _jump(objective, points, log_f, shape)
+    if jump > _REAL:
+        raise RefusalError(
+            f"the density jumps by {jump:.3g} nats between places next to each other, and no grid converges there",
+            "grid",
+            "use draws; a change point on the grid of the data is better a discrete variable",
+        )
+
+
+def _jump(objective: Objective, points: NDArray[np.float64], log_f: Vector, shape: tuple[int, ...]) -> float:
+    """By how much log f jumps where it is roughest on the grid, nats; 0 where it does not.
+
+    Half of the way between two neighbours, half of that half in which the difference is larger, and so on: what is
+    steep shrinks with the way, and a jump stays.
+    """
+    ends = _roughest(log_f, shape)
+    (left, right), (low, high) = points[ends], map(float, log_f[ends])
+    for _ in range(_HALVINGS):
+        middle = (left + right) / 2
+        value = objective.value(middle)
+        if value != low and not abs(high - value) > abs(value - low):
+            right, high = middle, value
+        else:
+            left, low = middle, value
+    return float(abs(high - low)) if low != high else 0.0
 
 
 def integrate(
@@ -125,7 +185,7 @@ def integrate(
     Raises
     ------
     RefusalError
-        If d is not 1 or 2, or the density does not fall off within a grid of reasonable size.
+        If d is not 1 or 2, or the density jumps, or it does not fall off within a grid of reasonable size.
     NumericalError
         If log f is NaN somewhere on the grid, or nowhere finite.
     """
@@ -138,13 +198,8 @@ def integrate(
         low, high = np.minimum(low, u.min(axis=0) - 2.0), np.maximum(high, u.max(axis=0) + 2.0)
     spacing = _FIRST_SPACING
 
-    def axes() -> list[Vector]:
-        return [
-            spacing * np.arange(np.floor(a / spacing), np.ceil(b / spacing) + 1) for a, b in zip(low, high, strict=True)
-        ]
-
     for _ in range(60):
-        lines = axes()
+        lines = _axes(low, high, spacing)
         points, log_f = _evaluate(objective, centre, factor, lines)
         top = log_f.max()
         if not np.isfinite(top):
@@ -159,16 +214,20 @@ def integrate(
             break
     else:
         raise RefusalError("the density does not fall off", "grid", "the integral may not exist; look at the priors")
+    # Log f is only known to so much: it has many terms, and a point far from 0 lies where the next number is.
+    rounding = 16 * max(1.0, abs(top)) + float(np.sum(np.abs(centre) / np.sqrt(np.sum(factor**2, axis=1))))
+    rounding *= float(np.finfo(float).eps)
     scale = float(np.linalg.slogdet(factor)[1])
     previous = log_sum(log_f) + d * np.log(spacing) + scale
     for _ in range(6):
         spacing /= 2
-        points, log_f = _evaluate(objective, centre, factor, axes())
+        lines = _axes(low, high, spacing)
+        points, log_f = _evaluate(objective, centre, factor, lines)
         current = log_sum(log_f) + d * np.log(spacing) + scale
         change = abs(current - previous)
-        if change < _TOLERANCE:
-            rounding = 16 * np.finfo(float).eps * max(1.0, abs(top))  # log f itself is only known to this
+        if change < max(_TOLERANCE, rounding):
             return GridIntegral(points, log_f, float(current), change + rounding, spacing, True)
+        _refuse_jump(objective, points, log_f, tuple(map(len, lines)))
         if len(points) * 2**d > _MOST_POINTS:
             break
         previous = current

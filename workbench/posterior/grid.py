@@ -35,6 +35,8 @@ class Grid(Result):
     ----------
     log_integral, error : float
         Log of the integral of the target, and the bound on its error, nats.
+    evaluated : int
+        Points at which the density was looked at; those of no weight are not kept.
     points : ndarray, shape (m, d)
         On z.
     weights : ndarray, shape (m,)
@@ -52,6 +54,7 @@ class Grid(Result):
 
     log_integral: float
     error: float
+    evaluated: int
     points: NDArray[np.float64]
     weights: Vector
     labels: tuple[str, ...]
@@ -125,6 +128,7 @@ def integrate_posterior(
         checks=(Check("grid-converged", status, message, "" if found.converged else "use draws and the bridge"),),
         log_integral=found.log_integral,
         error=found.error,
+        evaluated=len(found.points),
         points=points,
         weights=weights,
         labels=tuple(x for name in (*space.names, *space.deterministics) for x in space.labels(name)),

@@ -202,9 +202,10 @@ def _told(found: Information, answers: Mapping[str, Result]) -> list[str]:
         "learning: the log evidence is the average fit minus it.",
     ]
     if np.isfinite(found.dimensionality):
+        beyond = found.too_many_directions
         sentences.append(
             f"The data constrain {amount(found.dimensionality, found.dimensionality_error)} directions of the unknowns "
-            "(twice the posterior variance of the log likelihood)."
+            f"(twice the posterior variance of the log likelihood){', ' * bool(beyond)}{beyond}."
         )
     if "log Occam factor" in found.entries:
         occam, error, _ = found.entries["log Occam factor"]

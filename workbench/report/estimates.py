@@ -314,7 +314,7 @@ def grid_section(answers: Mapping[str, Result]) -> Section:
         for label, m, s in zip(found.labels, found.mean, found.sd, strict=True)
     )
     sentence = (
-        f"The posterior on {len(found.weights)} grid points, without any random draw: the reference by which draws "
+        f"The posterior on {found.evaluated} grid points, without any random draw: the reference by which draws "
         f"and approximations are judged. Its log integral is {nats(found.log_integral, found.error)} nats, error "
         f"below {found.error:.0e} nats."
     )
