@@ -25,13 +25,15 @@ from workbench.evidence.tempering import Tempering, temper
 from workbench.model.anatomy import require
 from workbench.model.density import TARGET
 from workbench.model.hyperparameters import Hyperparameters
+from workbench.model.terms import largest_array
 from workbench.result import Result
 from workbench.views import View
 
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
 _PRIOR_POINTS = 4000  # from which modes are sought
-_TERMS = 2_000_000  # log likelihood terms at all of them together: a second or two for 30 steps
+_FEW = 20  # dimensions up to which draws from the prior come near a mode
+_NUMBERS = 2_000_000  # of the largest array, at all of them together: a second or two for 30 steps
 _WORTHWHILE = 100  # points; fewer are left to the starts of the optimisations
 
 
@@ -136,9 +138,13 @@ class EvidenceView(View):
     def _elsewhere(self) -> NDArray[np.float64]:
         """Points on z from which modes are sought that no chain visited: MLE, MAP and draws from the prior."""
         s = self._study
-        maximum, mode = s._if_any(s.likelihood.maximum), s._if_any(s.posterior.mode)
-        points = [at.z[None] for at in (maximum, mode and mode.map) if at is not None]
-        many = min(_PRIOR_POINTS, _TERMS // max(1, s.density.n_observations))
+        if s.density.space.dimension > _FEW:
+            return np.zeros((0, s.density.space.dimension))
+        points: list[NDArray[np.float64]] = []
+        if not s.density.latents:  # the MLE of the parameters alone is no maximum over all
+            maximum, mode = s._if_any(s.likelihood.maximum), s._if_any(s.posterior.mode)
+            points += [at.z[None] for at in (maximum, mode and mode.map) if at is not None]
+        many = min(_PRIOR_POINTS, int(_NUMBERS / largest_array(s.density.symbolic)))
         if many >= _WORTHWHILE:
             drawn = s._if_any(lambda: prior_points(s.density, s.reading, many, s.seed_of("evidence.elsewhere")))
             points += [] if drawn is None else [drawn]

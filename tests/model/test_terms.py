@@ -7,7 +7,7 @@ import pytest
 from tests.models_zoo import NAMES
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
-from workbench.model.terms import symbolic_terms
+from workbench.model.terms import largest_array, symbolic_terms
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,3 +99,14 @@ def test_the_model_is_not_changed():
     before = [*model.basic_RVs, *model.value_vars]
     symbolic_terms(model)
     assert all(a is b for a, b in zip(before, [*model.basic_RVs, *model.value_vars], strict=True))
+
+
+def test_the_largest_array_is_that_of_the_design_and_linear_algebra_has_none():
+    design = np.ones((50, 3))
+    with pm.Model() as regression:
+        pm.Normal("y", pm.math.dot(design, pm.Normal("b", 0.0, 1.0, shape=3)), 1.0, observed=np.ones(50))
+    assert largest_array(symbolic_terms(regression)) == 150
+    with pm.Model() as process:
+        scale = pm.HalfNormal("scale", 1.0)
+        pm.MvNormal("y", np.zeros(9), scale * np.eye(9), observed=np.ones(9))
+    assert largest_array(symbolic_terms(process)) == np.inf

@@ -82,15 +82,18 @@ def refuse_impossible(model: pm.Model, symbolic: SymbolicTerms) -> None:
     RefusalError
         That names the variable, its numbers, and what they must be.
     """
+    asked: list[tuple[str, str, Variable]] = []
     for name, graph in {**symbolic.log_prior, **symbolic.log_likelihood}.items():
-        checked = [v.owner for v in ancestors([graph]) if v.owner and isinstance(v.owner.op, CheckParameterValue)]
-        for node in checked:
-            conditions = [condition for condition in node.inputs[1:] if _is_fixed(condition)]
-            with np.errstate(all="ignore"):
-                hold = all(np.all(found) for found in interpreted([], conditions, stable=False)())
-            if not hold:
-                raise RefusalError(
-                    f"the distribution of {name} does not exist: it needs {node.op.msg}, and is {as_held(model[name])}",
-                    name,
-                    "correct its numbers; a quantity that is known exactly is a number and needs no distribution",
-                )
+        checks = [v.owner for v in ancestors([graph]) if v.owner and isinstance(v.owner.op, CheckParameterValue)]
+        asked += [(name, node.op.msg, found) for node in checks for found in node.inputs[1:] if _is_fixed(found)]
+    if not asked:
+        return
+    with np.errstate(all="ignore"):
+        found = interpreted([], [condition for _, _, condition in asked], stable=False)()
+    for (name, needed, _), holds in zip(asked, found, strict=True):
+        if not np.all(holds):
+            raise RefusalError(
+                f"the distribution of {name} does not exist: it needs {needed}, and is {as_held(model[name])}",
+                name,
+                "correct its numbers; a quantity that is known exactly is a number and needs no distribution",
+            )

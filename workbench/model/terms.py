@@ -24,7 +24,9 @@ from pymc.initial_point import make_initial_point_expression
 from pymc.logprob.basic import transformed_conditional_logp
 from pymc.logprob.utils import replace_rvs_by_values
 from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.traversal import toposort
+from pytensor.graph.traversal import ancestors, toposort
+from pytensor.scan.op import Scan
+from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
@@ -224,3 +226,27 @@ def symbolic_target(model: pm.Model) -> Variable:
         [wide[p] for p in model.potentials], rvs_to_values=rvs_to_values, rvs_to_transforms=transforms
     )
     return sum(graph.sum() for graph in widened([*densities, *potentials]))
+
+
+def largest_array(terms: SymbolicTerms) -> float:
+    """Elements of the largest array that the terms pass through, which is about what an evaluation costs.
+
+    Parameters
+    ----------
+    terms : SymbolicTerms
+
+    Returns
+    -------
+    float
+        At least 1; infinite where linear algebra or a loop costs more than its arrays show.
+    """
+    groups = (terms.log_prior, terms.log_jacobian, terms.log_likelihood, terms.potential)
+    variables = ancestors([graph for group in groups for graph in group.values()])
+    largest = max((array.size for array in terms.observed.values()), default=1)
+    for variable in variables:
+        if variable.owner is not None and isinstance(variable.owner.op, Blockwise | Scan):
+            return np.inf
+        shape = variable.data.shape if isinstance(variable, Constant) else getattr(variable.type, "shape", ())
+        if None not in shape:
+            largest = max(largest, int(np.prod(shape)))
+    return float(max(largest, 1))
