@@ -172,9 +172,13 @@ def test_an_answer_of_another_version_is_named_and_the_others_still_open(folder,
     assert "posterior.grid: it cannot be read back" in repr(run)
 
 
-def test_a_run_is_reported_whichever_answer_cannot_be_read(folder, tmp_path):
-    for number, question in enumerate([*wb.open_run(folder).answers, ""]):
-        broken = [question] if question else list(wb.open_run(folder).answers)
+@pytest.mark.slow
+def test_a_run_is_reported_whichever_answers_cannot_be_read(folder, tmp_path):
+    questions = list(wb.open_run(folder).answers)
+    # Every question is unreadable in some of these, beside most of the others that are readable, and the other way.
+    digits = range((len(questions) - 1).bit_length())
+    some = [[question for k, question in enumerate(questions) if k >> digit & 1] for digit in digits]
+    for number, broken in enumerate([questions, *some]):
         run = _of_another_version(folder, tmp_path / f"{number}", *broken)
         assert list(run.unreadable) == broken
         write_report(tmp_path / f"{number}.html", run.answers, run.draws, run.manifest, run.verdict)

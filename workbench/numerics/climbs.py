@@ -125,8 +125,9 @@ def corners(objective: Objective, end: Climb) -> list[int]:
         try:
             for k, h in enumerate(_CORNER):
                 step = h * max(1.0, abs(end.z[i])) * unit
-                before, after = (objective.value_and_gradient(end.z + side * step)[1][i] for side in (-1.0, 1.0))
-                jumps[k] = before - after
+                (low, before), (high, after) = (objective.value_and_gradient(end.z + s * step) for s in (-1.0, 1.0))
+                # Where it is -inf on one side it ends there, and that is no corner.
+                jumps[k] = before[i] - after[i] if np.isfinite(low) and np.isfinite(high) else 0.0
         except NumericalError:
             continue
         if np.all(np.isfinite(jumps)) and np.all(jumps > _SHARP) and np.all(jumps[1:] > 0.5 * jumps[:-1]):
