@@ -84,11 +84,11 @@ def edge_value(problem: Problem, x: Vector, i: int, side: float, position: int) 
     return (0.0 if abs(far) < 1e-300 else float(far)) if settled else None
 
 
-def _towards(objective: Objective, end: Climb, i: int, side: float, origin: float) -> float | None:
+def _towards(objective: Objective, end: Climb, i: int, side: float, start: float) -> float | None:
     """Where along a coordinate the likelihood has reached its limit; None if it falls, rises on, or is flat."""
     here = end.value
     at = float(np.clip(end.z[i], -_SATURATED, _SATURATED))
-    steps = [way * step for way in (-side, side) for step in _INWARDS] + [origin - at]
+    steps = [way * step for way in (-side, side) for step in _INWARDS] + [start - at]
     looks = np.array([value_with(objective, end.z, i, at + step) for step in steps])
     # At the other edge the density may be singular: only a fall that was seen is one.
     falls = np.where(np.isfinite(looks), here - looks, 0.0)

@@ -205,7 +205,8 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         arrived = climbs[0].edm < EDM_TOLERANCE or not climbs[0].curvature.is_peak
         # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is. And
         # what is left to climb where rounding stopped a climb is no error of the integral.
-        if shift < _SHIFT and (arrived or change < _EXACT) or change < _NOTHING * max(1.0, abs(climbs[0].value)):
+        same = change < _NOTHING * max(1.0, abs(climbs[0].value))
+        if same or (shift < _SHIFT and (arrived or change < _EXACT)):
             break
     if not marginal.all_by_nodes and shift > _UPGRADE:
         fine, climbs = finer, [_follow(finer, climbs[0])]

@@ -217,7 +217,7 @@ def find_rise(problem: Problem, end: Climb) -> Tail | None:
     """
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
         position = problem.chart.labels.index(label)
-        places, unit = _places(problem, end, i, position)
+        _, unit = _places(problem, end, i, position)
         side = float(np.sign(end.z[i] - origin(problem)[i]))
         steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)
         heights = np.array([value_with(problem.objective, end.z, i, at) for at in steps])

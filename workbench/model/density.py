@@ -130,7 +130,7 @@ class LogDensity:
             raise RefusalError(
                 f"PyMC finds no starting point: {error}",
                 "model",
-                "correct the numbers in the priors, such as a scale <= 0",
+                "look at the numbers and shapes in the priors, such as a scale <= 0",
             ) from error
         self.likelihood_shapes = {name: array.shape for name, array in at_start.items()}
         self.potentials = dict(potentials or {})
