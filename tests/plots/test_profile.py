@@ -57,3 +57,21 @@ def test_an_unknown_scalar_and_a_broken_curve_are_refused() -> None:
         plot_profile(PROFILE, ("tau",))
     with pytest.raises(InputError, match="NaN"):
         plot_profile(replace(PROFILE, zeta={**PROFILE.zeta, "mu": np.full(15, np.nan)}))
+
+
+def test_a_best_value_at_infinity_leaves_the_picture_where_the_curve_bends() -> None:
+    rising = replace(
+        PROFILE,
+        names=("slope",),
+        estimate=np.array([np.inf]),
+        lower=np.array([1.2]),
+        upper=np.array([np.inf]),
+        std_error=np.array([np.nan]),
+        points={"slope": np.array([0.5, 1.2, 5.0, 12.0, 1e8, 1e16])},
+        zeta={"slope": np.array([-2.6, -1.96, -0.6, -0.09, 0.0, 0.0])},
+    )
+    low, high = plot_profile(rising).axes[0].get_xlim()
+    assert low <= 0.6
+    assert 12.0 < high < 20.0
+    nowhere = replace(rising, estimate=np.array([np.nan]), lower=np.array([-np.inf]), zeta={"slope": np.zeros(6)})
+    assert np.all(np.isfinite(plot_profile(nowhere).axes[0].get_xlim()))

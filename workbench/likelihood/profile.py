@@ -180,8 +180,7 @@ def profile_likelihood(
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
         centre, error = wald_of(mode, summit, quantity)
-        side = summit.infinite.get(quantity.coordinate)
-        best = centre if side is None else quantity.edge(summit.x, side)
+        best = centre if mode is not None else _highest(quantity, summit, centre, down, up)
         rows.append((best, down.bound, up.bound, error, down.deviance, up.deviance))
         points[quantity.name] = np.array([*down.points[:0:-1], centre, *up.points[1:]])
         zeta[quantity.name] = np.array([*(-z for z in down.zeta[:0:-1]), 0.0, *up.zeta[1:]])
@@ -191,6 +190,18 @@ def profile_likelihood(
         checks, float(level), tuple(q.name for q in quantities), estimate, lower, upper, error, below, above,
         points, zeta, summit.value,
     )  # fmt: skip
+
+
+def _highest(quantity: Quantity, summit: Summit, centre: float, down: _Side, up: _Side) -> float:
+    """Where a scalar is best when the likelihood as a whole has no maximum; NaN where it makes no difference.
+
+    A side that stays at the least upper bound leads to where that is reached.
+    """
+    side = summit.infinite.get(quantity.coordinate)
+    if side is not None:
+        return quantity.edge(summit.x, side)
+    level = [end.bound for end in (down, up) if end.deviance < _MOVED**2]
+    return {0: centre, 1: level[0] if level else centre, 2: float("nan")}[len(level)]
 
 
 def _elsewhere(mode: Mode | None, level: float) -> tuple[Check, ...]:

@@ -13,7 +13,7 @@ spread let sigma -> 0 and log L grow as -n log sigma.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,7 @@ _FACTOR = 3.0  # from one place to the next, where z is the scalar itself
 _REAL = 0.02  # nats: a smaller change is called none
 _RISES = 0.2  # nats a nat of the logarithm: a precision of one observation gains 1/2
 _EVEN = 0.05  # of a gain: they are the same
+_GROWS = 1.2  # of a scalar, from one place to the next: it goes to infinity too
 _SHRINKS = 0.75  # of a gain, from one place to the next
 _ALIKE = 3  # gains in a row that say the same
 _MOST_OF = 0.6  # of the way of a climb that rounding stopped
@@ -38,7 +39,7 @@ _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain 
 _NOTHING = 1e-9  # of the log likelihood, or nats below 1: a smaller gain is rounding
 _SHORT = 1e-5  # of the log likelihood, or nats below 1, by which a limit may lie below where the climb ended
 _SAME = 0.01  # relative change of a curvature that is none, and standard deviations of a move
-_DIGITS = 9  # of a nat: the sum of many gains is no better
+_DIGITS = 7  # of a nat: the sum of many gains is no better
 _MOST = 24  # coordinates that are looked at
 
 
@@ -64,6 +65,8 @@ class Tail:
         Far out, the other coordinates at their maximum.
     settled : bool
         Whether the others have a peak there that stays the same farther out, so that intervals can be measured.
+    along : dict of str to str
+        Other scalars that grow with it for as long as it was followed -> where they go.
     """
 
     label: str
@@ -74,6 +77,7 @@ class Tail:
     value: float
     x: Vector
     settled: bool
+    along: dict[str, str] = field(default_factory=dict)
 
 
 def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
@@ -123,7 +127,8 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
         way = abs(end.z[i] - origin(problem)[i])
         arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
         if even >= _ALIKE and arrived:
-            return Tail(label, i, side, _limit(problem, end, i, position), False, height, x, False)
+            limit = _limit(problem, end, i, position)
+            return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
         if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
             ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
@@ -131,8 +136,18 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
             if least > end.value - _SHORT * size:
                 settled = _settled(problem, points[-2:], i)
                 at = x + np.where(np.arange(x.size) == i, 0.0, ahead * (x - points[-2])) if settled else x
-                return Tail(label, i, side, _limit(problem, end, i, position), True, least, at, settled)
+                along = {} if settled else _along(problem, points, label)
+                return Tail(label, i, side, _limit(problem, end, i, position), True, least, at, settled, along)
     return None
+
+
+def _along(problem: Problem, points: list[Vector], label: str) -> dict[str, str]:
+    """The other scalars that grew by a factor at each of the last places, so that no number is theirs."""
+    values = problem.chart.scalars(np.array(points[-_ALIKE:]))
+    grown = np.all(np.abs(values[1:]) > _GROWS * np.abs(values[:-1]), axis=0) & np.all(values[1:] * values[:-1] > 0, 0)
+    grown &= np.abs(values[-1]) > 1.0
+    names = zip(problem.chart.labels, values[-1], grown, strict=True)
+    return {name: f"{'-' if last < 0 else ''}infinity" for name, last, grows in names if grows and name != label}
 
 
 def _settled(problem: Problem, points: list[Vector], i: int) -> bool:
@@ -240,20 +255,23 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     NoMaximumError
         Always.
     """
-    others = scalars_in_words(problem, tail.x, [tail.label])
+    # Where the likelihood levels off and the others have no peak of their own, any of their values would do.
+    free = tail.bounded and not tail.settled
+    others = "" if free else scalars_in_words(problem, tail.x, [tail.label, *tail.along])
     rest = f"{', with ' * bool(others)}{others}"
+    way = " and ".join(f"{label} -> {limit}" for label, limit in [(tail.label, tail.limit), *tail.along.items()])
     if not tail.bounded:
         raise NoMaximumError(
             "unbounded",
-            f"the likelihood has no maximum: it rises without bound as {tail.label} -> {tail.limit}{rest}",
+            f"the likelihood has no maximum: it rises without bound as {way}{rest}",
             tail.label,
             "data without spread, data that the model fits perfectly, or an observation of heavy tails do this: give "
             "the model the error of measurement, or use the posterior with a prior that keeps away from the limit",
         )
     raise NoMaximumError(
         "at infinity",
-        f"the likelihood has no maximum: it keeps rising as {tail.label} -> {tail.limit}, where it levels off: its "
-        f"least upper bound is {round(tail.value, _DIGITS) + 0.0:.6g} nats{rest}",
+        f"the likelihood has no maximum: it keeps rising as {way}, where it levels off: its least "
+        f"upper bound is {round(tail.value, _DIGITS) + 0.0:.6g} nats{rest}",
         tail.label,
         "separated outcomes, a group without events, or data that a simpler model fits do this: report the one-sided "
         "profile interval, or use that model or the posterior",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _HEIGHT = 2.3  # inches a scalar
 _LARGEST = 6  # scalars in one figure
 
+_BENT = 0.05  # of zeta: more than this is away from the level part of an open side
+
 
 def plot_profile(profile: Profile, names: tuple[str, ...] = ()) -> Figure:
     """Signed root and fall of the likelihood, one row a scalar.
@@ -65,12 +67,12 @@ def _window(profile: Profile, name: str) -> tuple[float, float]:
     points, zeta = profile.points[name], profile.zeta[name]
     place = profile.names.index(name)
     error = profile.std_error[place]
-    ends = [profile.lower[place], profile.upper[place]]
-    finite = [end for end in ends if np.isfinite(end)] + [profile.estimate[place]]
+    ends = (profile.lower[place], profile.upper[place], profile.estimate[place])
+    finite = [end for end in ends if np.isfinite(end)] or [points[points.size // 2]]
     width = max(float(np.ptp(finite)), 4.0 * error if np.isfinite(error) else 0.0)
-    if width == 0.0:
-        bent = points[np.abs(zeta) < 1.0]
-        width = float(np.ptp(bent[np.argsort(np.abs(bent - finite[-1]))[: max(2, bent.size // 2)]])) or 1.0
+    if width == 0.0:  # one bound, or none: as far as the curve bends
+        finite = [*points[np.abs(zeta) > _BENT], *finite]
+        width = float(np.ptp(finite)) or float(np.diff(points).min(initial=np.inf))
     return max(points[0], min(finite) - 0.3 * width), min(points[-1], max(finite) + 0.3 * width)
 
 

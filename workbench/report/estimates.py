@@ -253,8 +253,8 @@ def _profile_intervals(found: Profile) -> Table:
     rows = []
     for i, name in enumerate(found.names):
         ends = [found.estimate[i], found.lower[i], found.upper[i]]
-        width = float(np.ptp([end for end in ends if np.isfinite(end)]))
-        digits = width / 4 if width else float("nan")
+        finite = [end for end in ends if np.isfinite(end)]
+        digits = (max(finite, default=0.0) - min(finite, default=0.0)) / 4 or float("nan")
         wald = interval(float(low[i]), float(high[i]), float(found.std_error[i]), 3)
         rows.append(
             (name, number(float(ends[0]), digits, 3), interval(float(ends[1]), float(ends[2]), digits, 3), wald)
