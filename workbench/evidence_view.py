@@ -136,11 +136,11 @@ class EvidenceView(View):
         return s.once("evidence.estimate", compute)
 
     def _elsewhere(self) -> NDArray[np.float64]:
-        """Points on z from which modes are sought that no chain visited: MLE, MAP and draws from the prior."""
+        """Points on z from which modes are sought that no chain visited: MLE, MAP, draws from the prior, branches."""
         s = self._study
+        points = [s.branch_peaks]
         if s.density.space.dimension > _FEW:
-            return np.zeros((0, s.density.space.dimension))
-        points: list[NDArray[np.float64]] = []
+            return points[0]
         if not s.density.latents:  # the MLE of the parameters alone is no maximum over all
             maximum, mode = s._if_any(s.likelihood.maximum), s._if_any(s.posterior.mode)
             points += [at.z[None] for at in (maximum, mode and mode.map) if at is not None]
@@ -148,7 +148,7 @@ class EvidenceView(View):
         if many >= _WORTHWHILE:
             drawn = s._if_any(lambda: prior_points(s.density, s.reading, many, s.seed_of("evidence.elsewhere")))
             points += [] if drawn is None else [drawn]
-        found = np.vstack([np.zeros((0, s.density.space.dimension)), *points])
+        found = np.vstack(points)
         return found[np.isfinite(found).all(axis=1)]
 
     def robustness(self, *names: str) -> Robustness:

@@ -24,6 +24,7 @@ from workbench.evidence.estimate import Evidence
 from workbench.evidence_view import EvidenceView
 from workbench.likelihood.problem import Problem, pose
 from workbench.model.anatomy import Anatomy, examine, require
+from workbench.model.branches import branch_peaks
 from workbench.model.density import TARGET, LogDensity, Model, Side
 from workbench.model.load import Data, LoadedModel, load_model
 from workbench.model.nuts import Progress
@@ -282,7 +283,16 @@ class Study:
 
     @cached_property
     def starts(self) -> NDArray[np.float64]:
-        """Starting points of optimisations, shape ``(starts, d)``, on z."""
+        """Starting points of optimisations, shape ``(m, d)``, on z: the model's own, branch peaks, prior draws."""
+        return np.vstack([self._drawn_starts[:1], self.branch_peaks, self._drawn_starts[1:]])
+
+    @cached_property
+    def branch_peaks(self) -> NDArray[np.float64]:
+        """Peaks of the summands where the target is the log of a sum, shape ``(k, d)``, on z; most models have none."""
+        return branch_peaks(self.density, self._drawn_starts)
+
+    @cached_property
+    def _drawn_starts(self) -> NDArray[np.float64]:
         seed = self.seed_of("starts")
         many = max(2 * self.settings.starts, min(_CANDIDATES, _VALUES // max(1, self.density.n_observations)))
         prior = self._if_any(lambda: draw_prior(self.density, self.reading, many, seed, data=False))

@@ -63,12 +63,14 @@ class LikelihoodView(View):
     def maximum(self) -> Mode:
         """The maximum likelihood estimate; raises `RefusalError` where it does not exist."""
         s = self._study
-        return s.once(
-            "likelihood.maximum",
-            lambda: maximise_likelihood(
-                s.problem, s.reading, np.vstack([s.starts[:1], _best_draws(s), s.starts[1:]]), s.settings.level
-            ),
-        )
+
+        def compute() -> Mode:
+            first, *later = np.split(s.starts, [1 + len(s.branch_peaks)])
+            return maximise_likelihood(
+                s.problem, s.reading, np.vstack([first, _best_draws(s), *later]), s.settings.level
+            )
+
+        return s.once("likelihood.maximum", compute)
 
     def latents(self) -> Latents:
         """Latent variables at the maximum, with errors; raises as `maximum`, `RefusalError` where there are none."""
