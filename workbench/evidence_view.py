@@ -138,7 +138,7 @@ class EvidenceView(View):
     def _elsewhere(self) -> NDArray[np.float64]:
         """Points on z from which modes are sought that no chain visited: MLE, MAP, draws from the prior, branches."""
         s = self._study
-        points = [s.branch_peaks]
+        points = [s._branch_peaks]
         if s.density.space.dimension > _FEW:
             return points[0]
         if not s.density.latents:  # the MLE of the parameters alone is no maximum over all

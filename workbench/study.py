@@ -284,10 +284,10 @@ class Study:
     @cached_property
     def starts(self) -> NDArray[np.float64]:
         """Starting points of optimisations, shape ``(m, d)``, on z: the model's own, branch peaks, prior draws."""
-        return np.vstack([self._drawn_starts[:1], self.branch_peaks, self._drawn_starts[1:]])
+        return np.vstack([self._drawn_starts[:1], self._branch_peaks, self._drawn_starts[1:]])
 
     @cached_property
-    def branch_peaks(self) -> NDArray[np.float64]:
+    def _branch_peaks(self) -> NDArray[np.float64]:
         """Peaks of the summands where the target is the log of a sum, shape ``(k, d)``, on z; most models have none."""
         return branch_peaks(self.density, self._drawn_starts)
 
@@ -346,11 +346,8 @@ class Study:
         """
         if key not in self._kept:
             if self.density.fingerprint() != self._data:
-                raise RefusalError(
-                    "the data of the model were changed after the study was made",
-                    "model",
-                    "make a new Study of the model",
-                )
+                what = "the data of the model were changed after the study was made"
+                raise RefusalError(what, "model", "make a new Study of the model")
             try:
                 self._kept[key] = compute()
             except WorkbenchError as error:
@@ -398,12 +395,6 @@ def load(
     """
     source = load_model(path, data, hyperparameters)
     return Study(
-        source.model,
-        seed=seed,
-        settings=settings,
-        potentials=potentials,
-        parameters=parameters,
-        latents=latents,
-        progress=progress,
-        source=source,
-    )
+        source.model, seed=seed, settings=settings, potentials=potentials, parameters=parameters, latents=latents,
+        progress=progress, source=source,
+    )  # fmt: skip

@@ -37,6 +37,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 from workbench.model.dispatch import plain_functions
 from workbench.model.interpreter import Interpreter
+from workbench.model.late import late_machine_code
 from workbench.model.parameter_checks import without_idle_checks
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
@@ -267,7 +268,8 @@ def native(
     wrapper = compile_numba_function_src(source, "log_density", scope | {"__name__": __name__}, cache_key=key)
     pointer = numba.types.CPointer(numba.types.double)
     signature = numba.types.int64(numba.types.uint64, pointer, pointer, pointer, numba.types.voidptr)
-    compiled = numba.cfunc(signature, cache=key is not None)(wrapper)
+    with late_machine_code():
+        compiled = numba.cfunc(signature, cache=key is not None)(wrapper)
     return NativeFunction(compiled.address, _SIGNATURE(compiled.address), compiled.cache_hits > 0, (compiled, function))
 
 
