@@ -306,3 +306,16 @@ def test_an_empty_observed_array_beside_another_changes_nothing():
     truth = stats.norm.logpdf(1.0, 0.0, np.sqrt(2.0))
     assert study.evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-8)
     assert list(study.prediction().scores) == ["x"]
+
+
+@pytest.mark.slow
+def test_a_dirichlet_with_poles_at_its_edges_has_the_evidence_of_the_closed_form():
+    alpha, y = np.full(10, 0.1), np.array([30, 0, 0, 0, 5, 0, 0, 0, 0, 1])
+    with pm.Model() as model:
+        p = pm.Dirichlet("p", alpha)
+        pm.Multinomial("y", y.sum(), p, observed=y)
+    truth = gammaln(y.sum() + 1) - gammaln(y + 1).sum() + gammaln(alpha.sum()) - gammaln(alpha.sum() + y.sum())
+    truth += np.sum(gammaln(alpha + y) - gammaln(alpha))
+    found = wb.Study(model, seed=1).evidence.estimate()
+    assert abs(found.log_evidence - truth) < 3 * found.std_error
+    assert found.std_error < 0.1
