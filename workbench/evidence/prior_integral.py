@@ -28,6 +28,7 @@ from workbench.model.program import NativeObjective
 from workbench.numerics.line import integrate_lines
 from workbench.numerics.moves import sweep_of
 from workbench.numerics.quadrature import integrate
+from workbench.numerics.turn import turn_around
 from workbench.settings import Settings
 
 _SIGMAS = 3.0  # combined standard errors, as between the routes to the evidence
@@ -93,7 +94,9 @@ def integrate_prior(density: LogDensity, settings: Settings, seed: int) -> Prior
         objective, density.space.start, draws=settings.draws, tune=settings.tune, chains=settings.chains,
         seed=draw_seed, target_accept=settings.target_accept,
     )  # fmt: skip
-    flat = drawn.z.reshape(-1, d)
+    turn = turn_around(drawn.z, density.space.angles)
+    objective, z = turn.within(objective), turn.folded(drawn.z)
+    flat = z.reshape(-1, d)
     routes: dict[str, tuple[float, float]] = {}
     checks: dict[str, tuple[Check, ...]] = {}
     failure: WorkbenchError | None = None
@@ -104,7 +107,7 @@ def integrate_prior(density: LogDensity, settings: Settings, seed: int) -> Prior
                 checks[route] = (Check("grid-converged", "ok", f"error below {routes[route][1]:.1e} nats"),)
             elif route == "bridge":
                 log_f, target = drawn.statistics["lp"], settings.evidence_error
-                bridge = bridge_sampling(objective, drawn.z, log_f, bridge_seed, target)
+                bridge = bridge_sampling(objective, z, log_f, bridge_seed, target)
                 routes[route], checks[route] = (bridge.log_evidence, bridge.std_error), bridge.checks
             else:
                 path = ProposalPath(proposal_from(flat), objective, objective)

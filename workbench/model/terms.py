@@ -128,6 +128,7 @@ def _wide(
     model: pm.Model, owners: list[Variable], moved: Mapping[str, Callable[[Variable], Variable]]
 ) -> dict[Variable, Variable]:
     """The variables of a model -> the same with constants widened, and some random variables with other inputs."""
+    _check_dense(owners)
     wide = dict(zip(owners, widened(owners), strict=True))
     for name, move in moved.items():
         rv = wide[model[name]]
@@ -154,7 +155,6 @@ def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Var
     """
     owners = [*model.basic_RVs, *model.potentials, *model.deterministics]
     _check_indices(owners)
-    _check_dense(owners)
     wide = _wide(model, owners, moved or {})
     free = {rv.name: wide[rv] for rv in model.free_RVs}
     seen = {rv.name: wide[rv] for rv in model.observed_RVs}
