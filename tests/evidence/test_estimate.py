@@ -13,6 +13,7 @@ from tests import studies
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.estimate import Evidence, combine, contradicts
+from workbench.evidence.importance import PriorAverage
 from workbench.evidence.tempering import Tempering
 
 
@@ -217,6 +218,42 @@ def test_tempering_is_quoted_where_the_draws_failed_and_confirms_where_they_did_
     found = combine({"bridge": bridge, "tempering": from_draws}, {}, 8, (doubt,), audit)
     assert worst_status(found.checks) == "failed"
     assert combine({"tempering": tempered}, {"bridge": "one chain"}, 8, (), audit).method == "tempering"
+
+
+def test_tempering_whose_moves_go_nowhere_is_quoted_only_where_the_prior_average_says_the_same():
+    study = studies.eight_schools()
+    bridge, audit = study.evidence.bridge(), study.evidence.audit()
+    stuck = _tempered(study, checks=(Check("tempering-moves", "caution", "correlated 0.9", "compare"),), std_error=0.05)
+    doubt, value = (Check("r-hat", "failed", "R-hat 1.7", "draw more"),), stuck.log_evidence
+
+    def quoted(**averages):
+        average = {"prior average": PriorAverage((), value + averages["away"], averages["error"], 500.0)}
+        unsure = replace(bridge, std_error=averages.get("bridge", bridge.std_error))
+        found = combine({"bridge": unsure, "tempering": stuck, **average}, {}, 8, doubt, audit)
+        return found.method, found.std_error, worst_status(found.checks)
+
+    assert quoted(away=0.1, error=0.08) == ("tempering", 0.08, "caution")
+    assert quoted(away=0.01, error=0.01) == ("tempering", 0.05, "caution")
+    for no_help in (
+        {"away": 0.5, "error": 0.08},
+        {"away": 0.1, "error": 0.3},
+        {"away": 0.1, "error": 0.08, "bridge": 0.5},
+    ):
+        method, _, status = quoted(**no_help)
+        assert (method, status) == ("bridge", "failed")
+
+
+@pytest.mark.slow
+def test_cauchy_tails_that_data_hardly_touch_have_their_evidence_without_the_draws():
+    y = np.array([-5.0, 12.5, 30.0])
+    with pm.Model() as model:
+        pm.Normal("y", pm.Cauchy("t", 0.0, 1.0, shape=3), 100.0, observed=y)
+    t = np.tan(np.pi / 2 * np.linspace(-1, 1, 400_002)[1:-1])
+    truth = sum(np.log(np.mean(stats.norm.pdf(each, t, 100.0))) for each in y)
+    found = wb.Study(model, seed=1).evidence.estimate()
+    assert (found.method, worst_status(found.checks)) == ("tempering", "caution")
+    assert abs(found.log_evidence - truth) < 3 * found.std_error
+    assert found.std_error < 0.02
 
 
 def test_tempering_whose_islands_disagree_is_left_out_with_the_reason():

@@ -23,7 +23,7 @@ from workbench.check import Check, worst_status
 from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.importance import PriorAverage
-from workbench.evidence.tempering import Tempering
+from workbench.evidence.tempering import ERROR_LIMIT, Tempering
 from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
@@ -200,12 +200,16 @@ def combine(
     grid, laplace, tempered = (routes.get(name) for name in ("grid", "laplace", "tempering"))
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
     main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
-    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered):
+    # A bridge so wide may have seen a mode that neither of the others did.
+    average = stated.get("prior average") if stated.get("bridge", (0.0, np.inf))[1] <= ERROR_LIMIT else None
+    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered, average):
         # The draws cannot carry a number; particles that came from the prior can.
         main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
     if isinstance(tempered, Tempering) and main == "tempering":
         checks += tempered.checks
     value, error = stated.pop(main)
+    if isinstance(tempered, Tempering) and main == "tempering" and not _stands_alone(tempered, None) and average:
+        error = max(error, average[1])
     peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
     if isinstance(tempered, Tempering) and "tempering" in stated:
         lost = _lost_particles(tempered, value, error, peak)
@@ -312,11 +316,18 @@ def _lost_particles(tempered: Tempering, value: float, error: float, peak: float
     return _too_wide(tempered) or "the peak that an optimiser found has as much mass as the draws say" * bool(nearer)
 
 
-def _stands_alone(tempered: Tempering) -> bool:
-    """Whether a tempered estimate hangs on no posterior draw and passes its own checks.
+def _stands_alone(tempered: Tempering, average: tuple[float, float] | None) -> bool:
+    """Whether a tempered estimate hangs on no posterior draw and passes its own checks, or is confirmed.
 
     Where the moves go nowhere, as between separated modes, islands share what the common shape of their moves does to
     them, and their spread understates the error (measured: by a factor near 1.7). Such an estimate may contradict
-    another, but not stand in its place.
+    another, but not stand in its place, unless the average over the prior, which has no moves, says the same; the
+    larger of the two errors is then stated.
     """
-    return tempered.start == "prior" and worst_status(tempered.checks) == "ok"
+    status = worst_status(tempered.checks)
+    if tempered.start != "prior" or status == "failed":
+        return False
+    if status == "ok" or average is None:
+        return status == "ok"
+    gap = abs(tempered.log_evidence - average[0])
+    return bool(gap <= _SIGMAS * np.hypot(tempered.std_error, average[1]) and average[1] <= ERROR_LIMIT)
