@@ -69,8 +69,8 @@ class Space:
     def angles(self) -> NDArray[np.bool_]:
         """Which coordinates of z are angles, over which every density repeats itself, shape ``(d,)``."""
         found = np.zeros(self.dimension, dtype=bool)
-        for name, transform in self._terms.transforms.items():
-            found[self.blocks[name]] = isinstance(transform, CircularTransform)
+        for name, block in self.blocks.items():
+            found[block] = isinstance(self._terms.transforms[name], CircularTransform)
         return found
 
     @cached_property
