@@ -322,7 +322,7 @@ def _require_draws(z: Matrix, log_f: Matrix) -> None:
             raise RefusalError(f"chains {i} and {j} are copies of each other", where, "give every chain its own seed")
     if not np.all(np.ptp(z, axis=1) > 0):
         raise RefusalError("a chain never moved", where, "see study.diagnosis()")
-    if chains // 2 * draws < max(2 * d, 10):
+    if chains // 2 * draws < max(1.5 * d, 10):
         raise RefusalError(f"{chains * draws} draws for {d} dimensions", where, "draw more")
 
 
