@@ -200,6 +200,16 @@ def test_entropy_of_the_prior_agrees_with_the_closed_form_within_its_error():
     assert abs(value - truth) < STANDARD_ERRORS * error
 
 
+def test_an_entropy_whose_draws_were_rounded_to_an_edge_is_left_out_and_not_wrong():
+    # Of draws of Beta(0.01, 0.01) many are 0 or 1 in floating point: log prior inf, log Jacobian -inf.
+    with pm.Model() as model:
+        p = pm.Beta("p", 0.01, 0.01)
+        pm.Binomial("y", 10, p, observed=4)
+    entries = wb.Study(model, seed=1).information().entries
+    assert not {"entropy of the prior", "entropy of the prior, in theta"} & set(entries)
+    assert all(np.isfinite(value) for value, _, _ in entries.values())
+
+
 def test_contraction_of_the_coin_is_that_of_its_variances():
     truth, found = studies.coin_truth(), studies.study("coin_bias").information()
     value, error = found.contraction["p"]

@@ -13,7 +13,7 @@ from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import blind_routes, look_for_basins, modes_uphill
 from workbench.evidence.bridge import Bridge, bridge_sampling
-from workbench.evidence.estimate import Evidence, combine, without_data, without_parameters
+from workbench.evidence.estimate import Evidence, combine, contradicts, without_data, without_parameters
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.nested import Nested, nest
 from workbench.evidence.paths import choose_path, prior_points
@@ -26,6 +26,8 @@ from workbench.model.anatomy import require
 from workbench.model.density import TARGET
 from workbench.model.hyperparameters import Hyperparameters
 from workbench.model.terms import largest_array
+from workbench.numerics.objective import Objective
+from workbench.numerics.turn import turn_around
 from workbench.result import Result
 from workbench.views import View
 
@@ -64,7 +66,7 @@ class EvidenceView(View):
         def compute() -> Bridge:
             audit = self._required("evidence bridge")
             z, log_prior, log_likelihood = s.log_terms
-            objective, seed = s.density.objective(TARGET), s.seed_of("evidence.bridge")
+            objective, seed = self._target(z), s.seed_of("evidence.bridge")
             log_f = log_prior + log_likelihood
             beside = {"log likelihood": log_likelihood, "log target": log_f}
             found = bridge_sampling(objective, z, log_f, seed, s.settings.evidence_error, beside)
@@ -79,12 +81,20 @@ class EvidenceView(View):
         def compute() -> Tempering:
             audit = self._required("evidence tempering")
             z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
-            doubtful = any(check.code in _ONE_MODE_OF_SEVERAL for check in s.doubts())
-            with contextlib.suppress(WorkbenchError):
-                doubtful |= s.posterior.laplace().checks[0].status != "ok"
-            path = choose_path(s.density, s.reading, z, seed, doubtful)
-            found = temper(path, seed, z if path.name == "prior" else None)
-            return found.over(audit.log_normaliser, audit.std_error)
+            doubtful, laplace = any(c.code in _ONE_MODE_OF_SEVERAL for c in s.doubts()), s._if_any(s.posterior.laplace)
+            doubtful |= laplace is not None and laplace.checks[0].status != "ok"
+
+            def along(many: bool) -> Tempering:
+                path = choose_path(s.density, s.reading, z, seed, many)
+                tempered = temper(path, seed, z if path.name == "prior" else None)
+                return tempered.over(audit.log_normaliser, audit.std_error)
+
+            found, bridge = along(doubtful), s._if_any(self.bridge)
+            peak = -np.inf if laplace is None else laplace.log_integral - audit.log_normaliser
+            if not doubtful and bridge is not None and contradicts(found, bridge, peak):
+                again = along(True)  # few particles miss where the mass is, and their islands agree on that
+                found = again if again.particles > found.particles else found
+            return found
 
         return s.once("evidence.tempering", compute)
 
@@ -125,7 +135,8 @@ class EvidenceView(View):
                 raise failure
             with contextlib.suppress(RefusalError):
                 routes["prior average"] = average_over_prior(s.prior_log_likelihood)
-            objective, z, normaliser = s.density.objective(TARGET), s.log_terms[0], audit.log_normaliser
+            z, normaliser = s.log_terms[0], audit.log_normaliser
+            objective = self._target(z)
             modes = modes_uphill(objective, self._elsewhere(), z)
             seen = look_for_basins(objective, z, routes, normaliser, modes)
             for name, reason in blind_routes(objective, z, routes, normaliser, modes).items():
@@ -134,6 +145,11 @@ class EvidenceView(View):
             return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit)
 
         return s.once("evidence.estimate", compute)
+
+    def _target(self, z: NDArray[np.float64]) -> Objective:
+        """Log f, within the turn of the draws where there are angles."""
+        s = self._study
+        return turn_around(z, s.density.space.angles).within(s.density.objective(TARGET))
 
     def _elsewhere(self) -> NDArray[np.float64]:
         """Points on z from which modes are sought that no chain visited: MLE, MAP, draws from the prior, branches."""

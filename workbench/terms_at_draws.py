@@ -52,14 +52,18 @@ def prior_entropy(density: LogDensity, prior: xr.DataTree | None) -> dict[str, P
     Returns
     -------
     dict of str to (value, std_error)
-        ``z`` and ``theta``, nats; empty where there are no draws, or a potential makes the normaliser unknown.
+        ``z`` and ``theta``, nats; empty where there are no draws, or a potential makes the normaliser unknown. One is
+        absent where a draw is so close to the edge of its support that it was rounded to it, and has no log density.
     """
     if prior is None or density.symbolic.potential:
         return {}
     log_prior, _, log_jacobian = density.sums(_prior_points(density, prior))
+    with np.errstate(invalid="ignore"):  # at an edge one may be inf where the other is -inf
+        totals = {"z": log_prior + log_jacobian, "theta": log_prior}
     found = {}
-    for name, total in {"z": log_prior + log_jacobian, "theta": log_prior}.items():
-        found[name] = -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
+    for name, total in totals.items():
+        if np.isfinite(total).all():
+            found[name] = -float(total.mean()), float(total.std(ddof=1) / np.sqrt(len(total)))
     return found
 
 

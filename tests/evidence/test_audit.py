@@ -144,6 +144,34 @@ def test_normal_cutpoints_in_order_integrate_to_one_over_k_factorial_which_is_ta
     assert any("divided" in note for note in study.evidence.audit().notes())
 
 
+@pytest.mark.slow
+def test_a_car_prior_is_divided_by_the_constant_that_its_density_lacks():
+    # Normal with precision tau (D - alpha W), observed with noise: a Normal for y given alpha, and quadrature over it.
+    n, tau, sd = 6, 2.0, 0.5
+    chain = np.diag(np.ones(n - 1), 1)
+    chain = chain + chain.T
+    y = np.array([0.3, 1.0, 0.4, -0.2, -1.1, -0.9])
+
+    def build():
+        alpha = pm.Beta("alpha", 2.0, 2.0)
+        pm.Normal("y", pm.CAR("f", mu=np.zeros(n), W=chain, alpha=alpha, tau=tau), sd, observed=y)
+
+    study = _study(build)
+    term = _term(study, "f")
+    assert (term["proper"], term["how"]) == ("cut", "formula")
+    alphas = np.linspace(0.0, 1.0, 2001)[1:-1]
+    given = [
+        stats.multivariate_normal(
+            np.zeros(n), np.linalg.inv(tau * (np.diag(chain.sum(0)) - a * chain)) + sd**2 * np.eye(n)
+        ).pdf(y)
+        for a in alphas
+    ]
+    truth = np.log(np.trapezoid(np.array(given) * stats.beta(2, 2).pdf(alphas), alphas))
+    found = study.evidence.estimate()
+    assert abs(found.log_evidence - truth) < 3 * found.std_error + 1e-4
+    assert any("without its constant" in note for note in study.evidence.audit().notes())
+
+
 def test_cutpoints_with_unequal_means_in_order_are_measured():
     means = np.array([0.0, 0.5, 1.0])
 

@@ -164,3 +164,12 @@ def test_many_values_have_the_places_of_each_and_those_on_an_edge_are_told():
         else:
             with pytest.raises(InputError, match="lies outside"):
                 space.z(one)
+
+
+def test_the_coordinates_of_directions_are_angles_and_no_others():
+    with pm.Model() as model:
+        pm.Normal("a", shape=2)
+        pm.VonMises("direction", 0.0, 1.0, shape=2)
+        pm.Bernoulli("label", 0.5)
+        pm.HalfNormal("b")
+    assert LogDensity(model).space.angles.tolist() == [False, False, True, True, False]

@@ -3,6 +3,7 @@
 import numpy as np
 import pymc as pm
 import pytest
+from scipy.sparse import csr_matrix
 
 from tests.models_zoo import NAMES
 from workbench.errors import RefusalError
@@ -91,6 +92,15 @@ def test_a_distribution_without_a_density_is_refused():
         mu = pm.Normal("mu", 0, 1)
         pm.CustomDist("y", mu, random=lambda mu, rng=None, size=None: rng.normal(mu, size=size), observed=np.zeros(3))
     with pytest.raises(RefusalError, match="density"):
+        symbolic_terms(model)
+
+
+def test_a_sparse_matrix_is_refused_by_the_name_of_its_variable():
+    with pm.Model() as model:
+        pm.CAR(
+            "field", mu=np.zeros(3), W=csr_matrix(np.diag(np.ones(2), 1) + np.diag(np.ones(2), -1)), alpha=0.5, tau=1.0
+        )
+    with pytest.raises(RefusalError, match="field is computed with a sparse matrix"):
         symbolic_terms(model)
 
 

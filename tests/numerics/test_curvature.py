@@ -128,3 +128,11 @@ def test_a_wide_axis_that_leads_to_an_edge_is_no_peak():
         return -0.5 * z.sum() ** 2 - rising, -z.sum() - rising * np.array([1.0, -1.0])
 
     assert not curvature_at(FunctionObjective(2, edge), np.zeros(2)).is_peak
+
+
+def test_a_curvature_beyond_what_numbers_hold_is_an_error_and_no_traceback():
+    # As next to the peak without height of a vector and its own scale.
+    matrix = np.array([[-1e-300, 1e200], [1e200, -1.0]])
+    objective = FunctionObjective(2, lambda z: (0.0, matrix @ z))
+    with pytest.raises(NumericalError, match="too large"):
+        curvature_at(objective, np.zeros(2), np.ones(2))

@@ -57,3 +57,11 @@ def test_the_tail_index_tells_a_variance_from_none(seed):
 
 def test_a_constant_and_a_few_draws_have_no_tail():
     assert tail_index(np.ones(100)) == tail_index(np.arange(10.0)) == -np.inf
+
+
+def test_a_tail_of_equal_numbers_is_bounded_and_hides_no_heavy_one_on_the_other_side():
+    generator = np.random.default_rng(3)
+    atoms = np.where(generator.random(1000) < 0.5, 0.0, 1.0)  # as prior draws that were rounded to both edges
+    assert tail_index(atoms) == -np.inf
+    heavy = np.maximum(generator.standard_cauchy(1000), 0.0)
+    assert tail_index(heavy) > 0.5 < tail_index(-heavy)

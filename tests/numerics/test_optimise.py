@@ -193,6 +193,17 @@ def test_a_climb_to_infinity_is_not_mended():
     assert again is stuck or not falls_away(objective, again)[0]
 
 
+@pytest.mark.parametrize(("d", "seed"), [(3, 6), (5, 3), (10, 0), (10, 2)])
+def test_a_climb_without_end_stops_where_squares_of_lengths_are_still_numbers(d, seed):
+    # The mode of Dirichlet(0.1, ..., 0.1) on its logits: as steep however far out, so that BFGS doubles every step.
+    def poles(z):
+        return 0.9 * (d * special.logsumexp(z) - z.sum()), 0.9 * (d * special.softmax(z) - 1)
+
+    end = climb(FunctionObjective(d, poles), 5 * np.random.default_rng(seed).normal(size=d))
+    assert np.isfinite(end.z @ end.z)
+    assert end.edm == np.inf
+
+
 def normal_data(y):
     """Log likelihood of mean and log standard deviation, without constants."""
 

@@ -58,7 +58,7 @@ class TermAudit:
         Whether it integrates to one; ``cut``: to a constant that is known and subtracted.
     how : str
         ``known distribution``, ``quadrature``, ``bridge over prior draws``, ``importance sampling``, ``symmetry``,
-        ``integral of the whole prior`` for a potential in it, or ``taken as it stands``.
+        ``formula``, ``integral of the whole prior`` for a potential in it, or ``taken as it stands``.
     log_normaliser, std_error : float
         Log of what it integrates to, nats; NaN where nothing was measured.
     why : str
@@ -182,11 +182,11 @@ def _unmeasured(name: str, form: PriorForm, how: str, what: str) -> TermAudit:
 
 def _judged(name: str, form: PriorForm, values: Vector, errors: Vector, how: str, parents: str) -> TermAudit:
     """The verdict on one prior from its integrals at several values of the other variables."""
-    weights = 1.0 / np.maximum(errors, 1e-12) ** 2
-    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(values), 1.0 / len(values))
-    mean, error = float(weights @ values), float(np.sqrt(np.sum((weights * errors)[weights > 0] ** 2)))
     if not np.all(errors <= _ROUGH):
         return _unmeasured(name, form, how, form.why)
+    weights = 1.0 / np.maximum(errors, 1e-12) ** 2
+    weights /= weights.sum()
+    mean, error = float(weights @ values), float(np.linalg.norm(weights * errors))
     slack = _SIGMAS * errors + (_EXACT if how == "quadrature" else 0.0)
     if np.all(np.abs(values) <= slack):
         return TermAudit("prior", "yes", how, mean, error, "")
@@ -205,8 +205,9 @@ def _measured(density: LogDensity, name: str, form: PriorForm, seed: int) -> Ter
     """Measure what one prior integrates to."""
     term = PriorTerm(density, name)
     if np.isfinite(form.log_share):
-        why = f"{form.why}: a share of {np.exp(form.log_share):.4g}, by which it is divided"
-        return TermAudit("prior", "cut", "symmetry", form.log_share, 0.0, why)
+        what = "a share of" if form.log_share < 0 else "it integrates to"
+        why = f"{form.why}: {what} {np.exp(form.log_share):.4g}, by which it is divided"
+        return TermAudit("prior", "cut", form.how, form.log_share, 0.0, why)
     places = places_to_hold(density, _HELD, seed) if term.depends_on else density.space.start[None]
     try:
         values, errors, how = _integrals(density, term, form, places, seed)

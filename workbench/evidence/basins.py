@@ -25,6 +25,7 @@ from workbench.numerics.curvature import curvature_at
 from workbench.numerics.moves import Sweep, sweep_of
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import climb
+from workbench.numerics.turn import folded_for
 
 SHARE_LIMIT = 0.01  # of the posterior mass
 TAIL_LIMIT = 0.05  # of the posterior mass: log p(y) without it is 0.05 nats too low
@@ -132,7 +133,7 @@ def missed_modes(
     flat = draws.reshape(-1, draws.shape[-1])
     d = flat.shape[1]
     missed: list[tuple[Vector, float]] = []
-    for z in modes:
+    for z in folded_for(objective, modes):
         try:
             bend = curvature_at(objective, z)
         except NumericalError:
@@ -207,6 +208,7 @@ def modes_uphill(objective: Objective, starts: NDArray[np.float64], draws: NDArr
     """
     if len(draws) < 2 or not len(starts):
         return np.zeros((0, draws.shape[-1]))
+    starts = folded_for(objective, starts)
     unit = np.maximum(starts.std(axis=0), draws.reshape(-1, draws.shape[-1]).std(axis=0))
     places, heights = _uphill(sweep_of(objective), starts, np.where(unit > 0, unit, 1.0))
     places, heights = places[np.isfinite(heights)], heights[np.isfinite(heights)]

@@ -33,6 +33,7 @@ from workbench.evidence.proposal import FAMILY, SYMMETRY, Material, Proposal
 from workbench.numerics.monte_carlo import covariance_of_means
 from workbench.numerics.objective import Objective, ObjectiveOfMany, values
 from workbench.numerics.threads import threads_for
+from workbench.numerics.turn import free_of_turns
 from workbench.result import Result
 
 Matrix = NDArray[np.float64]
@@ -321,14 +322,15 @@ def _require_draws(z: Matrix, log_f: Matrix) -> None:
             raise RefusalError(f"chains {i} and {j} are copies of each other", where, "give every chain its own seed")
     if not np.all(np.ptp(z, axis=1) > 0):
         raise RefusalError("a chain never moved", where, "see study.diagnosis()")
-    if chains // 2 * draws < max(2 * d, 10):
+    if chains // 2 * draws < max(1.5 * d, 10):
         raise RefusalError(f"{chains * draws} draws for {d} dimensions", where, "draw more")
 
 
 def _belong(crossfit: _Crossfit) -> Check:
     """Whether the draws are from the target: E[(z - E z) . grad log f(z)] = -d for draws of f (Stein 1972)."""
-    d = crossfit.z.shape[-1]
-    terms = np.sum((crossfit.z - crossfit.z.mean(axis=(0, 1))) * crossfit.gradients, axis=-1)
+    free = free_of_turns(crossfit.objective)  # over an angle the identity has a term at the ends of the turn
+    d = int(free.sum())
+    terms = np.sum(((crossfit.z - crossfit.z.mean(axis=(0, 1))) * crossfit.gradients)[..., free], axis=-1)
     if not np.all(np.isfinite(terms)):
         return Check("bridge-draws", "unknown", "the gradient is not known at every draw")
     gap = float(terms.mean()) + d

@@ -23,7 +23,7 @@ from workbench.check import Check, worst_status
 from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
 from workbench.evidence.importance import PriorAverage
-from workbench.evidence.tempering import Tempering
+from workbench.evidence.tempering import ERROR_LIMIT, Tempering
 from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
@@ -200,20 +200,27 @@ def combine(
     grid, laplace, tempered = (routes.get(name) for name in ("grid", "laplace", "tempering"))
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
     main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
-    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered):
+    # A bridge so wide may have seen a mode that neither of the others did.
+    average = stated.get("prior average") if stated.get("bridge", (0.0, np.inf))[1] <= ERROR_LIMIT else None
+    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered, average):
         # The draws cannot carry a number; particles that came from the prior can.
         main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
     if isinstance(tempered, Tempering) and main == "tempering":
         checks += tempered.checks
     value, error = stated.pop(main)
-    if isinstance(tempered, Tempering) and "tempering" in stated and _lost_particles(tempered, value, error):
-        low, _ = stated.pop("tempering")
-        refused = refused | {"tempering": f"{low - value:+.3g} nats, as if particles were lost: {_too_wide(tempered)}"}
+    if isinstance(tempered, Tempering) and main == "tempering" and not _stands_alone(tempered, None) and average:
+        error = max(error, average[1])
+    peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
+    if isinstance(tempered, Tempering) and "tempering" in stated:
+        lost = _lost_particles(tempered, value, error, peak)
+        if lost:
+            low, _ = stated.pop("tempering")
+            refused = refused | {"tempering": f"{low - value:+.3g} nats, as if particles were lost: {lost}"}
     gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
     agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
     crosses = dict(stated)
     if isinstance(laplace, Laplace):
-        crosses["laplace"] = (laplace.log_integral - audit.log_normaliser, float("nan"))
+        crosses["laplace"] = (peak, float("nan"))
         checks += [check for check in laplace.checks if check.code == "starts-agree"]
     if gaps:
         found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
@@ -229,6 +236,25 @@ def combine(
                   for c in checks]  # fmt: skip
     parts = _parts(value, error, audit)
     return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations, parts)
+
+
+def contradicts(tempered: Tempering, bridge: Bridge, peak: float) -> bool:
+    """Whether tempering lies more than 3 combined standard errors from the bridge, and counts.
+
+    Parameters
+    ----------
+    tempered : Tempering
+    bridge : Bridge
+    peak : float
+        Log evidence by Laplace's approximation, nats; ``-inf`` where there is none.
+
+    Returns
+    -------
+    bool
+    """
+    gap = abs(tempered.log_evidence - bridge.log_evidence)
+    apart = gap > _SIGMAS * np.hypot(tempered.std_error, bridge.std_error)
+    return bool(apart) and not _lost_particles(tempered, bridge.log_evidence, bridge.std_error, peak)
 
 
 def _stated(
@@ -274,22 +300,34 @@ def _too_wide(tempered: Tempering) -> str:
     return next((c.message for c in tempered.checks if c.code == "tempering-error" and c.status == "failed"), "")
 
 
-def _lost_particles(tempered: Tempering, value: float, error: float) -> bool:
-    """Whether a tempered estimate is both too wide by its own check and far below the main route.
+def _lost_particles(tempered: Tempering, value: float, error: float, peak: float) -> str:
+    """Why a tempered estimate far below the main route says nothing against it; empty where it does.
 
     Particles that do not follow where the mass goes make it too low, and their islands agree on that: a narrow peak
-    under a prior 1e9 times as wide was 3 nats low, with a stated error of 0.25. So from below it says nothing against
-    another route, where from above it may have found what the other one left out.
+    under a prior 1e9 times as wide was 3 nats low, with a stated error of 0.25, and a regression under priors 1e3 times
+    as wide as the data 10 nats, with one of 0.16. So from below it does not count if it is too wide by its own check,
+    or if Laplace's approximation, which knows nothing of draws, is nearer to the main route. From above it may have
+    found what the other one left out.
     """
     low = value - tempered.log_evidence
-    return bool(_too_wide(tempered)) and low > _SIGMAS * float(np.hypot(tempered.std_error, error))
+    if not low > _SIGMAS * float(np.hypot(tempered.std_error, error)):
+        return ""
+    nearer = abs(peak - value) < abs(peak - tempered.log_evidence)
+    return _too_wide(tempered) or "the peak that an optimiser found has as much mass as the draws say" * bool(nearer)
 
 
-def _stands_alone(tempered: Tempering) -> bool:
-    """Whether a tempered estimate hangs on no posterior draw and passes its own checks.
+def _stands_alone(tempered: Tempering, average: tuple[float, float] | None) -> bool:
+    """Whether a tempered estimate hangs on no posterior draw and passes its own checks, or is confirmed.
 
     Where the moves go nowhere, as between separated modes, islands share what the common shape of their moves does to
     them, and their spread understates the error (measured: by a factor near 1.7). Such an estimate may contradict
-    another, but not stand in its place.
+    another, but not stand in its place, unless the average over the prior, which has no moves, says the same; the
+    larger of the two errors is then stated.
     """
-    return tempered.start == "prior" and worst_status(tempered.checks) == "ok"
+    status = worst_status(tempered.checks)
+    if tempered.start != "prior" or status == "failed":
+        return False
+    if status == "ok" or average is None:
+        return status == "ok"
+    gap = abs(tempered.log_evidence - average[0])
+    return bool(gap <= _SIGMAS * np.hypot(tempered.std_error, average[1]) and average[1] <= ERROR_LIMIT)

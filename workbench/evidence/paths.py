@@ -23,6 +23,7 @@ from workbench.model.density import LIKELIHOOD, TARGET, LogDensity, Weights
 from workbench.numerics.gaussian import Gaussian, fitted, fitted_to_gradients
 from workbench.numerics.moves import Cloud, Matrix, Sweep, shape_of, sweep_of
 from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.turn import turn_around
 from workbench.prior.draws import draw_prior
 
 _FROM_PRIOR = 20  # dimensions up to which a path from the prior is short enough to be the rule
@@ -291,13 +292,13 @@ def choose_path(
     NumericalError
         If the path has to start from the draws and no normal distribution can be fitted to them.
     """
-    likelihood = density.objective(LIKELIHOOD)
+    likelihood, turn = density.objective(LIKELIHOOD), turn_around(draws, density.space.angles)
     d = density.space.dimension
     if d <= _FROM_PRIOR or (doubtful and d <= _FAR):
         enough = max(_PARTICLES, _PER_DIMENSION * d) * (_DOUBTFUL if doubtful else 1)
         with contextlib.suppress(RefusalError):  # a prior that can be evaluated, but not drawn from
-            z = prior_points(density, anatomy, int(_SPARE * enough), seed)
+            z = turn.folded(prior_points(density, anatomy, int(_SPARE * enough), seed))
             if len(z) >= enough:
-                return PriorPath(lambda t: density.objective(Weights(likelihood=t)), likelihood, z, enough)
-    target = density.objective(TARGET)
+                return PriorPath(lambda t: turn.within(density.objective(Weights(likelihood=t))), likelihood, z, enough)
+    target = turn.within(density.objective(TARGET))
     return ProposalPath(reference_from(target, draws), target, likelihood)

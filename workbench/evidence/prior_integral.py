@@ -24,10 +24,11 @@ from workbench.evidence.paths import ProposalPath, proposal_from
 from workbench.evidence.tempering import temper
 from workbench.model.density import PRIOR, LogDensity
 from workbench.model.nuts import run_nuts
-from workbench.model.program import NativeObjective
 from workbench.numerics.line import integrate_lines
 from workbench.numerics.moves import sweep_of
+from workbench.numerics.objective import Objective
 from workbench.numerics.quadrature import integrate
+from workbench.numerics.turn import turn_around
 from workbench.settings import Settings
 
 _SIGMAS = 3.0  # combined standard errors, as between the routes to the evidence
@@ -55,7 +56,7 @@ class PriorIntegral:
     checks: tuple[Check, ...]
 
 
-def _by_quadrature(objective: NativeObjective, draws: NDArray[np.float64]) -> tuple[float, float]:
+def _by_quadrature(objective: Objective, draws: NDArray[np.float64]) -> tuple[float, float]:
     """Value and error by quadrature, in one or two dimensions, where draws of the density lie."""
     reference = proposal_from(draws)
     if objective.dimension == 1:
@@ -93,21 +94,23 @@ def integrate_prior(density: LogDensity, settings: Settings, seed: int) -> Prior
         objective, density.space.start, draws=settings.draws, tune=settings.tune, chains=settings.chains,
         seed=draw_seed, target_accept=settings.target_accept,
     )  # fmt: skip
-    flat = drawn.z.reshape(-1, d)
+    turn = turn_around(drawn.z, density.space.angles)
+    within, z = turn.within(objective), turn.folded(drawn.z)
+    flat = z.reshape(-1, d)
     routes: dict[str, tuple[float, float]] = {}
     checks: dict[str, tuple[Check, ...]] = {}
     failure: WorkbenchError | None = None
     for route in ("quadrature", "bridge", "tempering") if d <= 2 else ("bridge", "tempering"):
         try:
             if route == "quadrature":
-                routes[route] = _by_quadrature(objective, flat)
+                routes[route] = _by_quadrature(within, flat)
                 checks[route] = (Check("grid-converged", "ok", f"error below {routes[route][1]:.1e} nats"),)
             elif route == "bridge":
                 log_f, target = drawn.statistics["lp"], settings.evidence_error
-                bridge = bridge_sampling(objective, drawn.z, log_f, bridge_seed, target)
+                bridge = bridge_sampling(within, z, log_f, bridge_seed, target)
                 routes[route], checks[route] = (bridge.log_evidence, bridge.std_error), bridge.checks
             else:
-                path = ProposalPath(proposal_from(flat), objective, objective)
+                path = ProposalPath(proposal_from(flat), within, within)
                 tempered = temper(path, path_seed)
                 routes[route], checks[route] = (tempered.log_evidence, tempered.std_error), tempered.checks
         except (RefusalError, NumericalError) as error:

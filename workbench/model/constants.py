@@ -26,7 +26,7 @@ from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import toposort
 from pytensor.tensor.basic import Alloc, Join
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.shape import Reshape
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
@@ -104,3 +104,26 @@ def widened(graphs: Sequence[Variable]) -> list[Variable]:
 def replaced(graphs: Sequence[Variable], replacements: dict[Variable, Variable]) -> list[Variable]:
     """The same graphs with some variables, constants among them, replaced by others."""
     return list(clone_replace(list(graphs), replacements, rebuild_strict=False)) if graphs else []
+
+
+def without_sums_of_numbers(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs without a reduction of what has no axis, as in PyMC's density of a CAR with a scalar `tau`.
+
+    The result is the number itself, but over many points at once PyTensor looks for the axis.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+
+    Returns
+    -------
+    list of pytensor variables
+    """
+    rebuilt: dict[Variable, Variable] = {}
+    for node in toposort(list(graphs)):
+        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
+        if isinstance(node.op, CAReduce) and inputs[0].type.ndim == 0:
+            rebuilt[node.outputs[0]] = inputs[0].astype(node.outputs[0].type.dtype)
+        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            rebuilt.update(zip(node.outputs, _rebuild(node, inputs), strict=True))
+    return [rebuilt.get(graph, graph) for graph in graphs]

@@ -3,7 +3,8 @@
 On z the prior of a free variable v, given the other variables, is the density p(theta_v) |d theta_v / d z_v|. It
 integrates to one if the distribution is one that PyMC normalises and the transformation is the distribution's own. A
 `CustomDist`, a truncated, a mixed or an LKJ prior is normalised only if its author was right. Another transformation
-may cut a prior short: `ordered` keeps one of the K! orders of K values, and what is left integrates to 1/K!.
+may cut a prior short: `ordered` keeps one of the K! orders of K values, and what is left integrates to 1/K!. PyMC's
+density of a CAR lacks a constant that is known.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pytensor.tensor.random import basic
 from scipy.special import gammaln
 
 from workbench.errors import NumericalError
-from workbench.model.compiled import batched
+from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
 from workbench.numerics.objective import Vector
@@ -60,13 +61,31 @@ class PriorForm:
     elementwise : bool
         Whether the elements are independent given the other variables, with one coordinate of z each.
     log_share : float
-        Log of what a cut leaves where symmetry tells, nats; NaN elsewhere.
+        Log of what it integrates to where that is known without a measurement, nats: what a cut leaves where symmetry
+        tells, or the constant that a density lacks; NaN elsewhere.
+    how : str
+        How that is known.
     """
 
     kind: Kind
     why: str = ""
     elementwise: bool = False
     log_share: float = float("nan")
+    how: str = "symmetry"
+
+
+def _log_integral_of_car(rv: Variable) -> float:
+    """What PyMC's density of a CAR integrates to: it lacks (2 pi)^(-d/2) and the determinant of D, the sums of W.
+
+    The density is Normal with the precision tau (D - alpha W). NaN where W is no fixed number.
+    """
+    weights = rv.owner.op.dist_params(rv.owner)[1]
+    random = any(v.owner is not None and hasattr(v.owner.op, "dist_params") for v in ancestors([weights]))
+    if rv.type.ndim != 1 or random:
+        return float("nan")
+    numbers = interpreted([], [weights], stable=False)()[0]
+    degrees = np.asarray(numbers.sum(axis=-1)).ravel()  # of a sparse matrix too
+    return float(0.5 * degrees.size * np.log(2 * np.pi) - 0.5 * np.sum(np.log(degrees)))
 
 
 def _known(rv: Variable) -> bool:
@@ -136,6 +155,9 @@ def prior_form(model: pm.Model, rv: Variable) -> PriorForm:
         usual = None
     elementwise = op.ndim_supp == 0 and (own is None or getattr(own, "ndim_supp", None) == 0)
     same = type(own) is type(usual) or {type(own).__name__, type(usual).__name__} <= _LOGS
+    if name == "CARRV" and own is None and np.isfinite(lacks := _log_integral_of_car(rv)):
+        why = f"PyMC writes the density of the CAR {rv.name} without its constant"
+        return PriorForm("cut", why, log_share=lacks, how="formula")
     if not _known(rv):
         label = getattr(op, "_print_name", (name.removesuffix("RV"),))[0]
         return PriorForm("open", f"a {label} is normalised only if its log density was written so", elementwise)

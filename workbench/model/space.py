@@ -17,6 +17,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
+from pymc.logprob.transforms import CircularTransform
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
 
@@ -63,6 +64,14 @@ class Space:
     def dimension(self) -> int:
         """The number d of coordinates of z."""
         return self.start.size
+
+    @cached_property
+    def angles(self) -> NDArray[np.bool_]:
+        """Which coordinates of z are angles, over which every density repeats itself, shape ``(d,)``."""
+        found = np.zeros(self.dimension, dtype=bool)
+        for name, block in self.blocks.items():
+            found[block] = isinstance(self._terms.transforms[name], CircularTransform)
+        return found
 
     @cached_property
     def vector(self) -> Variable:

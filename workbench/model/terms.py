@@ -26,12 +26,13 @@ from pymc.logprob.utils import replace_rvs_by_values
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import ancestors, toposort
 from pytensor.scan.op import Scan
+from pytensor.sparse.type import SparseTensorType
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.errors import RefusalError
 from workbench.model.compiled import interpreted, without_traces
-from workbench.model.constants import replaced, widened
+from workbench.model.constants import replaced, widened, without_sums_of_numbers
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,20 @@ def _check_indices(graphs: list[Variable]) -> None:
                 )
 
 
+def _check_dense(owners: list[Variable]) -> None:
+    """Refuse a sparse matrix, which PyTensor cannot take to many points at once."""
+    for owner in owners:
+        if any(isinstance(variable.type, SparseTensorType) for variable in ancestors([owner])):
+            raise RefusalError(
+                f"{owner.name} is computed with a sparse matrix", owner.name, "give the matrix as an array: W.toarray()"
+            )
+
+
 def _wide(
     model: pm.Model, owners: list[Variable], moved: Mapping[str, Callable[[Variable], Variable]]
 ) -> dict[Variable, Variable]:
     """The variables of a model -> the same with constants widened, and some random variables with other inputs."""
+    _check_dense(owners)
     wide = dict(zip(owners, widened(owners), strict=True))
     for name, move in moved.items():
         rv = wide[model[name]]
@@ -140,7 +151,7 @@ def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Var
     Raises
     ------
     RefusalError
-        If PyMC cannot derive a log density for one of the variables, or an index is out of range.
+        If PyMC cannot derive a log density for one of the variables, an index is out of range, or a matrix is sparse.
     """
     owners = [*model.basic_RVs, *model.potentials, *model.deterministics]
     _check_indices(owners)
@@ -171,7 +182,7 @@ def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Var
         )
         raise RefusalError(f"PyMC cannot derive the log density of this model: {error}", "model", remedy) from error
     names = [*free, *seen]
-    density = dict(zip(names, widened(densities), strict=True))
+    density = dict(zip(names, widened(without_sums_of_numbers(densities)), strict=True))
     jacobian = {}
     for name, rv in free.items():
         transform = transforms[rv]
@@ -225,7 +236,7 @@ def symbolic_target(model: pm.Model) -> Variable:
     potentials = replace_rvs_by_values(
         [wide[p] for p in model.potentials], rvs_to_values=rvs_to_values, rvs_to_transforms=transforms
     )
-    return sum(graph.sum() for graph in widened([*densities, *potentials]))
+    return sum(graph.sum() for graph in widened(without_sums_of_numbers([*densities, *potentials])))
 
 
 def largest_array(terms: SymbolicTerms) -> float:

@@ -120,7 +120,7 @@ def hessian(
                 matrix[i] = better if np.all(np.isfinite(better)) else matrix[i]
     if not np.all(np.isfinite(matrix)):
         raise NumericalError("the gradient is not finite next to the point", "curvature", "look at the model there")
-    return (matrix + matrix.T) / 2
+    return matrix / 2 + matrix.T / 2  # of numbers near the largest that there are a sum would be infinite
 
 
 def _row(slopes: _Slopes, h: float, unit: Vector, points: int) -> Vector:
@@ -199,7 +199,7 @@ def curvature_at(
     Raises
     ------
     NumericalError
-        If the gradient is not finite near z.
+        If the gradient is not finite near z, or some curvature is too large beside another for a number.
     """
     information = -hessian(objective, z, scale, gradient)
     found, axes = _judged(information, FLAT)
@@ -218,7 +218,11 @@ def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, N
     """The information with its verdict, and its axes as columns in units in which its diagonal is one."""
     diagonal = np.diag(information)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    eigenvalues, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    with np.errstate(over="ignore"):
+        scaled = information / scale / scale[:, None]
+    if not np.all(np.isfinite(scaled)):
+        raise NumericalError("the curvature is too large for a number", "curvature", "look at the model there")
+    eigenvalues, vectors = np.linalg.eigh(scaled)
     axes = vectors / scale[:, None]
     weakest = axes[:, 0] / np.linalg.norm(axes[:, 0])
     is_peak = bool(np.all(diagonal > 0) and eigenvalues[0] > flat)

@@ -7,6 +7,8 @@ by the slopes. So one effective size accounts for all correlations, between the 
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,8 +90,8 @@ def tail_index(values: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        1 for a Cauchy, near 0 for an exponential tail, negative for a bounded one; minus infinity for constants and
-        for fewer draws than a tail needs.
+        1 for a Cauchy, near 0 for an exponential tail, negative for a bounded one; minus infinity for constants, for
+        fewer draws than a tail needs, and where both tails are many times the same number, such as a bound.
 
     References
     ----------
@@ -99,4 +101,8 @@ def tail_index(values: NDArray[np.float64]) -> float:
 
     if values.size < _FEWEST or _constant(values):
         return -np.inf
-    return float(array_stats.pareto_khat(values[None, :], chain_axis=0, draw_axis=1, r_eff=1.0, tail="both"))
+    found = [-np.inf]
+    for tail in ("left", "right"):
+        with contextlib.suppress(ValueError):  # all of it is one number: nothing lies beyond
+            found.append(array_stats.pareto_khat(values[None, :], chain_axis=0, draw_axis=1, r_eff=1.0, tail=tail))
+    return float(np.max(found))

@@ -46,15 +46,16 @@ _CAREFUL = 0.1  # first radius of the trust region, in units of the curvature
 _TRUSTED = 100  # its steps
 _SCALED = 1e-5  # gradient in units of the curvature at which the trust region leaves the rest to Newton steps
 _STEEP = 0.1  # gradient in units of the curvature: there is no top and no plateau here, whatever the units of z
+_FARTHEST = 1e100  # of z: squares of lengths are numbers up to there
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
 def _downhill(objective: Objective, z: Vector, size: float, unit: Vector | float) -> tuple[float, Vector]:
     """What SciPy minimises: minus log f over a size, and its gradient in coordinates of these units."""
-    try:
-        value, gradient = objective.value_and_gradient(z)
-    except NumericalError:
-        value, gradient = -np.inf, np.zeros_like(z)
+    value, gradient = -np.inf, np.zeros_like(z)
+    if np.max(np.abs(z), initial=0.0) < _FARTHEST:
+        with contextlib.suppress(NumericalError):
+            value, gradient = objective.value_and_gradient(z)
     if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
         return 1e300, np.zeros_like(z)  # a wall: finite, so that the search can step back from it
     return -value / size, -gradient * unit / size
@@ -156,8 +157,10 @@ def _quasi_newton(objective: Objective, here: _Here) -> tuple[_Here, Vector | No
         here = found.x, end, -size * found.jac
         if dense:
             diagonal = np.diag(found.hess_inv) / size
-            scale = np.sqrt(diagonal) if np.all(diagonal > 0) else None
-        if not dense or size * (found.jac @ found.hess_inv @ found.jac) < _WORTH or end - value < _WORTH:
+            scale = np.sqrt(diagonal) if np.all((diagonal > 0) & np.isfinite(diagonal)) else None
+            with np.errstate(all="ignore"):  # far out it may overflow
+                left = size * (found.jac @ found.hess_inv @ found.jac)
+        if not dense or left < _WORTH or end - value < _WORTH:
             break
     here = _no_farther(objective, origin, here)
     if scale is not None:

@@ -19,6 +19,7 @@ from workbench.errors import NumericalError
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.nuts import IncompatibleSampler, Progress, run_nuts
+from workbench.numerics.turn import turn_around
 from workbench.prior.draws import quiet
 from workbench.settings import Settings
 
@@ -66,6 +67,7 @@ def describe_draws(
         If the sampler drew from another density than the model's.
     """
     space, chains = density.space, len(z)
+    z = turn_around(z, space.angles).folded(z)
     flat = z.reshape(-1, space.dimension)
     observations = density.n_observations
     pointwise = observations * len(flat) <= _POINTWISE

@@ -21,6 +21,7 @@ from workbench.model.anatomy import Anatomy, require
 from workbench.model.density import TARGET, LogDensity
 from workbench.numerics.objective import Vector
 from workbench.numerics.quadrature import integrate
+from workbench.numerics.turn import turn_around
 from workbench.posterior.laplace import Laplace
 from workbench.result import Result
 
@@ -102,7 +103,8 @@ def integrate_posterior(
     """
     require(anatomy, "posterior grid")
     factor = linalg.cholesky(laplace.covariance, lower=True)
-    found = integrate(density.objective(TARGET), laplace.mode, factor, laplace.other_modes)
+    objective = turn_around(laplace.mode, density.space.angles).within(density.objective(TARGET))
+    found = integrate(objective, laplace.mode, factor, laplace.other_modes)
     weights = found.weights
     kept = weights > 1e-18 * weights.max()  # what is left out adds less than 1e-12 to any expectation
     points, weights = found.points[kept], weights[kept] / weights[kept].sum()

@@ -9,7 +9,7 @@ It is exact for a Gaussian target. Its error is not known from itself; the evide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from workbench.numerics.climbs import distinct, falls_away
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
 from workbench.numerics.optimise import climb
+from workbench.numerics.turn import turn_around
 from workbench.result import Result
 
 
@@ -110,6 +111,8 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
         raise NumericalError("the target is finite at none of the starting points", "laplace", "set an `initval`")
     ends.sort(key=lambda end: -end.value)
     best = ends[0]
+    turn = turn_around(best.z, space.angles)
+    ends = [replace(end, z=turn.folded(end.z)) for end in ends]
     falls, _ = falls_away(objective, best)
     if not falls:
         raise RefusalError(
