@@ -128,3 +128,11 @@ def test_a_wide_axis_that_leads_to_an_edge_is_no_peak():
         return -0.5 * z.sum() ** 2 - rising, -z.sum() - rising * np.array([1.0, -1.0])
 
     assert not curvature_at(FunctionObjective(2, edge), np.zeros(2)).is_peak
+
+
+def test_the_bend_next_to_an_edge_is_not_measured_where_the_density_is_another_function():
+    # -log(1 + variance) on the log scale of the deviation: level towards 0, steep twelve units higher.
+    objective = FunctionObjective(1, lambda z: (-np.log1p(np.exp(2 * z[0])), -2 / (1 + np.exp(-2 * z))))
+    z = np.array([-11.187])
+    variance = np.exp(2 * z[0])
+    assert hessian(objective, z)[0, 0] == pytest.approx(-4 * variance / (1 + variance) ** 2, rel=1e-4)

@@ -108,11 +108,13 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         if edge is None and not slight:
             refuse_meeting(problem, climbs[0])
             jump = find_jump(problem, climbs[0])
-            if jump is not None:
+            if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
-            tail = find_tail(problem, climbs[0])
+            tail = find_tail(problem, climbs[0]) or find_rise(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)
+            if jump is not None:
+                refuse_jump(problem, jump)
             plateau = find_plateau(problem, climbs[0])
             if plateau is not None:
                 refuse_plateau(problem, plateau)

@@ -165,9 +165,13 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
     towards = f" ({', '.join(limits)} far out)" if limits else ""
+    named = named_coordinates(chart, end.z)[int(np.argmax(np.abs(direction)))]
+    upwards = sign * direction[np.argmax(np.abs(direction))] > 0
+    endless = named is not None and (upwards or not named[1])  # the scalar itself, or the logarithm of one that grows
+    place = "at infinity" if endless else "at an edge of the support or at infinity"
     return Missing(
-        "edge",
-        f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
+        "at infinity" if endless else "edge",
+        f"it keeps rising along {along}{towards}: the maximum is {place}",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
 

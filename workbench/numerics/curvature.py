@@ -31,6 +31,7 @@ _FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer tha
 _GUESS = 1e-9
 _LOOKS = 6
 _STEP = 1e-3  # of the local scale
+_LOCAL = 0.1  # of the local scale that it finds: a longer step has not measured it
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
 _PARABOLA = 1e-9  # of a change of the gradient: an error of a standard error that nobody sees
 _STRAIGHT = 2e-7  # of a change of the gradient: a quarter of it at most is the error of a standard error
@@ -117,7 +118,9 @@ def hessian(
             right = _STEP / np.sqrt(-matrix[i, i])
             if not 0.2 < h / right < (2.0 if points == 4 else 5.0):
                 better = _row(slopes, right, unit, points)
-                matrix[i] = better if np.all(np.isfinite(better)) else matrix[i]
+                # Next to an edge the bend is so small that such a step leads to where log f is another function.
+                local = right * np.sqrt(max(-better[i], 0.0)) < _LOCAL
+                matrix[i] = better if np.all(np.isfinite(better)) and local else matrix[i]
     if not np.all(np.isfinite(matrix)):
         raise NumericalError("the gradient is not finite next to the point", "curvature", "look at the model there")
     return (matrix + matrix.T) / 2
@@ -126,7 +129,8 @@ def hessian(
 def _row(slopes: _Slopes, h: float, unit: Vector, points: int) -> Vector:
     """One row of the Hessian with a step h; NaN where the gradient does not exist that far away."""
     try:
-        return slopes.along(h * unit, points) / h
+        with np.errstate(over="ignore"):
+            return slopes.along(h * unit, points) / h
     except NumericalError:
         return np.full_like(unit, np.nan)
 
