@@ -289,3 +289,16 @@ def test_correlated_slopes_match_the_published_fit_in_both_parametrisations():
     covariance = (z @ inside @ z.T) * (person[:, None] == person) + float(one.theta["sigma"]) ** 2 * np.eye(180)
     mean = float(one.theta["level"]) + float(one.theta["slope"]) * days
     assert one.log_likelihood == pytest.approx(stats.multivariate_normal(mean, covariance).logpdf(y), rel=1e-10)
+
+
+def test_crossed_effects_have_their_standard_errors_to_six_digits():
+    rng, rows, columns = np.random.default_rng(3), np.repeat(np.arange(8), 5), np.tile(np.arange(5), 8)
+    y = 23.0 + rng.normal(size=8)[rows] + 2.0 * rng.normal(size=5)[columns] + 0.5 * rng.normal(size=40)
+    with pm.Model() as model:
+        scale = [pm.HalfNormal(name, 5.0) for name in ("by_row", "by_column", "sigma")]
+        row, column = pm.Normal("row", 0.0, scale[0], shape=8), pm.Normal("column", 0.0, scale[1], shape=5)
+        pm.Normal("y", pm.Normal("mu", 20.0, 10.0) + row[rows] + column[columns], scale[2], observed=y)
+    mode = wb.Study(model, seed=1).likelihood.maximum()
+    # Balanced: the variance of the mean is a sum of shares, known in closed form given the three scales.
+    a, b, s = (float(mode.theta[name]) for name in ("by_row", "by_column", "sigma"))
+    assert float(mode.std_error["mu"]) == pytest.approx(np.sqrt(a**2 / 8 + b**2 / 5 + s**2 / 40), rel=2e-6)

@@ -5,6 +5,7 @@ import pytest
 
 from tests.targets import ALL, GAUSSIANS, by_name
 from workbench.errors import NumericalError
+from workbench.model.chart import jacobian
 from workbench.numerics.curvature import curvature_at, hessian
 from workbench.numerics.objective import FunctionObjective
 
@@ -136,3 +137,9 @@ def test_the_bend_next_to_an_edge_is_not_measured_where_the_density_is_another_f
     z = np.array([-11.187])
     variance = np.exp(2 * z[0])
     assert hessian(objective, z)[0, 0] == pytest.approx(-4 * variance / (1 + variance) ** 2, rel=1e-4)
+
+
+def test_a_large_number_does_not_round_the_step_that_measures_its_bend():
+    objective = FunctionObjective(1, lambda z: (-0.5 * float(z[0] - 1e9) ** 2 / 0.03, -(z - 1e9) / 0.03))
+    assert hessian(objective, np.array([1e9]))[0, 0] == pytest.approx(-1 / 0.03, rel=1e-12)
+    assert jacobian(lambda points: points, np.array([1e9, 1.0]), np.array([0.2, 0.3])) == pytest.approx(np.eye(2))
