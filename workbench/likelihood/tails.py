@@ -145,7 +145,9 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
         if even >= _ALIKE and arrived:
             limit = _limit(problem, end, i, position, side)
             return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
-        if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
+        # Level from the first place on is a ridge, such as that of a product, and not the way to a limit.
+        rose = height - min(heights) > _REAL and height - min(heights[1:]) > _NOTHING * size
+        if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and rose:
             ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
             least = height + max(gains[-1], 0.0) * ahead
