@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.check import Check
-from workbench.errors import NoMaximumError, NumericalError, WorkbenchError
+from workbench.errors import InputError, NoMaximumError, NumericalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
@@ -160,7 +160,16 @@ def ask_test(study: Study, name: Name, value: float) -> Test:
 
 
 def ask_nested(study: Study, smaller: Study) -> Test:
-    """The test of a model inside another; see `workbench.likelihood.hypothesis.compare_nested`."""
+    """The test of a model inside another; see `workbench.likelihood.hypothesis.compare_nested`.
+
+    Raises
+    ------
+    InputError
+        If the smaller model is no study.
+    """
+    if not isinstance(smaller, type(study)):
+        kind = type(smaller).__name__
+        raise InputError(f"the smaller model is a {kind}", "likelihood nested", "give a study of it: wb.Study(model)")
     require(smaller.reading, "likelihood nested")
     same = same_observations(study.density.symbolic.observed, smaller.density.symbolic.observed)
     inner = (smaller.problem, _summit(smaller))

@@ -183,3 +183,8 @@ def test_a_test_reads_back_from_json(lines, hypothesis):
     assert isinstance(again, Test)
     assert again.to_json() == found.to_json()
     assert found.title in repr(found)
+
+
+def test_only_a_study_can_be_the_smaller_model(lines):
+    with pytest.raises(wb.InputError, match="the smaller model is a str"):
+        lines[0].likelihood.nested("smaller")

@@ -289,3 +289,58 @@ def test_correlated_slopes_match_the_published_fit_in_both_parametrisations():
     covariance = (z @ inside @ z.T) * (person[:, None] == person) + float(one.theta["sigma"]) ** 2 * np.eye(180)
     mean = float(one.theta["level"]) + float(one.theta["slope"]) * days
     assert one.log_likelihood == pytest.approx(stats.multivariate_normal(mean, covariance).logpdf(y), rel=1e-10)
+
+
+def test_crossed_effects_have_their_standard_errors_to_six_digits():
+    rng, rows, columns = np.random.default_rng(3), np.repeat(np.arange(8), 5), np.tile(np.arange(5), 8)
+    y = 23.0 + rng.normal(size=8)[rows] + 2.0 * rng.normal(size=5)[columns] + 0.5 * rng.normal(size=40)
+    with pm.Model() as model:
+        scale = [pm.HalfNormal(name, 5.0) for name in ("by_row", "by_column", "sigma")]
+        row, column = pm.Normal("row", 0.0, scale[0], shape=8), pm.Normal("column", 0.0, scale[1], shape=5)
+        pm.Normal("y", pm.Normal("mu", 20.0, 10.0) + row[rows] + column[columns], scale[2], observed=y)
+    mode = wb.Study(model, seed=1).likelihood.maximum()
+    # Balanced: the variance of the mean is a sum of shares, known in closed form given the three scales.
+    a, b, s = (float(mode.theta[name]) for name in ("by_row", "by_column", "sigma"))
+    assert float(mode.std_error["mu"]) == pytest.approx(np.sqrt(a**2 / 8 + b**2 / 5 + s**2 / 40), rel=2e-6)
+
+
+def test_the_coefficients_of_a_covariate_that_is_measured_with_error_are_parameters():
+    rng = np.random.default_rng(15)
+    true = rng.normal(2.0, 1.0, size=35)
+    seen, y = true + 0.5 * rng.normal(size=35), 1.0 + 1.5 * true + 0.4 * rng.normal(size=35)
+    with pm.Model() as model:
+        mu, spread = pm.Normal("mu", 0.0, 5.0), pm.HalfNormal("spread", 5.0)
+        x = pm.Normal("x", mu, spread, shape=35)
+        b, sigma = pm.Normal("b", 0.0, 5.0, shape=2), pm.HalfNormal("sigma", 5.0)
+        pm.Normal("seen", x, 0.5, observed=seen)
+        pm.Normal("y", b[0] + b[1] * x, sigma, observed=y)
+    mode = wb.Study(model, seed=1).likelihood.maximum()
+    assert mode.integrated == ("x",)
+    # Five parameters for the five moments of two Normal columns: the maximum has the moments of the data.
+    covariance = np.cov(seen, y, bias=True)
+    spread2 = covariance[0, 0] - 0.25
+    slope = covariance[0, 1] / spread2
+    expected = {"spread": np.sqrt(spread2), "sigma": np.sqrt(covariance[1, 1] - slope**2 * spread2), "mu": seen.mean()}
+    assert {name: float(mode.theta[name]) for name in expected} == pytest.approx(expected, rel=1e-6)
+    assert mode.theta["b"].values == pytest.approx([y.mean() - slope * seen.mean(), slope], rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::pymc.exceptions.ImputationWarning")
+def test_the_coefficients_of_a_covariate_with_gaps_are_parameters():
+    rng = np.random.default_rng(13)
+    x = rng.normal(1.0, 1.5, size=40)
+    y, gap = 0.5 + 1.2 * x + 0.7 * rng.normal(size=40), np.arange(40) % 5 == 0
+    with pm.Model() as model:
+        mu, spread = pm.Normal("mu", 0.0, 5.0), pm.HalfNormal("spread", 5.0)
+        covariate = pm.Normal("x", mu, spread, observed=np.ma.masked_array(x, gap))
+        b, sigma = pm.Normal("b", 0.0, 5.0, shape=2), pm.HalfNormal("sigma", 5.0)
+        pm.Normal("y", b[0] + b[1] * covariate, sigma, observed=y)
+    mode = wb.Study(model, seed=1).likelihood.maximum()
+    assert mode.integrated == ("x_unobserved",)
+    mu, spread, sigma = (float(mode.theta[name]) for name in ("mu", "spread", "sigma"))
+    b = mode.theta["b"].values
+    whole = stats.norm(mu, spread).logpdf(x).sum(where=~gap) + stats.norm(b[0] + b[1] * x, sigma).logpdf(y).sum(
+        where=~gap
+    )
+    rest = stats.norm(b[0] + b[1] * mu, np.hypot(sigma, b[1] * spread)).logpdf(y).sum(where=gap)
+    assert mode.log_likelihood == pytest.approx(whole + rest, rel=1e-10)

@@ -52,3 +52,12 @@ def test_a_smooth_top_is_no_plateau_however_flat():
         top = np.array([x])
         end = Climb(top, top, problem.objective.value(top), 0.0, 0.0, curvature_at(problem.objective, top))
         assert find_plateau(problem, end) is None
+
+
+def test_a_likelihood_that_rises_to_where_numbers_end_is_no_plateau():
+    with pm.Model() as model:
+        pm.Exponential("y", lam=pm.HalfNormal("lam", 10.0), observed=np.zeros(4))
+    problem = pose(LogDensity(model))
+    z = np.array([3.6])
+    end = Climb(z, z, problem.objective.value(z), 0.0, 0.0, curvature_at(problem.objective, z))
+    assert find_plateau(problem, end) is None

@@ -177,3 +177,52 @@ def test_a_probability_that_rounding_hides_is_not_called_unbounded():
         pm.ZeroInflatedPoisson("y", psi=psi, mu=mu, observed=np.zeros(8, dtype=int))
     with pytest.raises(RefusalError, match="level, to rounding"):
         wb.Study(model, seed=1).likelihood.profile("mu")
+
+
+def test_events_that_took_no_time_have_no_bound_although_no_climb_gets_away_from_its_start():
+    with pm.Model() as model:
+        pm.Exponential("y", lam=pm.HalfNormal("lam", 10.0), observed=np.zeros(4))
+    error = refused(model)
+    assert "as lam -> infinity" in error.what
+
+
+def test_separated_grades_send_slope_and_cutpoints_to_infinity():
+    x, ordered = np.arange(9.0) - 4, pm.distributions.transforms.ordered
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 3.0)
+        c = pm.Normal("c", 0.0, 3.0, shape=2, transform=ordered, initval=[-1.0, 1.0])
+        pm.OrderedLogistic("y", eta=b * x, cutpoints=c, observed=np.repeat([0, 1, 2], 3), compute_p=False)
+    error = refused(model)
+    assert "as b -> infinity and c[0] -> -infinity and c[1] -> infinity" in error.what
+    assert "least upper bound is 0 nats" in error.what
+
+
+def test_equal_lifetimes_are_unbounded_and_move_no_support():
+    with pm.Model() as model:
+        pm.Weibull("y", pm.HalfNormal("shape", 5.0), pm.HalfNormal("scale", 5.0), observed=np.full(5, 2.0))
+    assert "rises without bound as shape -> infinity, with scale = 2" in refused(model).what
+
+
+def test_a_variance_of_zero_on_the_log_scale_is_at_minus_infinity():
+    y = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0], [1.0, 3.0, 2.1]])
+    with pm.Model() as model:
+        tau = pm.Normal("log_tau", 0.0, 2.0)
+        u = pm.Normal("u", 0.0, pm.math.exp(tau), shape=4)
+        pm.Normal("y", pm.Normal("mu", 0.0, 5.0) + u[:, None], pm.HalfNormal("sigma", 5.0), observed=y)
+    error = refused(model)
+    assert error.where == "log_tau"
+    assert "log_tau -> -infinity, where it levels off" in error.what
+    assert upper_bound(error) == pytest.approx(stats.norm(y.mean(), y.std()).logpdf(y).sum(), abs=1e-3)
+
+
+def test_no_number_is_shown_for_a_scalar_that_is_at_infinity_too():
+    right = (np.arange(24).reshape(8, 3) * 7 % 5 < 2).astype(int)
+    right[:, 2] = 1
+    with pm.Model() as model:
+        ability = pm.Normal("ability", 0.0, pm.HalfNormal("spread", 2.0), shape=8)
+        hard = pm.Normal("hard", 0.0, 3.0, shape=3)
+        pm.Bernoulli("y", logit_p=ability[:, None] - hard[None], observed=right)
+    error = refused(model)
+    assert error.where == "hard[2]"
+    assert "hard[2] -> -infinity, where it levels off" in error.what
+    assert "hard[2] =" not in error.what

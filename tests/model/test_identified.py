@@ -7,6 +7,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
+import workbench as wb
 from workbench.errors import RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
@@ -131,3 +132,21 @@ def test_a_ridge_that_is_level_only_nearby_is_not_called_flat():
     (end, *_) = climb_all(objective, density.space.start[None], "MLE")
     blind = replace(end, curvature=replace(end.curvature, is_peak=False))
     assert identified_combinations(objective, whole_chart(density.space), [blind]) == ""
+
+
+def test_a_level_without_observations_is_named_by_itself_and_a_product_as_a_combination():
+    y, group = np.array([1.0, 1.4, 2.0, 2.2, 3.1, 2.9]), np.array([0, 0, 1, 1, 3, 3])
+    with pm.Model() as levels:
+        b, sigma = pm.Normal("b", 0.0, 5.0, shape=4), pm.HalfNormal("sigma", 2.0)
+        pm.Normal("y", b[group], sigma, observed=y)
+    with pm.Model() as product:
+        a, b = pm.Normal("a", 0.0, 5.0), pm.Normal("b", 0.0, 5.0)
+        pm.Normal("y", a * b, pm.HalfNormal("sigma", 2.0), observed=y)
+    for model, words in (
+        (levels, "flat along b[2]: the data do not determine it"),
+        (product, ": only a combination of them is determined by the data"),
+    ):
+        with pytest.raises(wb.NoMaximumError) as refusal:
+            wb.Study(model, seed=1, parameters=["a", "b"] if model is product else ()).likelihood.maximum()
+        assert refusal.value.kind == "flat"
+        assert words in refusal.value.what

@@ -7,8 +7,11 @@ import pytensor.tensor as pt
 import pytest
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.graph.traversal import toposort
+from scipy import stats
 
-from workbench.model.parameter_checks import without_idle_checks
+from workbench.model.batches import over_states
+from workbench.model.compiled import batched
+from workbench.model.parameter_checks import with_checks_as_values, without_idle_checks
 
 X = pt.dvector("x")
 Y = np.array([0, 1, 1])
@@ -53,3 +56,26 @@ def test_a_graph_inside_another_keeps_the_checks_that_it_needs():
     outer = pm.logp(pm.Normal.dist(inner, pt.exp(X)), 0.0)
     (slim,) = without_idle_checks([outer])
     assert checks(slim) == checks(outer) - 1
+
+
+def test_a_parameter_outside_its_range_makes_its_own_point_impossible_and_no_other():
+    z = pt.TensorType("float64", shape=(1,))("z")
+    graph = pm.logp(pm.Gamma.dist(2.0, z[0]), np.array([0.5, 1.5]))
+    (values,) = batched(z, [graph])(np.array([[1.0], [-1.0], [3.0]]))
+    assert values[[0, 2]] == pytest.approx(stats.gamma(2.0, scale=1 / np.array([[1.0], [3.0]])).logpdf([0.5, 1.5]))
+    assert np.all(values[1] == -np.inf)
+
+
+def test_in_values_no_check_is_left():
+    graph = NEEDED["sigma"]()
+    (valued,) = with_checks_as_values([graph])
+    assert checks(graph) > checks(valued) == 0
+    assert valued.eval({X: np.array([1.0, 2.0, 0.5])}) == pytest.approx(graph.eval({X: np.array([1.0, 2.0, 0.5])}))
+    assert np.all(valued.eval({X: np.array([1.0, -2.0, 0.5])}) == -np.inf)
+
+
+def test_a_state_with_a_parameter_outside_its_range_leaves_the_others_possible():
+    k, p = pt.lscalar("k"), 0.3
+    graph = pm.logp(pm.Normal.dist(0.0, pt.as_tensor([-1.0, 2.0])[k]), 0.7) + pt.log(p)
+    (many,) = over_states([graph], {k: pt.as_tensor([0, 1])})
+    assert many.eval() == pytest.approx([-np.inf, stats.norm(0, 2).logpdf(0.7) + np.log(p)])

@@ -5,6 +5,7 @@ import pytest
 
 from tests.targets import ALL, GAUSSIANS, by_name
 from workbench.errors import NumericalError
+from workbench.model.chart import jacobian
 from workbench.numerics.curvature import curvature_at, hessian
 from workbench.numerics.objective import FunctionObjective
 
@@ -136,3 +137,17 @@ def test_a_curvature_beyond_what_numbers_hold_is_an_error_and_no_traceback():
     objective = FunctionObjective(2, lambda z: (0.0, matrix @ z))
     with pytest.raises(NumericalError, match="too large"):
         curvature_at(objective, np.zeros(2), np.ones(2))
+
+
+def test_the_bend_next_to_an_edge_is_not_measured_where_the_density_is_another_function():
+    # -log(1 + variance) on the log scale of the deviation: level towards 0, steep twelve units higher.
+    objective = FunctionObjective(1, lambda z: (-np.log1p(np.exp(2 * z[0])), -2 / (1 + np.exp(-2 * z))))
+    z = np.array([-11.187])
+    variance = np.exp(2 * z[0])
+    assert hessian(objective, z)[0, 0] == pytest.approx(-4 * variance / (1 + variance) ** 2, rel=1e-4)
+
+
+def test_a_large_number_does_not_round_the_step_that_measures_its_bend():
+    objective = FunctionObjective(1, lambda z: (-0.5 * float(z[0] - 1e9) ** 2 / 0.03, -(z - 1e9) / 0.03))
+    assert hessian(objective, np.array([1e9]))[0, 0] == pytest.approx(-1 / 0.03, rel=1e-12)
+    assert jacobian(lambda points: points, np.array([1e9, 1.0]), np.array([0.2, 0.3])) == pytest.approx(np.eye(2))

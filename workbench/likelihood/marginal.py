@@ -38,6 +38,7 @@ from workbench.numerics.quadrature import nodes_of
 _NEWTON_STEPS = 60
 _STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12))  # five-point first derivative
 QUADRATURE_DIMENSIONS = 2
+_CORRECTION_STEP = 2e-2  # of the scale of the integrand, along which the determinant of H varies slowly
 
 
 @dataclass(frozen=True)
@@ -388,7 +389,7 @@ class MarginalLikelihood:
             for group, root in zip(self.structure.groups, at.roots, strict=True):
                 half = np.linalg.solve(root, cross[u[group]][..., None])
                 direction[u[group]] = np.linalg.solve(root.transpose(0, 2, 1), half)[..., 0]
-            h = 5e-3 / np.sqrt(curvature) if curvature > 0 else 1e-3
+            h = _CORRECTION_STEP / np.sqrt(curvature) if curvature > 0 else 1e-3
             slope[k] = sum(weight * self._correction(at.z + step * h * direction) for step, weight in _STENCIL) / h
         return slope
 

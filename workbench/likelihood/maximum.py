@@ -41,6 +41,7 @@ _DRAWS = 2000  # importance draws that check Laplace, and replace it where it ha
 _STEPS = 30
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _NO_PROFILE = "the errors of the others hold with that category left out"
+_LONG = 1e-2  # of the local scale: the gradient of Laplace is known to seven digits, that of nodes to twelve
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
@@ -108,11 +109,13 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         if edge is None and not slight:
             refuse_meeting(problem, climbs[0])
             jump = find_jump(problem, climbs[0])
-            if jump is not None:
+            if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
-            tail = find_tail(problem, climbs[0])
+            tail = find_tail(problem, climbs[0]) or find_rise(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)
+            if jump is not None:
+                refuse_jump(problem, jump)
             plateau = find_plateau(problem, climbs[0])
             if plateau is not None:
                 refuse_plateau(problem, plateau)
@@ -211,6 +214,9 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
     if not marginal.all_by_nodes and shift > _UPGRADE:
         fine, climbs = finer, [_follow(finer, climbs[0])]
         shift, change = _moved_by(fine.with_draws(_DRAWS, seed=2), climbs[0])
+    if not fine.all_by_nodes and climbs[0].curvature.is_peak:
+        bend = curvature_at(fine, climbs[0].z, step=_LONG)
+        climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
     check = _integral_check(fine, finer, shift, change)
     mode = _described(replace(problem, objective=fine), climbs, level, (check,))
     return replace(mode, integrated=problem.density.latents)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.errors import NoMaximumError
-from workbench.likelihood.holding import value_with
+from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Objective, Vector
@@ -22,6 +22,8 @@ _LESS_LEVEL = 100.0  # times that: on a smooth peak ten times as wide
 _WIDER = 1.5  # on a plateau not even this
 _WIDE = 1e-6  # of max(1, abs(x)): an interval that is narrower is one of rounding
 _FIRST, _FARTHEST = 1e-6, 1e4  # of max(1, abs(x)): steps outwards
+_NUMBERS = 1e100  # of one end, times which the other is where numbers end, and not the likelihood
+_BEYOND = 0.1  # of the interval: so far outside it the others are asked to follow
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,16 @@ class Plateau:
 
 
 def _end(objective: Objective, end: Climb, i: int, side: float, drop: float) -> float | None:
-    """Where along a coordinate the likelihood has fallen by this much; None where it never does."""
+    """Where along a coordinate the likelihood has fallen by this much; None where it rises, or never falls."""
     size = max(1.0, abs(end.z[i]))
     inside, step = end.z[i], _FIRST * size
     while True:
         outside = end.z[i] + side * step
-        if value_with(objective, end.z, i, outside) < end.value - drop:
+        change = value_with(objective, end.z, i, outside) - end.value
+        if change < -drop:
             break
+        if change > drop:
+            return None
         inside, step = outside, 2.0 * step
         if step > _FARTHEST * size:
             return None
@@ -92,10 +97,21 @@ def find_plateau(problem: Problem, end: Climb) -> Plateau | None:
         points = np.tile(end.z, (2, 1))
         points[:, i] = ends[0]
         lower, upper = np.sort(problem.chart.scalars(points)[:, labels.index(label)])
-        if not upper - lower > _WIDE * max(abs(lower), abs(upper)):
+        if not upper - lower > _WIDE * max(abs(lower), abs(upper)) or abs(upper) > _NUMBERS * abs(lower) > 0:
+            continue
+        if not all(_falls(problem.objective, end, i, ends[0][k], ends[0][1 - k], level) for k in (0, 1)):
             continue
         return Plateau(label, float(lower), float(upper), end.z, end.value)
     return None
+
+
+def _falls(objective: Objective, end: Climb, i: int, here: float, there: float, level: float) -> bool:
+    """Whether the likelihood is lower beyond an end of the interval, also where the other coordinates follow."""
+    x = np.where(np.arange(end.z.size) == i, here + _BEYOND * (here - there), end.z)
+    try:
+        return settle(objective, x, [i]).value < end.value - level
+    except NumericalError:  # impossible there
+        return True
 
 
 def refuse_plateau(problem: Problem, plateau: Plateau) -> None:

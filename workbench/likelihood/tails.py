@@ -84,26 +84,42 @@ def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterat
     """Places along a coordinate, from where the model starts outwards, and the step of the logarithm between them."""
     start = float(origin(problem)[i])
     way = float(end.z[i] - start)
-    side, points = float(np.sign(way)), np.tile(end.z, (2, 1))
+    side, points = float(np.sign(way)) or 1.0, np.tile(end.z, (2, 1))
     points[:, i] = start, start + side
     if abs(np.diff(problem.chart.scalars(points)[:, position])[0] - side) < 1e-9:  # z is the scalar itself
         first = max(1.0, abs(start))
-        return (start + side * first * _FACTOR**k for k in range(1, _STRIDES)), float(np.log(_FACTOR))
+        return (start + side * first * k for k in (0.0, *_FACTOR ** np.arange(1, _STRIDES))), float(np.log(_FACTOR))
     stride = max(_STRIDE, abs(way) / _STRIDES)
-    return (start + side * stride * k for k in range(1, 2 * _STRIDES)), stride
+    return (start + side * stride * k for k in range(2 * _STRIDES)), stride
 
 
 def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
     """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
-    x = start.copy()
+    visited: list[Vector] = []
     for place in places:
-        x[i] = place
+        at = _ahead(objective, visited[-_ALIKE:] or [start], i, place)
         try:
-            best = settle(objective, x, [i])
+            best = settle(objective, at, [i])
         except NumericalError:
             return
-        x = best.x.copy()
+        visited.append(best.x)
         yield best.value, best.x
+
+
+def _ahead(objective: Objective, visited: list[Vector], i: int, place: float) -> Vector:
+    """Where to seek the others with a coordinate at a place: where they were, or farther on if that is better.
+
+    Cutpoints that grow in proportion to a slope would soon be so far behind that every outcome is impossible.
+    """
+    here = np.arange(visited[-1].size) == i
+    stay = np.where(here, place, visited[-1])
+    if len(visited) < _ALIKE:
+        return stay
+    first, second = np.diff(visited, axis=0)[-2:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.clip(np.nan_to_num(second / first, posinf=0.0, neginf=0.0), 0.0, _FACTOR)
+    follow = np.where(here, place, visited[-1] + factor * second)
+    return max(stay, follow, key=lambda x: value_with(objective, x, i, place))
 
 
 def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
@@ -127,9 +143,11 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
         way = abs(end.z[i] - origin(problem)[i])
         arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
         if even >= _ALIKE and arrived:
-            limit = _limit(problem, end, i, position)
+            limit = _limit(problem, end, i, position, side)
             return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
-        if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and height - min(heights) > _REAL:
+        # Level from the first place on is a ridge, such as that of a product, and not the way to a limit.
+        rose = height - min(heights) > _REAL and height - min(heights[1:]) > _NOTHING * size
+        if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and rose:
             ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
             least = height + max(gains[-1], 0.0) * ahead
@@ -137,7 +155,8 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
                 settled = _settled(problem, points[-2:], i)
                 at = x + np.where(np.arange(x.size) == i, 0.0, ahead * (x - points[-2])) if settled else x
                 along = {} if settled else _along(problem, points, label)
-                return Tail(label, i, side, _limit(problem, end, i, position), True, least, at, settled, along)
+                limit = _limit(problem, end, i, position, side)
+                return Tail(label, i, side, limit, True, least, at, settled, along)
     return None
 
 
@@ -163,7 +182,9 @@ def _settled(problem: Problem, points: list[Vector], i: int) -> bool:
         return False
     before, after = (np.diag(bend.information) for bend in bends)
     moved = np.abs(points[1] - points[0])[rest] * np.sqrt(after)
-    return bool(np.max(np.abs(after / before - 1.0)) < _SAME and np.max(moved) < _SAME)
+    same = np.max(np.abs(after / before - 1.0)) < _SAME and np.max(moved) < _SAME
+    # A coordinate that is on its way to infinity itself has a curvature of rounding, and no peak.
+    return bool(same) and settle(problem.objective, points[1], [i]).peaks
 
 
 def _even(gains: Vector, unit: float) -> int:
@@ -182,9 +203,8 @@ def _shrink(gains: Vector, nothing: float) -> bool:
     return all(after < nothing or after <= _SHRINKS * before for before, after in pairs)
 
 
-def _limit(problem: Problem, end: Climb, i: int, position: int) -> str:
-    """Where the scalar goes."""
-    side = float(np.sign(end.z[i] - origin(problem)[i]))
+def _limit(problem: Problem, end: Climb, i: int, position: int, side: float) -> str:
+    """Where the scalar goes on this side."""
     edge = edge_value(problem, end.z, i, side, position)
     if edge is not None:
         return f"{edge:.6g}"
@@ -195,6 +215,8 @@ def _limit(problem: Problem, end: Climb, i: int, position: int) -> str:
 
 def find_tail(problem: Problem, end: Climb) -> Tail | None:
     """The coordinate along which the likelihood rises for ever; one without bound before one that levels off.
+
+    Of several that level off one that settles the others comes first, and one to infinity before one to an edge.
 
     Parameters
     ----------
@@ -211,14 +233,15 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
         if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i])):
             tail = _tail(problem, end, label, i)
             found += [] if tail is None else [tail]
-    return next((tail for tail in found if not tail.bounded), found[0] if found else None)
+    return min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
 
 
 def find_rise(problem: Problem, end: Climb) -> Tail | None:
     """A scalar along which the likelihood rises without bound from where a climb ended, with the others held there.
 
     A climb that ends at a corner, such as a location on an observation of heavy tails, cannot be followed over the
-    others; but as a scale shrinks there log L may grow with its logarithm.
+    others; but as a scale shrinks there log L may grow with its logarithm. And where log L is a straight line, as for a
+    rate of events that took no time, no climb gets away from its start.
 
     Parameters
     ----------
@@ -233,12 +256,13 @@ def find_rise(problem: Problem, end: Climb) -> Tail | None:
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
         position = problem.chart.labels.index(label)
         _, unit = _places(problem, end, i, position)
-        side = float(np.sign(end.z[i] - origin(problem)[i]))
-        steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)
-        heights = np.array([value_with(problem.objective, end.z, i, at) for at in steps])
-        if np.all(np.isfinite(heights)) and _even(np.diff(heights), unit) > _ALIKE:
-            limit = _limit(problem, end, i, position)
-            return Tail(label, i, side, limit, False, float(heights[-1]), end.z, False)
+        way = float(np.sign(end.z[i] - origin(problem)[i]))
+        for side in (way,) if way else (1.0, -1.0):
+            steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)
+            heights = np.array([value_with(problem.objective, end.z, i, at) for at in steps])
+            if np.all(np.isfinite(heights)) and _even(np.diff(heights), unit) > _ALIKE:
+                limit = _limit(problem, end, i, position, side)
+                return Tail(label, i, side, limit, False, float(heights[-1]), end.z, False)
     return None
 
 

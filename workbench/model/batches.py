@@ -18,6 +18,8 @@ from pytensor.tensor.basic import Join
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
+from workbench.model.parameter_checks import with_checks_as_values
+
 
 def over_states(graphs: Sequence[Variable], states: dict[Variable, Variable]) -> list[Variable]:
     """Graphs vectorised over a leading axis of some of their inputs.
@@ -34,7 +36,7 @@ def over_states(graphs: Sequence[Variable], states: dict[Variable, Variable]) ->
         Each with that axis in front.
     """
     rebuilt: dict[Variable, Variable] = {}
-    many = list(vectorize_graph(list(graphs), states))
+    many = list(vectorize_graph(with_checks_as_values(graphs), states))
     for node in toposort(many):
         inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
         plain = _plain(node, inputs)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from workbench.check import Check, Status, worst_status
 from workbench.errors import Absence, NumericalError
 from workbench.model.chart import Chart
-from workbench.model.identified import identified_combinations, named_coordinates
+from workbench.model.identified import identified_combinations, moving_coordinates, named_coordinates
 from workbench.numerics.climbs import Climb, distinct, falls_away
 from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
@@ -165,9 +165,13 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
     towards = f" ({', '.join(limits)} far out)" if limits else ""
+    named = named_coordinates(chart, end.z)[int(np.argmax(np.abs(direction)))]
+    upwards = sign * direction[np.argmax(np.abs(direction))] > 0
+    endless = named is not None and (upwards or not named[1])  # the scalar itself, or the logarithm of one that grows
+    place = "at infinity" if endless else "at an edge of the support or at infinity"
     return Missing(
-        "edge",
-        f"it keeps rising along {along}{towards}: the maximum is at an edge of the support or at infinity",
+        "at infinity" if endless else "edge",
+        f"it keeps rising along {along}{towards}: the maximum is {place}",
         "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
     )
 
@@ -189,8 +193,16 @@ def _signed(chart: Chart, end: Climb, direction: Vector) -> list[str]:
 def _flat(objective: Objective, chart: Chart, climbs: list[Climb], names: list[str]) -> Missing:
     """What is said of a ridge, with what is determined on it."""
     identified = identified_combinations(objective, chart, climbs)
+    moving, directions = moving_coordinates(climbs[0])
+    labels = [named_coordinates(chart, climbs[0].z)[i] for i in moving]
     combined = len(names) > 1 or bool(identified)
-    what = "only a combination of them is determined by the data" if combined else "the data do not determine it"
+    if 0 < len(moving) == directions and all(labels):  # each is flat by itself
+        names, combined = [label[0] for label in labels if label][:_SIGNED], False
+    elif len(moving) > directions > 0:
+        inside = {name: np.isin(moving, np.arange(block.start, block.stop)) for name, block in chart.blocks.items()}
+        names, combined = [*names, *(n for n, own in inside.items() if own.any() and n not in names)][:_SIGNED], True
+    them = "them" if len(names) > 1 else "its elements"
+    what = f"only a combination of {them} is determined by the data" if combined else "the data do not determine it"
     fix = "fix one of these variables, or give the model data that tell them apart"
     return Missing("flat", f"flat along {' and '.join(names)}: {what}{'; ' * bool(identified)}{identified}", fix)
 

@@ -17,6 +17,7 @@ from pytensor.graph.traversal import ancestors
 
 from workbench.model.density import LogDensity
 from workbench.model.space import Space
+from workbench.numerics.curvature import representable
 from workbench.numerics.objective import Vector
 
 
@@ -136,11 +137,12 @@ def jacobian(
     -------
     ndarray, shape (k, d)
     """
-    steps = np.diag(1e-3 * scale)
+    sizes = representable(z, 1e-3 * scale)
+    steps = np.diag(sizes)
     points = np.concatenate([z + steps, z - steps, z + 2 * steps, z - 2 * steps])
     plus, minus, plus2, minus2 = np.split(scalars(points), 4)
     with np.errstate(invalid="ignore"):  # a scalar that is infinite there has no slope, and becomes NaN
-        return ((8 * (plus - minus) - (plus2 - minus2)) / (12e-3 * scale[:, None])).T
+        return ((8 * (plus - minus) - (plus2 - minus2)) / (12.0 * sizes[:, None])).T
 
 
 def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.compiled import interpreted, without_traces
 from workbench.model.constants import replaced, widened
 from workbench.model.density import LogDensity
+from workbench.model.parameter_checks import with_checks_as_values
 from workbench.model.prior_numbers import Hyperparameter, numbers_of, why_none
 from workbench.model.program import NativeObjective, Program, Weights
 from workbench.model.summation import sum_out
@@ -170,7 +171,7 @@ class Hyperparameters:
             graphs = space.on_vector(replaced([total, pt.grad(total, t)], here))
             points = pt.TensorType("float64", shape=(None, space.dimension))("Z")
             zero = space.vector[:1].sum() * 0.0 + own * 0.0  # what z does not enter gets its leading axis from here
-            many = list(vectorize_graph([g + zero for g in graphs], {space.vector: points}))
+            many = list(vectorize_graph(with_checks_as_values([g + zero for g in graphs]), {space.vector: points}))
             call = interpreted([points, t, own], many)
             self._agree(call, chosen)
             self._priors[chosen.name] = call

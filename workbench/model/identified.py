@@ -28,6 +28,7 @@ from workbench.numerics.objective import Objective, Vector
 
 _STEEP = 1e-5  # of the scaled information: between this and FLAT nobody can tell
 _ENTERS = 1e-6  # of a flat direction: what moves less along it does not move
+_SHARE = 1e-3  # of a flat direction, from which on it is named
 _LEVEL = 1e-8  # nats, of a log density near 1: what changes less is level
 _AS_HIGH = 1e-6  # nats, between climbs that ended on the same ridge
 _WHOLE = 1e-5  # from a fraction: the differences leave this much of a direction unknown
@@ -86,6 +87,28 @@ def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence
     shown = [*found[:_SHOWN], *([f"{len(found) - _SHOWN} more are"] if len(found) > _SHOWN else [])]
     more = f" and {len(moving) - _SHOWN} more" if len(moving) > _SHOWN else ""
     return f"{'; '.join(shown)}; {', '.join(moving[:_SHOWN])}{more} {'is' if len(moving) == 1 else 'are'} not"
+
+
+def moving_coordinates(end: Climb) -> tuple[NDArray[np.int64], int]:
+    """Coordinates that move along the flat directions at the end of a climb, and how many such directions there are.
+
+    Parameters
+    ----------
+    end : Climb
+
+    Returns
+    -------
+    coordinates : ndarray of int
+        Those with a real share of one; as many as directions where each is flat by itself.
+    directions : int
+        0 at a peak, or where nothing is level.
+    """
+    diagonal = np.diag(end.curvature.information)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(end.curvature.information * np.outer(scale, scale))
+    flat = np.abs(values) < FLAT
+    shares = np.max(np.abs(vectors[:, flat]), axis=1, initial=0.0)
+    return np.flatnonzero(shares > _SHARE), int(flat.sum())
 
 
 def named_coordinates(chart: Chart, x: Vector) -> list[tuple[str, bool] | None]:

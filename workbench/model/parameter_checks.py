@@ -1,7 +1,8 @@
-"""Checks of parameters that can never fail, taken out of a graph before it is compiled.
+"""Checks of parameters in a graph: those that can never fail go, and the others become values.
 
 PyMC guards every log density with conditions such as 0 <= p <= 1. Where p is the sigmoid of something that holds
-whatever the something is, and over a million observations the check costs a quarter of the density.
+whatever the something is, and over a million observations the check costs a quarter of the density. Where it can fail
+the density is -inf, at that point and no other: PyTensor would vectorise the check to one of all points together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytensor.scalar as ps
+import pytensor.tensor as pt
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import toposort
@@ -68,6 +70,30 @@ def without_idle_checks(graphs: Sequence[Variable]) -> list[Variable]:
         inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
         if isinstance(node.op, CheckParameterValue) and all(map(_always, node.inputs[1:])):
             rebuilt[node.outputs[0]] = inputs[0]
+        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
+            rebuilt.update(zip(node.outputs, node.clone_with_new_inputs(inputs).outputs, strict=True))
+    return [rebuilt.get(graph, graph) for graph in graphs]
+
+
+def with_checks_as_values(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs, -inf where a parameter is outside its range, ready for a vectorisation over points.
+
+    Checks that PyMC does not let stand for a value of -inf, such as that of a matrix, stay what they are.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+
+    Returns
+    -------
+    list of pytensor variables
+    """
+    rebuilt: dict[Variable, Variable] = {}
+    for node in toposort(list(graphs)):
+        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
+        if isinstance(node.op, CheckParameterValue) and node.op.can_be_replaced_by_ninf:
+            value = pt.switch(pt.all(inputs[1:]), inputs[0], -np.inf)
+            rebuilt[node.outputs[0]] = value.astype(node.outputs[0].type.dtype)
         elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
             rebuilt.update(zip(node.outputs, node.clone_with_new_inputs(inputs).outputs, strict=True))
     return [rebuilt.get(graph, graph) for graph in graphs]

@@ -141,8 +141,13 @@ def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[s
         else:
             found[rv.name] = ("parameter", "")
     targets = {rv for rv in free if found[rv.name][0] == "parameter" and _centred_on_zero(rv)}
+    hidden = {rv for rv in free if found[rv.name][0] == "latent"}
     for factor, other in _products(model):
-        above = set(ancestors([other]))
+        # What is a latent value, such as a covariate measured with error, scales nothing, whatever scale it has itself.
+        covariates = _affine_in(other, hidden, set(free))
+        above = (
+            set(ancestors([other], blockers=model.basic_RVs)) if covariates else set(ancestors([other]))
+        ) - covariates
         for rv in _affine_in(factor, targets, set(free)):
             scales = [s for s in free if s is not rv and s in above]
             if not scales:

@@ -30,7 +30,8 @@ _ALIGNED = 1e-6  # below it the information is measured again along its axes
 _FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
 _GUESS = 1e-9
 _LOOKS = 6
-_STEP = 1e-3  # of the local scale
+STEP = 1e-3  # of the local scale
+_LOCAL = 0.1  # of the local scale that it finds: a longer step has not measured it
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
 _PARABOLA = 1e-9  # of a change of the gradient: an error of a standard error that nobody sees
 _STRAIGHT = 2e-7  # of a change of the gradient: a quarter of it at most is the error of a standard error
@@ -79,7 +80,7 @@ def _scale(slopes: _Slopes) -> Vector:
 
 
 def hessian(
-    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None
+    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None, step: float = STEP
 ) -> NDArray[np.float64]:
     """The Hessian of log f at z.
 
@@ -91,6 +92,8 @@ def hessian(
         Local scale 1 / sqrt(-H_ii) of every coordinate where it is roughly known; found first by default.
     gradient : ndarray, shape (d,), optional
         At z, where it is known.
+    step : float
+        Of the local scale; longer where the gradient itself is noisy.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def hessian(
     """
     d, slopes = z.size, _Slopes(objective, z, gradient)
     scale = _scale(slopes) if scale is None else scale
-    steps = np.where(scale > 0, _STEP * scale, _FIRST_STEP * np.maximum(1.0, np.abs(z)))
+    steps = np.where(scale > 0, step * scale, _FIRST_STEP * np.maximum(1.0, np.abs(z)))
     points = _points(slopes, steps) if d > _FEW else 4
     matrix = np.empty((d, d))
     for i, unit in enumerate(np.eye(d)):
@@ -114,19 +117,48 @@ def hessian(
             h = _FIRST_STEP * max(1.0, abs(z[i]))
             matrix[i] = _row(slopes, h, unit, points)
         if np.isfinite(matrix[i, i]) and matrix[i, i] < 0:
-            right = _STEP / np.sqrt(-matrix[i, i])
+            right = step / np.sqrt(-matrix[i, i])
             if not 0.2 < h / right < (2.0 if points == 4 else 5.0):
                 better = _row(slopes, right, unit, points)
-                matrix[i] = better if np.all(np.isfinite(better)) else matrix[i]
+                # Next to an edge the bend is so small that such a step leads to where log f is another function.
+                local = right * np.sqrt(max(-better[i], 0.0)) < _LOCAL
+                matrix[i] = better if np.all(np.isfinite(better)) and local else matrix[i]
     if not np.all(np.isfinite(matrix)):
         raise NumericalError("the gradient is not finite next to the point", "curvature", "look at the model there")
     return matrix / 2 + matrix.T / 2  # of numbers near the largest that there are a sum would be infinite
 
 
+def representable(z: NDArray[np.float64], step: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Steps near these by which numbers move exactly, and not by what their sum is rounded to.
+
+    For a mean of 1e9 with an error of 0.2 that is a thousandth of the step, and so of what is divided by it.
+
+    Parameters
+    ----------
+    z : ndarray
+    step : ndarray of its shape, or float
+        Above 0; up to twice this is added to z and taken from it.
+
+    Returns
+    -------
+    ndarray, shape of z
+
+    Examples
+    --------
+    >>> h = representable(np.array([1e9, 1.0]), 1e-4)
+    >>> bool(((np.array([1e9, 1.0]) + h) - np.array([1e9, 1.0]) == h).all())
+    True
+    """
+    spacing = np.spacing(2.0 * (np.abs(z) + step))
+    return np.maximum(1.0, np.round(step / spacing)) * spacing
+
+
 def _row(slopes: _Slopes, h: float, unit: Vector, points: int) -> Vector:
     """One row of the Hessian with a step h; NaN where the gradient does not exist that far away."""
+    h = float(representable(np.abs(slopes.z) @ unit, h))
     try:
-        return slopes.along(h * unit, points) / h
+        with np.errstate(over="ignore"):
+            return slopes.along(h * unit, points) / h
     except NumericalError:
         return np.full_like(unit, np.nan)
 
@@ -192,7 +224,7 @@ class Curvature:
 
 
 def curvature_at(
-    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None
+    objective: Objective, z: Vector, scale: Vector | None = None, gradient: Vector | None = None, step: float = STEP
 ) -> Curvature:
     """Information and its eigenvalues at z; see `Curvature`, and `hessian` for the arguments.
 
@@ -201,7 +233,7 @@ def curvature_at(
     NumericalError
         If the gradient is not finite near z, or some curvature is too large beside another for a number.
     """
-    information = -hessian(objective, z, scale, gradient)
+    information = -hessian(objective, z, scale, gradient, step)
     found, axes = _judged(information, FLAT)
     if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _ALIGNED:
         try:
@@ -247,8 +279,8 @@ def _along_axes(
     for k in np.flatnonzero(bends < _ALIGNED):
         bends[k], guess = np.nan, max(bends[k], _GUESS)
         for _ in range(_LOOKS):
-            step = _STEP / np.sqrt(guess) * axes[:, k]
-            bend = -float(slopes.pair(step) @ step) / 2 / (_STEP**2 / guess)
+            step = STEP / np.sqrt(guess) * axes[:, k]
+            bend = -float(slopes.pair(step) @ step) / 2 / (STEP**2 / guess)
             if not _FLAT_ALONG_AXES < bend < 1.0:  # flat, or no axis of what is there
                 return None
             if 0.5 < bend / guess < 2.0:
@@ -259,7 +291,7 @@ def _along_axes(
     for k in np.flatnonzero(eigenvalues < _ALIGNED):  # towards an edge or infinity it bends, but is no parabola
         if np.isnan(bends[k]) or not 0.5 < _fall(objective, z, widths[:, k]) < 2.0:
             return None
-    rows = np.stack([slopes.along(_STEP * width, 4) / _STEP for width in widths.T])
+    rows = np.stack([slopes.along(STEP * width, 4) / STEP for width in widths.T])
     bent = -(rows @ widths)
     back = np.linalg.inv(widths)
     information = back.T @ ((bent + bent.T) / 2) @ back
