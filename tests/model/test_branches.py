@@ -70,6 +70,10 @@ def test_a_model_without_such_a_sum_has_no_branches():
         pm.NormalMixture("y", [0.4, 0.6], pm.Normal("mu", 0, 5, shape=2), 1.0, observed=np.array([-1.0, 0.5, 4.0]))
     density = LogDensity(model)
     assert branch_peaks(density, density.space.start[None]).shape == (0, 2)
+    with pm.Model() as fixed:
+        pm.Normal("y", 0.0, 1.0, observed=np.array([1.0, 2.0]))
+    density = LogDensity(fixed)
+    assert branch_peaks(density, density.space.start[None]).shape == (0, 0)
 
 
 def test_a_needle_is_the_maximum_and_an_evidence_from_draws_that_missed_it_fails():

@@ -136,7 +136,7 @@ def branch_peaks(density: LogDensity, starts: NDArray[np.float64]) -> NDArray[np
     graphs = density.space.on_vector(replaced(whole, constants))
     ends = [end for graph in graphs for end in _climbed(graph, z, starts)]
     ends.sort(key=lambda end: -end.value)
-    return np.array([end.z for end in ends]).reshape(-1, density.space.dimension)
+    return np.array([end.z for end in ends]).reshape(len(ends), density.space.dimension)
 
 
 def _climbed(graph: Variable, z: Variable, starts: NDArray[np.float64]) -> list[Climb]:
