@@ -29,6 +29,7 @@ from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
+from workbench.model.exchange import with_exchanged
 from workbench.model.mode import Mode, climb_all, describe_mode
 from workbench.numerics.climbs import Climb, corners, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
@@ -85,7 +86,7 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
-    climbs = climb_all(problem.objective, points, "MLE", persistent)
+    climbs = with_exchanged(problem.objective, problem.chart, climb_all(problem.objective, points, "MLE", persistent))
     peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
     threshold = None
     if peak is not None:
@@ -217,6 +218,7 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
     if not fine.all_by_nodes and climbs[0].curvature.is_peak:
         bend = curvature_at(fine, climbs[0].z, step=_LONG)
         climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
+    climbs = with_exchanged(fine, problem.chart, climbs)
     check = _integral_check(fine, finer, shift, change)
     mode = _described(replace(problem, objective=fine), climbs, level, (check,))
     return replace(mode, integrated=problem.density.latents)

@@ -22,6 +22,7 @@ from workbench.errors import InputError, NumericalError, RefusalError
 from workbench.model.certificate import Certificate, certify
 from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
+from workbench.model.exchange import with_exchanged
 from workbench.numerics.climbs import Climb, near
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, climb, climb_again
@@ -306,7 +307,7 @@ def find_mode(
         If the log density is finite at none of the starts.
     """
     objective, chart = density.objective(weights), whole_chart(density.space)
-    climbs = climb_all(objective, starts, kind)
+    climbs = with_exchanged(objective, chart, climb_all(objective, starts, kind))
     certificate, missing = certify(objective, chart, climbs)
     covariance = np.zeros((0, 0)) if missing else climbs[0].curvature.covariance
     reason = missing.reason if missing else ""

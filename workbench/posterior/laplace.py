@@ -21,6 +21,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
+from workbench.model.exchange import with_exchanged
 from workbench.numerics.climbs import distinct, falls_away
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
@@ -109,7 +110,7 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
             continue
     if not ends:
         raise NumericalError("the target is finite at none of the starting points", "laplace", "set an `initval`")
-    ends.sort(key=lambda end: -end.value)
+    ends = with_exchanged(objective, whole_chart(space), sorted(ends, key=lambda end: -end.value))
     best = ends[0]
     turn = turn_around(best.z, space.angles)
     ends = [replace(end, z=turn.folded(end.z)) for end in ends]

@@ -22,6 +22,7 @@ from workbench.likelihood.problem import Problem
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import certify
 from workbench.model.density import JOINT, TARGET, Weights
+from workbench.model.exchange import with_exchanged
 from workbench.model.mode import Mode, climb_all, describe_mode, find_mode
 from workbench.numerics.objective import FunctionObjective, Vector
 from workbench.result import Result
@@ -110,7 +111,7 @@ def _highest(
         return a + b, slope[chart.coordinates] + marginal_slope
 
     objective = FunctionObjective(chart.dimension, value_and_gradient)
-    climbs = climb_all(objective, starts[:, chart.coordinates], kind)
+    climbs = with_exchanged(objective, chart, climb_all(objective, starts[:, chart.coordinates], kind))
     certificate, missing = certify(objective, chart, climbs)
     _need_peak(missing.reason if missing else "")
     x, covariance = climbs[0].z, climbs[0].curvature.covariance

@@ -1,0 +1,73 @@
+"""Images of a peak under an exchange of elements: the components of a mixture say the same in any order.
+
+Whether two climbs end at two of these images is chance, and one climb sees none of it. So the image is made: elements
+j and j + 1 of vectors of equal length change places, of all these vectors together, of some, or of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from itertools import chain, combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import NumericalError
+from workbench.model.chart import Chart
+from workbench.numerics.climbs import Climb, near
+from workbench.numerics.objective import Objective
+from workbench.numerics.optimise import EDM_TOLERANCE, climb
+
+_LONGEST = 12  # elements: more are groups of data, which nobody can exchange
+_TOGETHER = 4  # vectors of one length of which every choice is tried
+_AS_HIGH = 1e-9  # of log f, or nats below 1
+
+
+def with_exchanged(objective: Objective, chart: Chart, climbs: list[Climb]) -> list[Climb]:
+    """Climbs, the highest first, and one from an image of the highest peak, where an exchange leaves log f as it is.
+
+    Parameters
+    ----------
+    objective : Objective
+        Over the coordinates of the chart.
+    chart : Chart
+    climbs : list of Climb
+
+    Returns
+    -------
+    list of Climb
+        As they were where the highest is no peak, or every exchange changes log f or leads to the point itself.
+    """
+    end = climbs[0]
+    if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+        return climbs
+    same = _AS_HIGH * max(1.0, abs(end.value))
+    for image in _images(chart, end.z):
+        if near(image - end.z, end):
+            continue
+        with contextlib.suppress(NumericalError):
+            if abs(objective.value(image) - end.value) > same:
+                continue
+            found = climb(objective, image)
+            if near(found.z - image, found) and abs(found.value - end.value) < same:
+                return [end, found, *climbs[1:]]
+    return climbs
+
+
+def _images(chart: Chart, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Points with two elements exchanged, as far as they lie inside the support."""
+    space = chart.space
+    theta = {name: array for name, array in space.theta(chart.z(x)).items() if name in space.names}
+    sizes = sorted({size for name in chart.names for size in space.shapes[name] if 2 <= size <= _LONGEST})
+    for size in sizes:
+        members = [name for name in chart.names if size in space.shapes[name]]
+        counts = range(len(members), 0, -1) if len(members) <= _TOGETHER else (len(members), 1)
+        for names in chain.from_iterable(combinations(members, count) for count in counts):
+            for j in range(size - 1):
+                order = np.arange(size)
+                order[[j, j + 1]] = j + 1, j
+                moved = {n: np.take(theta[n], order, 1 + space.shapes[n].index(size)) for n in names}
+                z, inside = space.z_where_inside(theta | moved)
+                if inside[0]:
+                    yield z[0, chart.coordinates]
