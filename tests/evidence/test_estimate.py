@@ -214,6 +214,13 @@ def test_tempering_is_quoted_where_the_draws_failed_and_confirms_where_they_did_
     found = combine(both, {}, 8, (doubt,), audit)
     assert found.method == "tempering"
     assert worst_status(found.checks) == "caution"
+    sure = replace(bridge, log_evidence=tempered.log_evidence + 2.0 * tempered.std_error, std_error=tempered.std_error)
+    found = combine({"bridge": sure, "tempering": tempered}, {}, 8, (doubt,), audit)
+    assert found.method == "tempering"
+    assert found.std_error == pytest.approx(tempered.std_error)  # half of what they differ by, which is its error here
+    apart = _tempered(study, std_error=0.5 * tempered.std_error)
+    found = combine({"bridge": sure, "tempering": apart}, {}, 8, (doubt,), audit)
+    assert found.std_error == pytest.approx(tempered.std_error)
     from_draws = _tempered(study, start="proposal")
     found = combine({"bridge": bridge, "tempering": from_draws}, {}, 8, (doubt,), audit)
     assert worst_status(found.checks) == "failed"

@@ -210,6 +210,9 @@ def combine(
     value, error = stated.pop(main)
     if isinstance(tempered, Tempering) and main == "tempering" and not _stands_alone(tempered, None) and average:
         error = max(error, average[1])
+    if main == "tempering" and "bridge" in stated:  # its error is said by its own particles, which err to one side
+        gap = abs(stated["bridge"][0] - value)
+        error = max(error, gap / 2) if gap <= _SIGMAS * np.hypot(error, stated["bridge"][1]) else error
     peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
     if isinstance(tempered, Tempering) and "tempering" in stated:
         lost = _lost_particles(tempered, value, error, peak)
