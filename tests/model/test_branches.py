@@ -46,7 +46,9 @@ def test_what_is_no_sum_of_two_moving_densities_is_left_alone():
     x, y = pt.TensorType("float64", shape=(3,))("x"), pt.dscalar("y")
     for graph in (pt.log1p(y**2), pt.logaddexp(x, 2.0 * x).sum(), pt.log(1.0 + y**2), pt.logaddexp(1.0, 2.0) + y):
         assert taken_apart(graph, [x, y]) == []
-    assert len(taken_apart(pt.logaddexp(0.0, y), [x, y])) == 2
+    for graph in (-pt.logaddexp(0.0, y), y - pt.logsumexp(x), pt.exp(pt.logaddexp(0.0, y)), 3.0 * pt.logsumexp(x)):
+        assert taken_apart(graph, [x, y]) == []  # a normaliser, a curve: no choice between densities
+    assert len(taken_apart(y + pt.logaddexp(0.0, y), [x, y])) == 2
 
 
 def needle(d):
@@ -65,10 +67,25 @@ def test_the_peaks_are_those_of_the_summands_under_the_prior():
     np.testing.assert_allclose(found, [[centre, centre], [0.0, 0.0]], atol=1e-9)
 
 
+def test_a_prior_that_is_a_mixture_has_the_peaks_of_its_components():
+    with pm.Model() as model:
+        pm.NormalMixture("x", [0.3, 0.7], [0.0, 8.0], [1.0, 0.01])
+        means, variances = [np.zeros(2), np.full(2, 9.0)], [np.eye(2), 1e-4 * np.eye(2)]
+        pm.Mixture("v", [0.5, 0.5], [pm.MvNormal.dist(m, c) for m, c in zip(means, variances, strict=True)])
+    density = LogDensity(model)
+    found = branch_peaks(density, density.space.start[None])
+    expected = [[x, v, v] for x in (0.0, 8.0) for v in (0.0, 9.0)]
+    np.testing.assert_allclose(sorted(found.round(6).tolist()), expected, atol=1e-6)
+
+
 def test_a_model_without_such_a_sum_has_no_branches():
     with pm.Model() as model:
         pm.NormalMixture("y", [0.4, 0.6], pm.Normal("mu", 0, 5, shape=2), 1.0, observed=np.array([-1.0, 0.5, 4.0]))
     density = LogDensity(model)
+    assert branch_peaks(density, density.space.start[None]).shape == (0, 2)
+    with pm.Model() as simplex:
+        pm.Multinomial("y", 9, pm.Dirichlet("p", np.ones(3)), observed=np.array([2, 3, 4]))
+    density = LogDensity(simplex)
     assert branch_peaks(density, density.space.start[None]).shape == (0, 2)
     with pm.Model() as fixed:
         pm.Normal("y", 0.0, 1.0, observed=np.array([1.0, 2.0]))

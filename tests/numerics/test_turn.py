@@ -11,12 +11,13 @@ from workbench.numerics.objective import FunctionObjective, values
 from workbench.numerics.turn import OneTurn, Turn, folded_for, free_of_turns, turn_around
 
 CENTRE, KAPPA = 3.0, 2.0
+LOG_PEAK = stats.vonmises(KAPPA).logpdf(0.0) - KAPPA + stats.norm.logpdf(0.0)
 ANGLES = np.array([True, False])
 
 
 def repeating(z):
     """An angle near the end of PyMC's range beside a standard Normal: log f repeats itself along the first."""
-    value = stats.vonmises(KAPPA, loc=CENTRE).logpdf(z[0]) + stats.norm.logpdf(z[1])
+    value = KAPPA * np.cos(z[0] - CENTRE) - z[1] ** 2 / 2 + LOG_PEAK
     return float(value), np.array([-KAPPA * np.sin(z[0] - CENTRE), -z[1]])
 
 
@@ -58,9 +59,8 @@ def test_outside_of_its_turn_an_objective_is_zero_and_inside_the_same():
     assert np.array_equal(folded_for(one, outside[None])[0], [outside[0] - 2 * np.pi, 5.0])
 
 
-@pytest.mark.parametrize("turns", [1, 3])
-def test_a_bridge_over_one_turn_finds_the_integral_and_without_folding_does_not(turns):
-    objective, z = FunctionObjective(2, repeating), draws(turns)
+def test_a_bridge_over_one_turn_finds_the_integral_and_without_folding_does_not():
+    objective, z = FunctionObjective(2, repeating), draws(3)
     turn = turn_around(z, ANGLES)
     folded, one = turn.folded(z), turn.within(objective)
     log_f = values(objective, z.reshape(-1, 2)).reshape(4, 500)
@@ -68,5 +68,4 @@ def test_a_bridge_over_one_turn_finds_the_integral_and_without_folding_does_not(
     assert abs(found.log_evidence) < STANDARD_ERRORS * found.std_error
     assert found.std_error < 0.02
     assert all(check.status != "failed" for check in found.checks)
-    if turns > 1:  # every turn counts again
-        assert bridge_sampling(objective, z, log_f, seed=1).log_evidence > 0.5
+    assert bridge_sampling(objective, z, log_f, seed=1).log_evidence > 0.5  # every turn counts again

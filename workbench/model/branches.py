@@ -17,10 +17,12 @@ import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from numpy.typing import NDArray
+from pymc.logprob.utils import CheckParameterValue
 from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.traversal import ancestors, toposort
-from pytensor.tensor.elemwise import Elemwise
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Sum
+from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.special import LogAddExp, LogSumExp
 
 from workbench.errors import NumericalError
@@ -33,6 +35,7 @@ from workbench.numerics.optimise import climb
 
 _MOST = 16  # branches that are followed
 _CLIMBS = 2  # of each
+_PASSED = (Sum, DimShuffle, Reshape, SpecifyShape, CheckParameterValue)  # what leaves a sum of terms what it is
 
 
 def _is_single(variable: Variable) -> bool:
@@ -84,6 +87,27 @@ def _elements(terms: Variable, like: Variable) -> list[Variable]:
     return [terms.flatten()[k].reshape(like.type.shape) for k in range(min(many, _MOST + 1))]
 
 
+def _added_up(graph: Variable) -> list[Apply]:
+    """The nodes whose values are added up to a graph, the outermost first.
+
+    A log of a sum anywhere else, such as the normaliser in a softmax, is no choice between densities.
+    """
+    pending, found = [graph], []
+    while pending:
+        node = pending.pop(0).owner
+        if node is None:
+            continue
+        found.append(node)
+        kind = _scalar_op(node.outputs[0])
+        if kind is ps.Add:
+            pending += node.inputs
+        elif kind in (ps.Sub, ps.Cast, ps.Identity) or isinstance(node.op, _PASSED):
+            pending += node.inputs[:1]
+        elif kind is ps.Switch:
+            pending += node.inputs[1:]
+    return found
+
+
 @without_traces()
 def taken_apart(target: Variable, moving: Collection[Variable]) -> list[Variable]:
     """A log density with one summand of each sum of exponentials kept, for every choice of them.
@@ -103,7 +127,7 @@ def taken_apart(target: Variable, moving: Collection[Variable]) -> list[Variable
     whole: list[Variable] = []
     while pending:
         graph = pending.pop()
-        for node in reversed(list(toposort([graph]))):  # the outermost first: a sum inside it may go with it
+        for node in _added_up(graph):
             parts = _summands(node)
             fits = 2 <= len(parts) <= _MOST - len(pending) - len(whole)
             if fits and not set(moving).isdisjoint(ancestors(parts)):
@@ -130,10 +154,11 @@ def branch_peaks(density: LogDensity, starts: NDArray[np.float64]) -> NDArray[np
         The highest first.
     """
     z, s = density.space.vector, density.symbolic
-    terms = [g for group in (s.log_prior, s.log_jacobian, s.log_likelihood, s.potential) for g in group.values()]
+    terms = [g for group in (s.log_prior, s.log_likelihood, s.potential) for g in group.values()]
+    jacobian = sum((g.sum() for g in s.log_jacobian.values()), pt.constant(0.0))
     constants = {variable: pt.constant(s.observed[name]) for name, variable in s.data.items()}
     whole = taken_apart(sum((g.sum() for g in terms), pt.constant(0.0)), s.values.values())
-    graphs = density.space.on_vector(replaced(whole, constants))
+    graphs = density.space.on_vector(replaced([graph + jacobian for graph in whole], constants))
     ends = [end for graph in graphs for end in _climbed(graph, z, starts)]
     ends.sort(key=lambda end: -end.value)
     return np.array([end.z for end in ends]).reshape(len(ends), density.space.dimension)
