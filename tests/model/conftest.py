@@ -1,7 +1,9 @@
-"""What was compiled by Numba while a test ran."""
+"""What was compiled by Numba while a test ran, and how."""
 
 import pytensor.link.numba.cache as cache
 import pytest
+
+from workbench.model.late import late_machine_code
 
 
 @pytest.fixture
@@ -15,3 +17,10 @@ def sources(monkeypatch):
 
     monkeypatch.setattr(cache, "compile_numba_function_src", noted)
     return names
+
+
+@pytest.fixture
+def late():
+    """Numba compiles as it does for a density, with machine code for what is called alone."""
+    with late_machine_code():
+        yield

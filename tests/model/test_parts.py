@@ -9,6 +9,8 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from workbench.model.dispatch import plain_functions
 from workbench.model.parts import picked
 
+pytestmark = pytest.mark.usefixtures("late")
+
 X = np.random.default_rng(3).normal(size=(5, 4))
 
 

@@ -13,6 +13,8 @@ from pytensor.tensor.subtensor import IncSubtensor
 from workbench.model.dispatch import plain_functions
 from workbench.model.reductions import reduced
 
+pytestmark = pytest.mark.usefixtures("late")
+
 CUBE = np.random.default_rng(1).normal(size=(3, 4, 5))
 LAYOUTS = {
     "C": CUBE,

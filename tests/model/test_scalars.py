@@ -13,6 +13,8 @@ from pytensor.scalar.math import gammaln
 from workbench.model.dispatch import plain_functions
 from workbench.model.scalars import written_out
 
+pytestmark = pytest.mark.usefixtures("late")
+
 POINTS = [-745.0, -40.0, -1.5, -1e-9, 0.0, 0.3, 1.0, 2.5, 36.0, 700.0]
 X, N, B = pt.vector("x"), pt.lvector("n"), pt.vector("b", dtype="bool")
 FORMS = {

@@ -10,6 +10,8 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from workbench.model.dispatch import plain_functions
 from workbench.model.shapes import filled, shuffled
 
+pytestmark = pytest.mark.usefixtures("late")
+
 CUBE = np.random.default_rng(2).normal(size=(2, 1, 3))
 
 
