@@ -119,3 +119,12 @@ def test_a_joint_density_that_rises_to_the_edge_is_refused():
     d = LogDensity(model)
     with pytest.raises(RefusalError, match="no mode"):
         maximise_posterior(pose(d), examine(d), np.array([[0.0], [1.0]]))
+
+
+def test_a_share_whose_mode_is_one_is_at_the_edge_and_not_at_infinity():
+    with pm.Model() as model:
+        pm.Binomial("heads", n=10, p=pm.Uniform("p", 0.0, 1.0), observed=10)
+    d = LogDensity(model)
+    with pytest.raises(RefusalError, match="the edge of the support, p = 1 ") as refusal:
+        maximise_posterior(pose(d), examine(d), np.array([[0.0], [1.0]]))
+    assert "infinity" not in str(refusal.value)

@@ -31,6 +31,8 @@ _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
 _REAL = 0.02  # nats: a change smaller than this is called flat
 _SIGNED = 4  # scalars in a message
+_FAR_ALONG = (50.0, 100.0)  # of a direction, in units of z: a scalar that is the same at both has come to an edge
+_BOUND = "report the bound, not an error; more data, or a prior that falls off there, give a finite answer"
 _ELSEWHERE = "start elsewhere: set `initval`"
 _RESCALE = "scale the data so that parameters are near 1"
 
@@ -129,6 +131,9 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     end = climbs[0]
     away = _towards_infinity(objective, climbs)
     if away is not None:
+        bound = _edge_along(chart, end, away)
+        if bound:
+            return Missing("edge", f"it keeps rising towards the edge of the support, {bound}", _BOUND)
         return Missing(
             "at infinity",
             f"it keeps rising along {' and '.join(_signed(chart, end, away))} without end: the maximum is at infinity",
@@ -172,8 +177,21 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     return Missing(
         "at infinity" if endless else "edge",
         f"it keeps rising along {along}{towards}: the maximum is {place}",
-        "report the bound, not an error; more data, or a prior with the posterior, give a finite answer",
+        _BOUND,
     )
+
+
+def _edge_along(chart: Chart, end: Climb, direction: Vector) -> str:
+    """The edge at which every scalar that moves along a direction ends, such as ``p = 1``; empty if one goes on."""
+    values = chart.scalars(end.z + np.outer(_FAR_ALONG, direction))[:, : end.z.size]
+    labels = [label for name in chart.names for label in chart.space.labels(name)]
+    if len(labels) != end.z.size or not np.all(np.isfinite(values)):
+        return ""
+    far, farther = values
+    moving = np.abs(direction) > 0.1 * np.max(np.abs(direction))
+    if not np.allclose(far, farther, rtol=1e-9, atol=1e-12):
+        return ""
+    return ", ".join(f"{labels[i]} = {np.round(far[i], 12):.6g}" for i in np.flatnonzero(moving))
 
 
 def _signed(chart: Chart, end: Climb, direction: Vector) -> list[str]:
