@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evidence.annealing import two_modes
-from tests.targets import by_name
+from tests.targets import RowsObjective, by_name
 from workbench.evidence.basins import (
     SHARE_LIMIT,
     TAIL_LIMIT,
@@ -114,15 +114,14 @@ def _peak_aside(width, share=0.9, d=4, away=3.0):
     """A round normal of width 1 at 0, and beside it a narrow one that holds most of the mass."""
     centre = np.full(d, away)
 
-    def log_f(z):
-        wide = np.log1p(-share) - 0.5 * z @ z - 0.5 * d * np.log(2 * np.pi)
+    def rows(z):
+        wide = np.log1p(-share) - 0.5 * np.sum(z**2, axis=1) - 0.5 * d * np.log(2 * np.pi)
         move = (z - centre) / width
-        narrow = np.log(share) - 0.5 * move @ move - d * np.log(width) - 0.5 * d * np.log(2 * np.pi)
+        narrow = np.log(share) - 0.5 * np.sum(move**2, axis=1) - d * np.log(width) - 0.5 * d * np.log(2 * np.pi)
         total = np.logaddexp(wide, narrow)
-        slope = -np.exp(wide - total) * z - np.exp(narrow - total) * move / width
-        return float(total), slope
+        return total, -np.exp(wide - total)[:, None] * z - np.exp(narrow - total)[:, None] * move / width
 
-    return FunctionObjective(d, log_f), centre
+    return RowsObjective(d, rows), centre
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -39,9 +39,9 @@ def test_nested_sampling_matches_the_closed_form_within_its_error(monkeypatch):
 
 
 @pytest.mark.slow
-def test_nested_sampling_agrees_with_the_bridge_on_the_heights(monkeypatch):
-    monkeypatch.setattr(nested, "_LIVE", 50)
-    study = studies.study("height_as_normal")
+def test_nested_sampling_agrees_with_the_bridge_on_the_tosses(monkeypatch):
+    monkeypatch.setattr(nested, "_LIVE", 25)
+    study = studies.study("coin_bias")
     found, bridge = study.evidence.nested(), study.evidence.bridge()
     assert abs(found.log_evidence - bridge.log_evidence) < STANDARD_ERRORS * found.std_error
 
