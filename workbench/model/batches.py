@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.replace import vectorize_graph
-from pytensor.graph.traversal import toposort
 from pytensor.tensor.basic import Join
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.subtensor import AdvancedSubtensor
 
 from workbench.model.parameter_checks import with_checks_as_values
+from workbench.model.rebuilding import rebuilt
 
 
 def over_states(graphs: Sequence[Variable], states: dict[Variable, Variable]) -> list[Variable]:
@@ -35,17 +35,7 @@ def over_states(graphs: Sequence[Variable], states: dict[Variable, Variable]) ->
     list of pytensor variables
         Each with that axis in front.
     """
-    rebuilt: dict[Variable, Variable] = {}
-    many = list(vectorize_graph(with_checks_as_values(graphs), states))
-    for node in toposort(many):
-        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
-        plain = _plain(node, inputs)
-        if plain is not None:
-            rebuilt[node.outputs[0]] = plain
-        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
-            outputs = node.clone_with_new_inputs(inputs, strict=False).outputs
-            rebuilt.update(zip(node.outputs, outputs, strict=True))
-    return [rebuilt.get(graph, graph) for graph in many]
+    return rebuilt(list(vectorize_graph(with_checks_as_values(graphs), states)), _plain)
 
 
 def _plain(node: Apply, inputs: list[Variable]) -> Variable | None:

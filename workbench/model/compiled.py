@@ -29,16 +29,16 @@ import pytensor
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from numpy.typing import NDArray
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.utils import rewrite_graph
-from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
 
 from workbench.model.dispatch import plain_functions
 from workbench.model.interpreter import Interpreter
 from workbench.model.late import late_machine_code
 from workbench.model.parameter_checks import with_checks_as_values, without_idle_checks
+from workbench.model.rebuilding import rebuilt
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
@@ -81,16 +81,12 @@ _IN_NUMPY: dict[type, Callable[[Variable], Variable]] = {ps.Softplus: _softplus,
 
 def _with_array_functions(graphs: Sequence[Variable]) -> list[Variable]:
     """Scalar operations that PyTensor would run element by element in Python, in terms of NumPy's functions."""
-    rebuilt: dict[Variable, Variable] = {}
-    for node in toposort(list(graphs)):
-        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
+
+    def in_numpy(node: Apply, inputs: list[Variable]) -> Variable | None:
         scalar_op = type(node.op.scalar_op) if isinstance(node.op, Elemwise) else None
-        if scalar_op in _IN_NUMPY:
-            rebuilt[node.outputs[0]] = _IN_NUMPY[scalar_op](inputs[0])
-        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
-            outputs = node.clone_with_new_inputs(inputs, strict=False).outputs
-            rebuilt.update(zip(node.outputs, outputs, strict=True))
-    return [rebuilt.get(graph, graph) for graph in graphs]
+        return _IN_NUMPY[scalar_op](inputs[0]) if scalar_op in _IN_NUMPY else None
+
+    return rebuilt(graphs, in_numpy)
 
 
 @without_traces()

@@ -32,6 +32,8 @@ from pytensor.tensor.shape import Reshape
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from pytensor.tensor.type import TensorType
 
+from workbench.model.rebuilding import rebuilt
+
 _VIEWS = (DimShuffle, Alloc, Reshape, Subtensor, AdvancedSubtensor)
 _NARROW_FLOATS = ("float16", "float32")
 _NARROW_INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
@@ -87,18 +89,18 @@ def widened(graphs: Sequence[Variable]) -> list[Variable]:
     list of pytensor variables
         New graphs over the same inputs, in the same order. Where nothing is narrow, the graph itself.
     """
-    rebuilt: dict[Variable, Variable] = {}
+    wide_ones: dict[Variable, Variable] = {}
     for node in toposort(list(graphs)):
         inputs = []
         for position, variable in enumerate(node.inputs):
             dtype = _wide_type(variable, node, position)
-            wide = rebuilt.get(variable, variable)
+            wide = wide_ones.get(variable, variable)
             inputs.append(wide if dtype is None else pt.constant(np.asarray(variable.data, dtype=dtype)))
         if any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
             for old, new in zip(node.outputs, _rebuild(node, inputs), strict=True):
                 new.name = old.name
-                rebuilt[old] = new
-    return [rebuilt.get(graph, graph) for graph in graphs]
+                wide_ones[old] = new
+    return [wide_ones.get(graph, graph) for graph in graphs]
 
 
 def replaced(graphs: Sequence[Variable], replacements: dict[Variable, Variable]) -> list[Variable]:
@@ -119,11 +121,9 @@ def without_sums_of_numbers(graphs: Sequence[Variable]) -> list[Variable]:
     -------
     list of pytensor variables
     """
-    rebuilt: dict[Variable, Variable] = {}
-    for node in toposort(list(graphs)):
-        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
-        if isinstance(node.op, CAReduce) and inputs[0].type.ndim == 0:
-            rebuilt[node.outputs[0]] = inputs[0].astype(node.outputs[0].type.dtype)
-        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
-            rebuilt.update(zip(node.outputs, _rebuild(node, inputs), strict=True))
-    return [rebuilt.get(graph, graph) for graph in graphs]
+
+    def itself(node: Apply, inputs: list[Variable]) -> Variable | None:
+        idle = isinstance(node.op, CAReduce) and inputs[0].type.ndim == 0
+        return inputs[0].astype(node.outputs[0].type.dtype) if idle else None
+
+    return rebuilt(graphs, itself)

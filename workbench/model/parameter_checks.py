@@ -13,13 +13,14 @@ import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from pymc.logprob.utils import CheckParameterValue
-from pytensor.graph.basic import Constant, Variable
-from pytensor.graph.traversal import toposort
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.tensor.basic import Alloc, MakeVector, ScalarFromTensor, TensorFromScalar
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import All
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+
+from workbench.model.rebuilding import rebuilt
 
 _VIEWS = (DimShuffle, Alloc, Reshape, SpecifyShape, Subtensor, AdvancedSubtensor)
 _WRAPPERS = (All, ScalarFromTensor, TensorFromScalar)
@@ -65,14 +66,11 @@ def without_idle_checks(graphs: Sequence[Variable]) -> list[Variable]:
     -------
     list of pytensor variables
     """
-    rebuilt: dict[Variable, Variable] = {}
-    for node in toposort(list(graphs)):
-        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
-        if isinstance(node.op, CheckParameterValue) and all(map(_always, node.inputs[1:])):
-            rebuilt[node.outputs[0]] = inputs[0]
-        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
-            rebuilt.update(zip(node.outputs, node.clone_with_new_inputs(inputs).outputs, strict=True))
-    return [rebuilt.get(graph, graph) for graph in graphs]
+
+    def unchecked(node: Apply, inputs: list[Variable]) -> Variable | None:
+        return inputs[0] if isinstance(node.op, CheckParameterValue) and all(map(_always, node.inputs[1:])) else None
+
+    return rebuilt(graphs, unchecked)
 
 
 def with_checks_as_values(graphs: Sequence[Variable]) -> list[Variable]:
@@ -88,12 +86,10 @@ def with_checks_as_values(graphs: Sequence[Variable]) -> list[Variable]:
     -------
     list of pytensor variables
     """
-    rebuilt: dict[Variable, Variable] = {}
-    for node in toposort(list(graphs)):
-        inputs = [rebuilt.get(variable, variable) for variable in node.inputs]
-        if isinstance(node.op, CheckParameterValue) and node.op.can_be_replaced_by_ninf:
-            value = pt.switch(pt.all(inputs[1:]), inputs[0], -np.inf)
-            rebuilt[node.outputs[0]] = value.astype(node.outputs[0].type.dtype)
-        elif any(new is not old for new, old in zip(inputs, node.inputs, strict=True)):
-            rebuilt.update(zip(node.outputs, node.clone_with_new_inputs(inputs).outputs, strict=True))
-    return [rebuilt.get(graph, graph) for graph in graphs]
+
+    def switched(node: Apply, inputs: list[Variable]) -> Variable | None:
+        if not isinstance(node.op, CheckParameterValue) or not node.op.can_be_replaced_by_ninf:
+            return None
+        return pt.switch(pt.all(inputs[1:]), inputs[0], -np.inf).astype(node.outputs[0].type.dtype)
+
+    return rebuilt(graphs, switched)
