@@ -225,7 +225,7 @@ def test_separated_data_bound_the_slope_on_one_side_only():
     x, answer = np.arange(1.0, 7.0), np.array([0, 0, 0, 1, 1, 1])
     with pm.Model() as model:
         a, b = pm.Normal("a", 0, 10), pm.Normal("b", 0, 10)
-        pm.Bernoulli("answer", logit_p=a + b * x, observed=answer)
+        pm.Bernoulli("answer", logit_p=pm.Deterministic("eta", a + b * x), observed=answer)
     likelihood = wb.Study(model, seed=1).likelihood
     # Neither has a best value, so neither is given one: the climb stopped somewhere on the way of both.
     with pytest.raises(wb.RefusalError, match="as a -> -infinity and b -> infinity, where it levels off: .* 0 nats"):

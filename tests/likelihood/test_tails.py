@@ -9,6 +9,7 @@ from scipy import optimize, stats
 
 import workbench as wb
 from workbench.errors import NoMaximumError, RefusalError
+from workbench.likelihood.tails import Tail, refuse_tail
 
 pytestmark = pytest.mark.slow  # every model is compiled
 
@@ -226,3 +227,13 @@ def test_no_number_is_shown_for_a_scalar_that_is_at_infinity_too():
     assert error.where == "hard[2]"
     assert "hard[2] -> -infinity, where it levels off" in error.what
     assert "hard[2] =" not in error.what
+
+
+def test_a_message_names_a_few_of_many_scalars_that_go_to_infinity():
+    along = {f"b[{i}]": "infinity" for i in range(1, 9)}
+    tail = Tail("b[0]", 0, 1.0, "infinity", True, 0.0, np.zeros(9), False, along)
+    with pytest.raises(NoMaximumError) as refusal:
+        refuse_tail(None, tail)
+    assert "b[0] -> infinity and " in refusal.value.what
+    assert "b[4] -> infinity and 4 more with them, where it levels off" in refusal.value.what
+    assert "b[5]" not in refusal.value.what

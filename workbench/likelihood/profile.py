@@ -201,7 +201,9 @@ def _highest(quantity: Quantity, summit: Summit, centre: float, down: _Side, up:
     if side is not None:
         return quantity.edge(summit.x, side)
     level = [end.bound for end in (down, up) if end.deviance < _MOVED**2]
-    return {0: centre, 1: level[0] if level else centre, 2: float("nan")}[len(level)]
+    if len(level) > 1:
+        return float("nan")
+    return level[0] if level else centre
 
 
 def _elsewhere(mode: Mode | None, level: float) -> tuple[Check, ...]:

@@ -31,6 +31,7 @@ _FACTOR = 3.0  # from one place to the next, where z is the scalar itself
 _REAL = 0.02  # nats: a smaller change is called none
 _RISES = 0.2  # nats a nat of the logarithm: a precision of one observation gains 1/2
 _EVEN = 0.05  # of a gain: they are the same
+_NAMED = 5  # scalars that go to infinity, in a message
 _GROWS = 1.2  # of a scalar, from one place to the next: it goes to infinity too
 _SHRINKS = 0.75  # of a gain, from one place to the next
 _ALIKE = 3  # gains in a row that say the same
@@ -162,10 +163,11 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
 
 def _along(problem: Problem, points: list[Vector], label: str) -> dict[str, str]:
     """The other scalars that grew by a factor at each of the last places, so that no number is theirs."""
-    values = problem.chart.scalars(np.array(points[-_ALIKE:]))
+    labels = [own for name in problem.chart.names for own in problem.chart.space.labels(name)]
+    values = problem.chart.scalars(np.array(points[-_ALIKE:]))[:, : len(labels)]
     grown = np.all(np.abs(values[1:]) > _GROWS * np.abs(values[:-1]), axis=0) & np.all(values[1:] * values[:-1] > 0, 0)
     grown &= np.abs(values[-1]) > 1.0
-    names = zip(problem.chart.labels, values[-1], grown, strict=True)
+    names = zip(labels, values[-1], grown, strict=True)
     return {name: f"{'-' if last < 0 else ''}infinity" for name, last, grows in names if grows and name != label}
 
 
@@ -283,7 +285,9 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     free = tail.bounded and not tail.settled
     others = "" if free else scalars_in_words(problem, tail.x, [tail.label, *tail.along])
     rest = f"{', with ' * bool(others)}{others}"
-    way = " and ".join(f"{label} -> {limit}" for label, limit in [(tail.label, tail.limit), *tail.along.items()])
+    goes = [f"{label} -> {limit}" for label, limit in [(tail.label, tail.limit), *tail.along.items()]]
+    more = len(goes) - _NAMED
+    way = " and ".join([*goes[:_NAMED], f"{more} more with them"] if more > 0 else goes)
     if not tail.bounded:
         raise NoMaximumError(
             "unbounded",
