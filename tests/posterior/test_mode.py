@@ -42,6 +42,7 @@ def test_map_of_a_mean_with_known_spread_is_the_precision_weighted_mean():
     assert found.map.estimate == pytest.approx([mean], rel=1e-10)
     assert found.map.errors == pytest.approx([precision**-0.5], rel=1e-8)
     assert found.on_z == pytest.approx(found.map.estimate, rel=1e-10)  # nothing is transformed, so nothing moves
+    assert "units" not in repr(found)  # and there is no difference to explain
 
 
 def by_probability():

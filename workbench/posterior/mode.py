@@ -27,6 +27,9 @@ from workbench.model.mode import Mode, climb_all, describe_mode, find_mode
 from workbench.numerics.objective import FunctionObjective, Vector
 from workbench.result import Result
 
+_SAME = 1e-6  # relative: places that look alike with six digits
+_WHY = "the two modes differ because a mode depends on the units of the parameter"
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class PosteriorMode(Result):
@@ -51,8 +54,9 @@ class PosteriorMode(Result):
         return frame
 
     def notes(self) -> list[str]:
-        """What the difference between the columns means."""
-        return [*self.map.notes(), "the two modes differ because a mode depends on the units of the parameter"]
+        """What the difference between the columns means, where there is one."""
+        same = np.allclose(self.map.estimate, self.on_z, rtol=_SAME, atol=0.0) or np.isnan(self.on_z).all()
+        return [*self.map.notes(), *([] if same else [_WHY])]
 
 
 def maximise_posterior(
