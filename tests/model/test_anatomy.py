@@ -296,6 +296,13 @@ def test_a_model_without_data_has_a_prior_and_no_likelihood():
     assert "no data" in found.questions["posterior predictive"]
 
 
+def test_questions_that_are_closed_for_one_reason_share_a_line():
+    found = asked(lambda: pm.Normal("y", 0, 1, observed=Y))
+    (line,) = [note for note in found.notes() if note.startswith("not available")]
+    assert line.startswith("not available: prior draws, likelihood maximum,")
+    assert line.count("no free variable") == 1
+
+
 def test_anatomy_shows_distribution_support_and_shape(anatomy):
     table = anatomy("bounded").table()
     assert table.loc["c", "support"] == "> 0"

@@ -117,8 +117,11 @@ class Anatomy(Result):
             lines.append("there are no data: what is called posterior here is the prior, times any potential")
         lines.append("terms: " + "; ".join(f"{side} {', '.join(names)}" for side, names in self.ledger.items()))
         lines += [f"{n}: {v['role']}, because {v['why']}" for n, v in self.variables.items() if v["why"]]
-        refused = {q: reason for q, reason in self.questions.items() if reason and "no latent" not in reason}
-        lines += [f"not available: {question}: {reason}" for question, reason in refused.items()]
+        refused: dict[str, list[str]] = {}  # by reason, which many questions may share
+        for question, reason in self.questions.items():
+            if reason and "no latent" not in reason:
+                refused.setdefault(reason, []).append(question)
+        lines += [f"not available: {', '.join(questions)}: {reason}" for reason, questions in refused.items()]
         if self.widened:
             lines.append(f"constants widened to 64 bits; narrow ones would have changed {'; '.join(self.widened)}")
         return lines + [str(check) for check in self.checks if check.status != "ok"]
@@ -169,7 +172,9 @@ def _questions(density: LogDensity, variables: dict[str, VariableAnatomy]) -> di
     exists = improper or split or ("" if nothing else gradient)
     evidence = exists or (f"{nothing}, so that log p(y) is exactly 0" if nothing else "")
     small = (
-        "" if density.space.dimension <= 2 else f"the model has {density.space.dimension} dimensions; a grid needs 2"
+        ""
+        if density.space.dimension <= 2
+        else f"the model has {density.space.dimension} dimensions; a grid takes at most 2"
     )
     questions = {
         "prior draws": improper or cut or tilted,
