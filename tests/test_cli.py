@@ -100,6 +100,22 @@ def test_at_walks_one_theta_through_the_theorem(command_line):
         assert term in out
 
 
+def test_at_speaks_of_a_jacobian_only_where_there_is_one(command_line, tmp_path):
+    _file(
+        tmp_path / "m.py",
+        """
+        import pymc as pm
+
+        def build():
+            with pm.Model() as model:
+                pm.Normal("y", pm.Normal("mu", 0.0, 10.0), 1.0, observed=[1.0, 2.0])
+            return model
+        """,
+    )
+    assert "Jacobian" not in command_line("at", "m.py", "mu=1")[1]
+    assert "Jacobian" in command_line("at", HEIGHT, "mu=175", "sigma=7")[1]
+
+
 def test_setting_a_hyperparameter_moves_the_map_and_not_the_maximum(command_line):
     narrow = ("--json", "--set", "prior_sd=0.01")
     _, plain, _ = command_line("likelihood", "maximum", HEIGHT, "--json")
@@ -290,6 +306,31 @@ def test_names_with_markup_are_shown_not_obeyed(command_line, tmp_path):
     code, out, _ = command_line("likelihood", "maximum", "m.py")
     assert code == 0
     assert "[bold]p" in out
+
+
+def test_a_deterministic_of_every_observation_does_not_bury_the_parameters(command_line, tmp_path):
+    _file(
+        tmp_path / "m.py",
+        """
+        import numpy as np
+        import pymc as pm
+
+        def build():
+            x = np.linspace(-1.0, 1.0, 200)
+            with pm.Model() as model:
+                a, b = pm.Normal("a", 0.0, 10.0), pm.Normal("b", 0.0, 10.0)
+                mu = pm.Deterministic("mu", a + b * x)
+                pm.Normal("y", mu, 1.0, observed=2.0 + x + np.sin(50.0 * x))
+            return model
+        """,
+    )
+    for command in (("likelihood", "maximum"), ("compare",)):
+        _, out, _ = command_line(*command, "m.py", "--seed", "1")
+        assert "12 of 202 rows are shown: --json has all of them" in out
+        assert "mu[199]" in out
+        assert "mu[100]" not in out
+        assert len(out.splitlines()) < 40
+    assert "mu[100]" in command_line("likelihood", "maximum", "m.py", "--json")[1]
 
 
 def test_a_copied_model_with_a_changed_prior_runs_on_another_csv(command_line, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 
 from workbench.check import Check
 from workbench.errors import InputError
-from workbench.result import Refusal, Result, decode, encode, readable, result_from_json
+from workbench.result import Refusal, Result, decode, encode, readable, result_from_json, rows_to_show
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -177,6 +178,38 @@ def test_what_is_not_applicable_is_a_dash_in_the_readable_forms():
 
     for shown in (repr(Bare((), None)), Bare((), None)._repr_html_()):
         assert "NaN" not in shown
+
+
+def test_the_middle_of_a_long_vector_is_left_out_of_the_readable_forms_and_not_of_the_table():
+    class Long(Sample):
+        def table(self):
+            labels = ["sigma", *(f"mu[{i}]" for i in range(300)), "gap"]
+            return pd.DataFrame({"MLE": np.arange(302.0), "n": range(302), "why": None}, index=labels)
+
+    found = Long((), None)
+    for shown in (repr(found), found._repr_html_()):
+        assert all(label in shown for label in ("sigma", "mu[0]", "mu[4]", "mu[295]", "mu[299]", "gap"))
+        assert "mu[5]" not in shown
+        assert "12 of 302 rows are shown: .table() has all of them" in shown
+    assert len(found.table()) == 302
+    assert len(repr(found).splitlines()) == 1 + 1 + 13 + 1
+
+
+def test_a_vector_of_thirty_elements_is_shown_whole():
+    assert rows_to_show([f"mu[{i}]" for i in range(30)]) == list(range(30))
+    assert rows_to_show(range(100)) == list(range(100))  # steps, not elements of one vector
+
+
+def test_readable_form_fits_the_terminal(monkeypatch):
+    class Wide(Sample):
+        def table(self):
+            return pd.DataFrame({f"a column of some width {i}": [1.0] for i in range(9)}, index=["mu"])
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    lines = repr(Wide((), None)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("1" in line for line in lines if line.startswith("mu")) > 1
 
 
 def test_html_form_escapes_what_users_wrote():

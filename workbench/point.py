@@ -66,9 +66,11 @@ class Point(Result):
         return frame
 
     def notes(self) -> list[str]:
-        """The Jacobian, and how to get the evidence if it is missing."""
+        """The Jacobian, if there is one, and how to get the evidence if it is missing."""
         values = ", ".join(f"{name} = {value}" for name, value in self.theta.items())
-        lines = [f"at {values}", f"on the unconstrained z the log Jacobian {self.log_jacobian:.6g} nats counts too"]
+        lines = [f"at {values}"]
+        if self.log_jacobian != 0.0:
+            lines.append(f"on the unconstrained z the log Jacobian {self.log_jacobian:.6g} nats counts too")
         if np.isnan(self.log_evidence):
             lines.append("log p(y) is not known yet: ask study.evidence.estimate() first")
         return lines + super().notes()

@@ -10,7 +10,11 @@ from __future__ import annotations
 import html
 import json
 import math
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +26,8 @@ from workbench.errors import InputError
 
 _KINDS: dict[str, type] = {}
 _LARGE = 1e15  # up to which a double holds every whole number
+_MOST_ROWS = 30  # of one variable in a readable table
+_ROWS_OF_AN_END = 5  # of a longer one
 _OTHER_VERSION = "open it with the version that wrote it"
 
 
@@ -52,13 +58,14 @@ class Result:
         return [str(check) for check in self.checks if check.status != "ok"]
 
     def __repr__(self) -> str:
-        lines = [self.title, self.table().to_string(float_format=readable, na_rep="-"), *self.notes()]
-        return "\n".join(lines)
+        frame, left_out = abridged(self.table())
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return "\n".join([self.title, frame.to_string(line_width=width), *left_out, *self.notes()])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes())
-        table = self.table().to_html(float_format=readable, na_rep="-")
-        return f"<p><b>{html.escape(self.title)}</b></p>{table}{notes}"
+        frame, left_out = abridged(self.table())
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in (*left_out, *self.notes()))
+        return f"<p><b>{html.escape(self.title)}</b></p>{frame.to_html()}{notes}"
 
     def to_json(self) -> str:
         """This result as JSON text (RFC 8259; NaN and infinities as tagged strings); fields in `apart` are empty."""
@@ -99,6 +106,57 @@ def readable(value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.0f}" if 1e6 <= abs(value) < _LARGE else f"{value:.6g}"
+
+
+def rows_to_show(labels: Iterable[object]) -> list[int | None]:
+    """Positions of the rows that a reader needs; None stands for the middle of a vector of more than 30 elements.
+
+    Examples
+    --------
+    >>> rows_to_show(["sigma", *(f"mu[{i}]" for i in range(40))])
+    [0, 1, 2, 3, 4, 5, None, 36, 37, 38, 39, 40]
+    """
+    shown: list[int | None] = []
+    for _, group in groupby(
+        enumerate(map(str, labels)), lambda row: row[1].partition("[")[0] if "[" in row[1] else row
+    ):
+        rows = [position for position, _ in group]
+        shown += rows if len(rows) <= _MOST_ROWS else [*rows[:_ROWS_OF_AN_END], None, *rows[-_ROWS_OF_AN_END:]]
+    return shown
+
+
+def rows_left_out(shown: Sequence[int | None], rows: int, remedy: str) -> list[str]:
+    """A sentence on the rows that are not shown, if there are any, and where they are."""
+    kept = sum(position is not None for position in shown)
+    return [] if kept == rows else [f"{kept} of {rows} rows are shown: {remedy} has all of them"]
+
+
+def abridged(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table as text, with the middle of long vectors left out, and a sentence that says so.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+        Of str; a row of dots where rows were left out.
+    notes : list of str
+        One, or none.
+    """
+    shown = rows_to_show(frame.index)
+    dots = ["..."] * frame.shape[1]
+    rows = [dots if i is None else [_cell(frame.iat[i, j]) for j in range(frame.shape[1])] for i in shown]
+    labels = pd.Index(["..." if i is None else str(frame.index[i]) for i in shown], name=frame.index.name)
+    return pd.DataFrame(rows, labels, frame.columns, dtype=str), rows_left_out(shown, len(frame), ".table()")
+
+
+def _cell(value: Any) -> str:
+    """One cell of a readable table."""
+    if value is None:
+        return "-"
+    return readable(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
 def counted(number: int, noun: str) -> str:

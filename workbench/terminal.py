@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +18,9 @@ from rich.text import Text
 from workbench.comparison import Comparison
 from workbench.errors import InputError
 from workbench.information import BIT, Information
-from workbench.result import Refusal, Result, readable
+from workbench.result import Refusal, Result, counted, readable, rows_left_out, rows_to_show
 
+_DOTS = Text("...")
 _STYLES = {"ok": "green", "unknown": "blue", "caution": "yellow", "failed": "bold red"}
 _IN_NATS = ("log_evidence", "nats")
 _IN_ORDER = (
@@ -135,9 +137,15 @@ def show(answer: Result) -> None:
         for name in frame.columns:
             numeric = pd.api.types.is_numeric_dtype(frame[name])
             table.add_column(str(name), justify="right" if numeric else "left")
-        for position, label in enumerate(frame.index):
-            table.add_row(Text(str(label)), *_row(frame, position))
+        shown = rows_to_show(frame.index)
+        for position in shown:
+            if position is None:
+                table.add_row(*[_DOTS] * (frame.shape[1] + 1))
+            else:
+                table.add_row(Text(str(frame.index[position])), *_row(frame, position))
         console.print(table)
+        for line in rows_left_out(shown, len(frame), "--json"):
+            console.print(Text(f"  {line}"))
     for note in answer.notes():
         status = note.split(" ", 1)[0]
         console.print(Text(f"  {note}", style=_STYLES.get(status, "")))
@@ -168,7 +176,11 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
         "shift/se",
     ):
         table.add_column(name, justify="left" if not name else "right")
-    for i, label in enumerate(answer.labels):
+    shown = rows_to_show(answer.labels)
+    for i in shown:
+        if i is None:
+            table.add_row(*[_DOTS] * len(table.columns))
+            continue
         error = float(answer.mle_error[i])
         sd = float(answer.sd[i])
         scale = sd if math.isnan(error) else error
@@ -176,7 +188,7 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
         wald = "-" if math.isnan(error) else _pair(answer.wald_lower[i], answer.wald_upper[i], error)
         low, high = float(answer.profile_lower[i]), float(answer.profile_upper[i])
         table.add_row(
-            Text(label),
+            Text(answer.labels[i]),
             mle,
             wald,
             "-" if math.isnan(low) else _pair(low, high, scale),
@@ -186,8 +198,15 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
             "-" if math.isnan(answer.shift[i]) else f"{answer.shift[i]:+.2f}",
         )
     console.print(table)
-    for label, reason in zip(answer.labels, answer.reasons, strict=True):
-        console.print(Text(f"  {label}: {reason}"))
+    for line in (*rows_left_out(shown, len(answer.labels), "--json"), *_reasons(answer, shown)):
+        console.print(Text(f"  {line}"))
+
+
+def _reasons(answer: Comparison, shown: list[int | None]) -> list[str]:
+    """Why the three differ, by scalar; of those that are not shown, how many have which cause."""
+    lines = [f"{answer.labels[i]}: {answer.reasons[i]}" for i in shown if i is not None]
+    left = Counter(cause for i, causes in enumerate(answer.causes) if i not in shown for cause in causes)
+    return [*lines, *(f"{counted(n, 'scalar')} not shown: {cause}" for cause, n in left.items())]
 
 
 def _pair(lower: float, upper: float, error: float) -> str:

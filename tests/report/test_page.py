@@ -305,6 +305,18 @@ def test_importing_workbench_loads_no_plotting() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.usefixtures("unrendered")
+def test_a_vector_of_every_observation_does_not_fill_the_page(made: Finished) -> None:
+    mode = made.answers["likelihood.maximum"]
+    labels = tuple(f"fit[{i}]" for i in range(200))
+    extra = {"labels": labels, "estimate": np.ones(200), "covariance_matrix": np.eye(200)}
+    found = Page(html_of(replace(made, answers=made.answers | {"likelihood.maximum": replace(mode, **extra)})))
+    assert "fit[4]" in found.text
+    assert "fit[195]" in found.text
+    assert "fit[5]" not in found.text
+    assert "10 of 200 rows are shown: results.json of a run has all of them." in found.text
+
+
 def test_profile_intervals_stand_once_beside_the_others() -> None:
     made = finished()
     section = comparison_section(made.answers)

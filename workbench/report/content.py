@@ -17,7 +17,9 @@ from workbench.check import Check
 from workbench.errors import WorkbenchError
 from workbench.plots.style import svg
 from workbench.report.numbers import number
-from workbench.result import Refusal, Result
+from workbench.result import Refusal, Result, rows_left_out, rows_to_show
+
+_ALL = "results.json of a run"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     numeric: frozenset[int] = frozenset()
+
+    @property
+    def shown(self) -> tuple[tuple[str, ...], ...]:
+        """The rows that fit a page: one of dots stands for the middle of a long vector."""
+        dots = ("…",) * len(self.columns)
+        return tuple(dots if i is None else self.rows[i] for i in rows_to_show(row[0] for row in self.rows))
+
+    @property
+    def legend(self) -> str:
+        """The caption, and how many rows are shown if not all are."""
+        shown = rows_to_show(row[0] for row in self.rows)
+        return " ".join(
+            filter(None, [self.caption, *(f"{text}." for text in rows_left_out(shown, len(self.rows), _ALL))])
+        )
 
 
 @dataclass(frozen=True)
