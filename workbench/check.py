@@ -74,6 +74,7 @@ CATALOGUE: dict[str, str] = {
     # information
     "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",
     # predictive
+    "censoring-limits": "Simulated data are censored as the data are: every observation has its limit.",
     "replicated-data": "Test quantities of replicated data bracket those of the observed data.",
 }
 

@@ -207,6 +207,21 @@ def test_one_observation_cannot_be_drawn_again_but_simulated():
     close(boot.std_error, np.sqrt(0.61 * 0.39 / 100), boot, factor=5.0)
 
 
+def test_the_rounding_of_a_constant_is_no_standard_error():
+    # The diagonal of a correlation matrix is 1, give or take a bit, as this sum of squares is.
+    with pm.Model() as model:
+        p = pm.Beta("p", 1, 1)
+        pm.Deterministic("one", pm.math.sin(9.0 * p) ** 2 + pm.math.cos(9.0 * p) ** 2)
+        pm.Binomial("k", 100, p, observed=61)
+    density = LogDensity(model)
+    problem = pose(density)
+    boot = bootstrap_maximum(problem, maximise_likelihood(problem, examine(density), density.space.start[None]), 50)
+    assert 0.0 < np.ptp(boot.estimates[:, 1]) < 1e-15
+    assert np.isnan(boot.std_error[1])
+    assert boot.std_error[0] > 0.0
+    assert "1e-1" not in repr(boot)
+
+
 def test_a_potential_in_the_likelihood_is_refused_for_every_kind():
     with pm.Model() as model:
         mu = pm.Normal("mu", 0, 10)

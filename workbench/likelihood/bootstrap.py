@@ -30,6 +30,7 @@ from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem
 from workbench.likelihood.refit import Refitter, refitter_at
 from workbench.likelihood.units import Units, independent_units
+from workbench.model.censoring import look_at_limits
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode
 from workbench.model.simulate import Simulator
@@ -38,6 +39,7 @@ from workbench.numerics.objective import Objective, Vector
 from workbench.result import Result
 
 Kind = Literal["parametric", "nonparametric", "bayesian"]
+_ROUNDING = 1e-12  # relative to the estimates: a spread below it is that of a constant
 _TOO_MANY = 0.05  # of the replicates: beyond this a missing tail could hide a whole end of a 90% interval
 
 
@@ -264,12 +266,13 @@ def bootstrap_maximum(
     acceleration = np.full(estimates.shape[1], np.nan)
     if kind != "bayesian":
         acceleration = _acceleration(fit, units, x, mode, count, slopes)
-    error = good.std(axis=0, ddof=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kurtosis = stats.kurtosis(good, axis=0, fisher=False)
+    error, kurtosis = good.std(axis=0, ddof=1), np.ones(good.shape[1])
+    varies = error > _ROUNDING * np.abs(good).max(axis=0)
+    error[~varies & (error > 0)] = np.nan  # a constant, such as the diagonal of a correlation matrix, and its rounding
+    kurtosis[varies] = stats.kurtosis(good[:, varies], axis=0, fisher=False)
     reasons = Counter(reason for reason in failures.values() if reason)
     return Bootstrap(
-        (_completeness(reasons, count), *(units.checks if units else ())),
+        (_completeness(reasons, count), *(units.checks if units else look_at_limits(problem.density))),
         kind,
         level,
         _described(problem, units),
@@ -278,7 +281,7 @@ def bootstrap_maximum(
         mode.errors,
         estimates,
         error,
-        error * np.sqrt((np.where(error > 0, kurtosis, 1.0) - 1.0) / (4 * len(good))),
+        error * np.sqrt((kurtosis - 1.0) / (4 * len(good))),
         good.mean(axis=0) - mode.estimate,
         acceleration,
         dict(reasons),

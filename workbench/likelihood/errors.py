@@ -31,6 +31,7 @@ from workbench.likelihood.holding import held
 from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.units import Units, independent_units
+from workbench.model.censoring import look_at_limits
 from workbench.model.chart import delta_method
 from workbench.model.mode import Mode
 from workbench.model.simulate import Simulator
@@ -278,9 +279,10 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     errors = own[0] | {f: np.sqrt(np.maximum(np.diag(m), 0.0)) for f, m in matrices.items() if f != "observed"}
     mcse = _monte_carlo(peak, informations, errors["expected"], mode) if "expected" in errors else nothing
     checks = (_agreement(errors, p_value), *units.checks) if "sandwich" in errors and units else ()
+    limits = look_at_limits(problem.density) if data else ()
     return StandardErrors(
-        checks, mode.labels, mode.estimate, errors, matrices, mcse, len(data), units.text if units and checks else "",
-        refused, misfit, p_value,
+        (*checks, *limits), mode.labels, mode.estimate, errors, matrices, mcse, len(data),
+        units.text if units and checks else "", refused, misfit, p_value,
     )  # fmt: skip
 
 

@@ -23,8 +23,17 @@ from workbench.model.terms import SymbolicTerms, op_parameters
 _SHOWN = 4  # elements of an array in a message
 
 
-def _is_fixed(variable: Variable) -> bool:
-    """Whether a variable is made of constants and data alone."""
+def is_fixed(variable: Variable) -> bool:
+    """Whether a variable is made of constants and data alone.
+
+    Parameters
+    ----------
+    variable : pytensor variable
+
+    Returns
+    -------
+    bool
+    """
     roots = (v for v in ancestors([variable]) if v.owner is None)
     return all(isinstance(v, Constant | SharedVariable) and not isinstance(v.type, RandomType) for v in roots)
 
@@ -41,7 +50,7 @@ def has_fixed_numbers(rv: Variable) -> bool:
     bool
     """
     parameters = op_parameters(rv)
-    return bool(parameters) and all(map(_is_fixed, parameters))
+    return bool(parameters) and all(map(is_fixed, parameters))
 
 
 def as_held(rv: Variable) -> str:
@@ -57,7 +66,7 @@ def as_held(rv: Variable) -> str:
         Such as ``Normal(..., 0)``: as PyMC holds them, a rate as the scale 1 / rate; dots where they are not fixed.
     """
     with np.errstate(all="ignore"):  # a rate of 0 is a scale of 1 / 0
-        shown = [_short(interpreted([], [p], stable=False)()[0]) if _is_fixed(p) else "..." for p in op_parameters(rv)]
+        shown = [_short(interpreted([], [p], stable=False)()[0]) if is_fixed(p) else "..." for p in op_parameters(rv)]
     return f"{type(rv.owner.op).__name__.removesuffix('RV')}({', '.join(shown)})"
 
 
@@ -85,7 +94,7 @@ def refuse_impossible(model: pm.Model, symbolic: SymbolicTerms) -> None:
     asked: list[tuple[str, str, Variable]] = []
     for name, graph in {**symbolic.log_prior, **symbolic.log_likelihood}.items():
         checks = [v.owner for v in ancestors([graph]) if v.owner and isinstance(v.owner.op, CheckParameterValue)]
-        asked += [(name, node.op.msg, found) for node in checks for found in node.inputs[1:] if _is_fixed(found)]
+        asked += [(name, node.op.msg, found) for node in checks for found in node.inputs[1:] if is_fixed(found)]
     if not asked:
         return
     with np.errstate(all="ignore"):

@@ -20,6 +20,7 @@ from pytensor.compile.mode import Mode
 from workbench.check import Check
 from workbench.errors import RefusalError
 from workbench.model.anatomy import Anatomy, require
+from workbench.model.censoring import look_at_limits
 from workbench.model.compiled import without_compiler
 from workbench.model.density import LogDensity
 from workbench.prior.draws import quiet
@@ -192,7 +193,7 @@ def check_predictive(density: LogDensity, anatomy: Anatomy, draws: xr.DataTree, 
     else:
         check = Check("replicated-data", "ok", f"the data lie among the replicates in all {len(names)} quantities")
     return Predictive(
-        (check,),
+        (check, *look_at_limits(density)),
         replicates,
         dict(density.symbolic.observed),
         tuple(names),
