@@ -285,7 +285,8 @@ def test_a_potential_without_a_side_closes_the_questions_that_need_the_split():
     for question in ("likelihood maximum", "evidence estimate", "information"):
         with pytest.raises(RefusalError, match="pull") as refusal:
             require(found, question)
-        assert "potentials=" in refusal.value.fix
+        assert "potentials={'pull': 'likelihood'}" in refusal.value.fix
+        assert "--potential pull=likelihood" in refusal.value.fix
     require(found, "posterior draws")
 
 

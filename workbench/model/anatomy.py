@@ -289,7 +289,8 @@ _REMEDIES = (
     ),
     (
         "the role of (?P<name>.+) is ambiguous",
-        "say which it is: Study(model, parameters=[...]) or latents=[...]; --parameter NAME or --latent NAME",
+        "say which it is: Study(model, parameters=['<name>']) or latents=['<name>']; --parameter <name> or --latent "
+        "<name>",
     ),
     (
         "the model has no free variable",
@@ -303,11 +304,12 @@ _REMEDIES = (
     ("(?P<name>.+) is discrete: ", "write the model without it (a mixture instead of a label)"),
     (
         "the potential '(?P<name>.+)' is not known to stay out",
-        "say Study(model, potentials={...: 'likelihood'}), or --potential NAME=likelihood, if it belongs there",
+        "say Study(model, potentials={'<name>': 'likelihood'}), or --potential <name>=likelihood, if it belongs there",
     ),
     (
         "the potential '(?P<name>.+)' has no side",
-        "say Study(model, potentials={...: 'likelihood'}) or 'prior'; --potential NAME=likelihood or NAME=prior",
+        "say Study(model, potentials={'<name>': 'likelihood'}) or 'prior'; --potential <name>=likelihood or "
+        "<name>=prior",
     ),
     (
         "the prior of (?P<name>.+) is improper",
@@ -343,4 +345,4 @@ def require(anatomy: Anatomy, question: str) -> None:
     said = ((re.match(pattern, reason), text) for pattern, text in _REMEDIES)
     found, remedy = next(((match, text) for match, text in said if match), (None, ""))
     where = next((name for name in found.groupdict().values() if name), "model") if found else "model"
-    raise RefusalError(f"{question} is refused: {reason}", where, remedy)
+    raise RefusalError(f"{question} is refused: {reason}", where, remedy.replace("<name>", where))
