@@ -161,6 +161,17 @@ def test_a_scalar_at_the_edge_has_no_error_and_the_others_have():
     assert any("edge" in note for note in errors.notes())
 
 
+@pytest.mark.slow
+def test_an_information_that_is_indefinite_leaves_the_monte_carlo_error_of_the_others():
+    y = np.random.default_rng(8).standard_t(2.0, size=30)
+    with pm.Model() as model:
+        mu, sigma, nu = pm.Normal("mu", 0, 5), pm.HalfNormal("sigma", 5), pm.Gamma("nu", 2, 0.1)
+        pm.StudentT("y", nu=nu, mu=mu, sigma=sigma, observed=y)
+    errors = found(model)  # at theta-hat some of the simulated data sets have no peak, and bend upwards
+    assert np.all(np.isfinite(errors.mcse))
+    assert np.all(errors.mcse < 0.2 * errors.std_error["expected"])
+
+
 def test_a_potential_in_the_likelihood_refuses_scores_and_simulation():
     with pm.Model() as model:
         mu = pm.Normal("mu", 0, 10)

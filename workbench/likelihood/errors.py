@@ -32,7 +32,7 @@ from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.censoring import look_at_limits
-from workbench.model.chart import delta_method
+from workbench.model.chart import slopes_at
 from workbench.model.mode import Mode
 from workbench.model.simulate import Simulator
 from workbench.numerics.curvature import FLAT, curvature_at, hessian
@@ -128,7 +128,7 @@ class StandardErrors(Result):
         if self.unit:
             lines.append(f"outer product and sandwich take as independent: {self.unit}")
         rough = [x for x, e in zip(self.labels, self.std_error["observed"], strict=True) if np.isnan(e)]
-        lines += [f"no standard error of {x}: it is at an edge, or not smooth at the maximum" for x in rough]
+        lines += [f"no standard error of {x}: it is constant, at an edge, or not smooth at the maximum" for x in rough]
         return lines + [str(check) for check in self.checks]
 
 
@@ -158,14 +158,13 @@ class _Peak:
         """An objective with the coordinates at the edge held there."""
         return held(objective, self.x, self.fixed) if self.fixed.size else objective
 
-    def natural(self, covariance: NDArray[np.float64], edges: tuple[str, ...]) -> NDArray[np.float64]:
-        """Covariance of every scalar, by the delta method; NaN at the edges."""
+    def slopes(self, edges: tuple[str, ...]) -> NDArray[np.float64]:
+        """Slope of every scalar along the free coordinates, shape ``(k, f)``; NaN at the edges."""
         whole = np.zeros((self.x.size, self.x.size))
-        whole[np.ix_(self.free, self.free)] = covariance
-        matrix = delta_method(self.problem.chart, self.x, whole)
-        rows = [self.problem.chart.labels.index(label) for label in edges]
-        matrix[rows], matrix[:, rows] = np.nan, np.nan
-        return matrix
+        whole[np.ix_(self.free, self.free)] = self.covariance
+        found = slopes_at(self.problem.chart, self.x, whole)[:, self.free]
+        found[[self.problem.chart.labels.index(label) for label in edges]] = np.nan
+        return found
 
 
 def _peak(problem: Problem, mode: Mode) -> _Peak:
@@ -275,9 +274,10 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
         covariances["outer product"] = _inverse(meat)
     except WorkbenchError as error:
         refused |= {form: error.what for form in FORMS[2:] if form not in covariances}
-    matrices = own[1] | {form: peak.natural(covariances[form], mode.at_edge) for form in FORMS if form in covariances}
+    slopes = peak.slopes(mode.at_edge)
+    matrices = own[1] | {form: slopes @ covariances[form] @ slopes.T for form in FORMS if form in covariances}
     errors = own[0] | {f: np.sqrt(np.maximum(np.diag(m), 0.0)) for f, m in matrices.items() if f != "observed"}
-    mcse = _monte_carlo(peak, informations, errors["expected"], mode) if "expected" in errors else nothing
+    mcse = _monte_carlo(slopes, informations, errors["expected"]) if "expected" in errors else nothing
     checks = (_agreement(errors, p_value), *units.checks) if "sandwich" in errors and units else ()
     limits = look_at_limits(problem.density) if data else ()
     return StandardErrors(
@@ -312,10 +312,11 @@ def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> t
     return (scores * lengths) @ np.linalg.inv(peak.covariance), misfit, p_value
 
 
-def _monte_carlo(peak: _Peak, informations: NDArray[np.float64], errors: Vector, mode: Mode) -> Vector:
+def _monte_carlo(slopes: NDArray[np.float64], informations: NDArray[np.float64], errors: Vector) -> Vector:
     """Monte Carlo error of the expected standard errors, by the derivative of the inverse: dC = -C dI C."""
     covariance = np.linalg.inv(informations.mean(axis=0))
-    change = np.array([np.diag(peak.natural(covariance @ one @ covariance, mode.at_edge)) for one in informations])
+    along = slopes @ covariance  # an information may be indefinite: its own slopes would have no scale
+    change = np.einsum("kf,rfg,kg->rk", along, informations, along)
     spread = change.std(axis=0, ddof=1) / np.sqrt(len(informations))
     return np.divide(spread, 2 * errors, out=np.full(errors.size, np.nan), where=errors > 0)
 

@@ -145,6 +145,32 @@ def jacobian(
         return ((8 * (plus - minus) - (plus2 - minus2)) / (12.0 * sizes[:, None])).T
 
 
+def slopes_at(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slope of every scalar of a chart along its coordinates.
+
+    Parameters
+    ----------
+    chart : Chart
+    x : ndarray, shape (p,)
+    covariance : ndarray, shape (p, p)
+        Of the coordinates: how far a scalar has to be smooth.
+
+    Returns
+    -------
+    ndarray, shape (k, p)
+        NaN where a scalar is not a smooth function of x at this point, or does not move with it.
+    """
+    scale = np.sqrt(np.diag(covariance))
+    moving = np.where(scale > 0, scale, 1.0)  # a coordinate at the edge of the support does not move
+    slopes, finer = jacobian(chart.scalars, x, moving), jacobian(chart.scalars, x, 0.1 * moving)
+    # Where two step sizes disagree, or nothing moves, the quantity is not smooth there and has no such error.
+    moves = np.abs(slopes * scale)
+    rough = np.max(np.abs(slopes - finer) * scale, axis=1) > 1e-3 * np.max(moves, axis=1)
+    slopes[rough | (np.max(moves, axis=1) == 0.0)] = np.nan
+    slopes[:, scale == 0] = np.where(np.isfinite(slopes[:, scale == 0]), slopes[:, scale == 0], 0.0)
+    return slopes
+
+
 def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Covariance of every scalar of a chart, J C J', from the covariance of its coordinates.
 
@@ -159,12 +185,5 @@ def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> ND
     ndarray, shape (k, k)
         NaN where a scalar is not a smooth function of x at this point, or does not move with it.
     """
-    scale = np.sqrt(np.diag(covariance))
-    moving = np.where(scale > 0, scale, 1.0)  # a coordinate at the edge of the support does not move
-    slopes, finer = jacobian(chart.scalars, x, moving), jacobian(chart.scalars, x, 0.1 * moving)
-    # Where two step sizes disagree, or nothing moves, the quantity is not smooth there and has no such error.
-    moves = np.abs(slopes * scale)
-    rough = np.max(np.abs(slopes - finer) * scale, axis=1) > 1e-3 * np.max(moves, axis=1)
-    slopes[rough | (np.max(moves, axis=1) == 0.0)] = np.nan
-    slopes[:, scale == 0] = np.where(np.isfinite(slopes[:, scale == 0]), slopes[:, scale == 0], 0.0)
+    slopes = slopes_at(chart, x, covariance)
     return slopes @ covariance @ slopes.T
