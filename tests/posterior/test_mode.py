@@ -129,3 +129,18 @@ def test_a_share_whose_mode_is_one_is_at_the_edge_and_not_at_infinity():
     with pytest.raises(RefusalError, match="the edge of the support, p = 1 ") as refusal:
         maximise_posterior(pose(d), examine(d), np.array([[0.0], [1.0]]))
     assert "infinity" not in str(refusal.value)
+
+
+def test_the_edge_is_named_by_its_element_where_other_variables_have_to_find_their_place():
+    groups, y = (
+        np.repeat([0, 1], 20),
+        np.concatenate([stats.norm.ppf(np.linspace(0.02, 0.98, 20), 3.0, s) for s in (2.0, 0.5)]),
+    )
+    with pm.Model() as model:
+        mu, sd = pm.Normal("mu", 0, 5, shape=2), pm.Uniform("sd", 1, 10, shape=2)
+        pm.Normal("y", mu[groups], sd[groups], observed=y)
+    d = LogDensity(model)
+    starts = np.random.default_rng(1).normal(size=(4, 4))
+    with pytest.raises(RefusalError, match=r"the edge of the support, sd\[1\] = 1 ") as refusal:
+        maximise_posterior(pose(d), examine(d), starts)
+    assert "infinity" not in str(refusal.value)

@@ -183,12 +183,13 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
 
 def _edge_along(chart: Chart, end: Climb, direction: Vector) -> str:
     """The edge at which every scalar that moves along a direction ends, such as ``p = 1``; empty if one goes on."""
+    moving = np.abs(direction) > 0.1 * np.max(np.abs(direction))
+    direction = np.where(moving, direction, 0.0)  # the others only find their place on the way
     values = chart.scalars(end.z + np.outer(_FAR_ALONG, direction))[:, : end.z.size]
     labels = [label for name in chart.names for label in chart.space.labels(name)]
     if len(labels) != end.z.size or not np.all(np.isfinite(values)):
         return ""
     far, farther = values
-    moving = np.abs(direction) > 0.1 * np.max(np.abs(direction))
     if not np.allclose(far, farther, rtol=1e-9, atol=1e-12):
         return ""
     return ", ".join(f"{labels[i]} = {np.round(far[i], 12):.6g}" for i in np.flatnonzero(moving))
