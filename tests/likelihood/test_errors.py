@@ -172,6 +172,21 @@ def test_an_information_that_is_indefinite_leaves_the_monte_carlo_error_of_the_o
     assert np.all(errors.mcse < 0.2 * errors.std_error["expected"])
 
 
+@pytest.mark.slow
+def test_a_true_model_with_two_observations_a_parameter_is_not_called_wrong():
+    generator = np.random.default_rng(1)
+    design = generator.normal(size=(100, 50))
+    y = design[:, 0] + generator.normal(size=100)
+    with pm.Model() as model:
+        b, sigma = pm.Normal("b", 0, 5, shape=50), pm.HalfNormal("sigma", 5)
+        pm.Normal("y", pm.math.dot(design, b), sigma, observed=y)
+    errors = found(model)
+    (check,) = errors.checks
+    assert errors.p_value < 0.01  # the fit follows the data so closely that their scores are too small
+    assert (check.code, check.status) == ("errors-agree", "unknown")
+    assert "100 independent units for 51 scalars" in check.message
+
+
 def test_a_potential_in_the_likelihood_refuses_scores_and_simulation():
     with pm.Model() as model:
         mu = pm.Normal("mu", 0, 10)
