@@ -262,6 +262,31 @@ def _two_peaks():
     return model
 
 
+def test_a_bound_just_below_the_level_of_infinity_is_found_without_going_there():
+    # The deviance of an infinite concentration is 4.78, a little above the quantile 3.84. Far out the density of PyMC
+    # is the difference of large numbers, and seems to be higher than the maximum.
+    generator = np.random.default_rng(25)
+    y = np.array([generator.multinomial(50, generator.dirichlet([6.0, 5.0, 3.0, 1.0])) for _ in range(10)])
+    with pm.Model() as model:
+        share, concentration = pm.Dirichlet("share", np.ones(4)), pm.LogNormal("concentration", 1.0, 1.0)
+        pm.DirichletMultinomial("counts", n=50, a=share * concentration, observed=y)
+
+    def height(x):
+        share = np.exp(np.append(x[:3], 0.0)) / np.exp(np.append(x[:3], 0.0)).sum()
+        return stats.dirichlet_multinomial.logpmf(y, np.exp(x[3]) * share, 50).sum()
+
+    top = optimize.minimize(lambda x: -height(x), [1.4, 1.4, 0.6, 4.0], method="BFGS")
+
+    def gap(log_concentration):
+        rest = optimize.minimize(lambda x: -height(np.append(x, log_concentration)), top.x[:3], method="BFGS")
+        return 2.0 * (rest.fun - top.fun) - CUT
+
+    found = wb.Study(model, seed=1).likelihood.profile("concentration")
+    exact = [np.exp(optimize.brentq(gap, *bracket)) for bracket in ((1.0, top.x[3]), (top.x[3], 9.0))]
+    assert [*found.lower, *found.upper] == pytest.approx(exact, rel=1e-5)
+    check_deviance(found)
+
+
 def test_a_better_maximum_on_the_way_restarts_the_whole_fit():
     study = wb.Study(_two_peaks(), seed=1, potentials={"peaks": "likelihood"}, settings=wb.Settings(starts=1))
     study.starts = np.array([[-3.0, 0.0]])  # a single climb, into the lower of two peaks

@@ -259,7 +259,10 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         if height >= _BEYOND * target:
             break
         jumps.append((step, jump))
-        if _levelled(jumps, height, target) or _far(quantity, summit, here):
+        crossed = height >= target  # the rest is for the figure, and need not be there
+        if _levelled(jumps, height, _BEYOND * target if crossed else target) or _far(quantity, summit, here):
+            if crossed:
+                break
             return _open(quantity, x, zeta, quantity.edge(found, side))
         step *= min(2.0, max(0.2, stride / max(jump, 1e-300)))
     else:
