@@ -7,9 +7,12 @@ import sys
 import textwrap
 
 import pytest
+from rich.console import Console
 
 import workbench as wb
 from tests import studies
+from workbench import terminal
+from workbench.result import Refusal
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
 
@@ -306,6 +309,18 @@ def test_names_with_markup_are_shown_not_obeyed(command_line, tmp_path):
     code, out, _ = command_line("likelihood", "maximum", "m.py")
     assert code == 0
     assert "[bold]p" in out
+
+
+def test_a_long_note_is_set_in_where_the_terminal_is_narrow(monkeypatch, capsys):
+    refusal = Refusal((), "posterior.grid", "refused", "model", "ask")
+    monkeypatch.setattr(terminal, "_console", lambda: Console(width=60, highlight=False))
+    monkeypatch.setattr(Refusal, "notes", lambda _: ["caution r-hat: largest R-hat 1.2 " + "and so on " * 12])
+    terminal.show(refusal)
+    lines = capsys.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("  caution"))
+    assert len(lines) > first + 1
+    assert all(line[:4].isspace() and not line[4].isspace() for line in lines[first + 1 :])
+    assert max(map(len, lines)) <= 60
 
 
 def test_a_deterministic_of_every_observation_does_not_bury_the_parameters(command_line, tmp_path):

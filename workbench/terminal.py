@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -145,10 +146,15 @@ def show(answer: Result) -> None:
                 table.add_row(Text(str(frame.index[position])), *_row(frame, position))
         console.print(table)
         for line in rows_left_out(shown, len(frame), "--json"):
-            console.print(Text(f"  {line}"))
+            _print_note(console, line)
     for note in answer.notes():
-        status = note.split(" ", 1)[0]
-        console.print(Text(f"  {note}", style=_STYLES.get(status, "")))
+        _print_note(console, note, _STYLES.get(note.split(" ", 1)[0], ""))
+
+
+def _print_note(console: Console, note: str, style: str = "") -> None:
+    """A sentence below a table; lines after its first are set in further."""
+    lines = wrap(note, console.width - 4, break_long_words=False, break_on_hyphens=False)
+    console.print(Text("\n".join(f"{'    ' if i else '  '}{line}" for i, line in enumerate(lines)), style=style))
 
 
 def _digits(value: float, error: float) -> str:
@@ -199,7 +205,7 @@ def _show_comparison(console: Console, answer: Comparison) -> None:
         )
     console.print(table)
     for line in (*rows_left_out(shown, len(answer.labels), "--json"), *_reasons(answer, shown)):
-        console.print(Text(f"  {line}"))
+        _print_note(console, line)
 
 
 def _reasons(answer: Comparison, shown: list[int | None]) -> list[str]:
@@ -232,7 +238,7 @@ def show_fit(answers: dict[str, Result], verdict: str, seed: int, path: Path, re
     refused = [a for name, a in answers.items() if isinstance(a, Refusal) and name not in _IN_ORDER]
     console = _console()
     for answer in refused:
-        console.print(Text(f"  refused: {answer.question}: {answer.what}. {answer.fix}"))
+        _print_note(console, f"refused: {answer.question}: {answer.what}. {answer.fix}")
     information = answers["information"]
     if isinstance(information, Information):
         value, error, _ = information.entries["KL(posterior || prior)"]
