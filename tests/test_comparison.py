@@ -9,6 +9,7 @@ from scipy import stats
 import workbench as wb
 from tests import studies
 from tests.tolerance import STANDARD_ERRORS
+from workbench.comparison import _summarised
 
 
 def _only_row(found):
@@ -133,3 +134,11 @@ def test_a_side_that_the_data_leave_open_is_infinite():
     found = wb.Study(model, seed=2).compare()
     assert found.profile_lower.tolist() == [-np.inf, -np.inf]
     assert found.profile_upper.tolist() == [np.inf, np.inf]
+
+
+def test_the_observed_elements_of_imputed_data_have_no_spread():
+    # The mean of a thousand equal numbers is not that number, and their sd was 3e-14 instead of 0.
+    draws = np.stack([np.full((4, 500), 1.1), np.random.default_rng(1).normal(size=(4, 500))], axis=-1)
+    found = _summarised(draws, 0.95)
+    assert (found["mean"][0], found["sd"][0], found["mcse"][0], found["skewness"][0]) == (1.1, 0.0, 0.0, 0.0)
+    assert found["sd"][1] > 0.9

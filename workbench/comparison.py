@@ -306,8 +306,9 @@ def _summarised(draws: NDArray[np.float64], level: float) -> dict[str, Vector]:
     from arviz_stats.base import array_stats
 
     flat, tail = draws.reshape(-1, draws.shape[-1]), (1 - level) / 2
-    mean, sd = flat.mean(axis=0), flat.std(axis=0, ddof=1)
-    constant = sd == 0
+    constant = np.ptp(flat, axis=0) == 0  # whose mean and sd would be made of rounding
+    mean = np.where(constant, flat[0], flat.mean(axis=0))
+    sd = np.where(constant, 0.0, flat.std(axis=0, ddof=1))
     mcse = np.zeros(sd.size)
     if (~constant).any() and draws.shape[1] >= 4:
         mcse[~constant] = array_stats.mcse(draws[..., ~constant], method="mean", chain_axis=0, draw_axis=1)
