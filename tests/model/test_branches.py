@@ -33,6 +33,24 @@ def test_a_sum_is_taken_apart_however_it_is_written():
     assert value(weighted, x, [1.0]) == pytest.approx([np.log(0.8) - 4.0, np.log(0.2) - 1.0])
 
 
+def test_a_density_of_products_and_quotients_is_taken_apart_without_an_exponential_that_underflows():
+    x = pt.TensorType("float64", shape=(2,))("x")
+    wide, narrow = pt.prod(pt.exp(-(x**2) / 2)), pt.prod(pt.exp(-(((x - 5.0) / 0.01) ** 2) / 2) / 0.01)
+    found = value(taken_apart(pt.log(0.5 * wide + narrow / 2.0), [x]), x, [1.0, 1.0])
+    apart = [2 * np.log(100.0) - 400.0**2 - np.log(2.0), np.log(0.5) - 1.0]
+    assert found == pytest.approx(apart)
+
+
+def test_a_choice_is_taken_apart_like_a_sum():
+    x = pt.TensorType("float64", shape=(2,))("x")
+    a, b = -((x - 1.0) ** 2).sum(), 4.0 - ((x - 5.0) ** 2).sum()
+    for graph in (pt.maximum(a, b), pt.switch(b > a, b, a), pt.switch(pt.all(x > 4.0), b, a), pt.max(pt.stack([a, b]))):
+        assert value(taken_apart(graph, [x]), x, [1.0, 1.0]) == pytest.approx([-28.0, 0.0])
+    for graph in (a + pt.log1p(pt.exp(b)), a + pt.softplus(b), a + pt.log(1.0 + pt.exp(b))):
+        assert value(taken_apart(graph, [x]), x, [1.0, 1.0]) == pytest.approx([-28.0, 0.0])
+    assert taken_apart(pt.switch(pt.all(x > 0.0), a, -np.inf), [x]) == []  # a support
+
+
 def test_two_sums_make_every_choice_of_both_and_too_many_are_left_whole():
     x = pt.dvector("x")
     one = pt.logaddexp(x.sum(), 2.0 * x.sum())
@@ -91,6 +109,25 @@ def test_a_model_without_such_a_sum_has_no_branches():
         pm.Normal("y", 0.0, 1.0, observed=np.array([1.0, 2.0]))
     density = LogDensity(fixed)
     assert branch_peaks(density, density.space.start[None]).shape == (0, 0)
+
+
+@pytest.mark.parametrize("written", ["maximum", "switch", "softplus", "product"])
+def test_a_needle_is_found_however_it_is_written(written):
+    with pm.Model() as model:
+        x = pm.Normal("x", 0.0, 10.0, shape=3)
+        wide = pm.logp(pm.Normal.dist(0.0, 1.0), x).sum() + np.log(1.0 - SHARE)
+        narrow = pm.logp(pm.Normal.dist(NEEDLE, WIDTH), x).sum() + np.log(SHARE)
+        near = pt.prod(pt.exp(-(((x - NEEDLE) / WIDTH) ** 2) / 2)) * SHARE / (WIDTH * np.sqrt(2 * np.pi)) ** 3
+        graph = {
+            "maximum": pt.maximum(wide, narrow),
+            "switch": pm.math.switch(pt.abs(x - NEEDLE).max() < 8 * WIDTH, narrow, wide),
+            "softplus": wide + pt.softplus(narrow - wide),
+            "product": pt.log(pt.exp(wide) + near),
+        }[written]
+        pm.Potential("data", graph)
+    density = LogDensity(model, {"data": "likelihood"})
+    found = branch_peaks(density, density.space.start[None])
+    assert np.any(np.all(np.abs(found - NEEDLE) < 0.01 * WIDTH, axis=1))
 
 
 def test_a_needle_is_the_maximum_and_an_evidence_from_draws_that_missed_it_fails():

@@ -1,9 +1,10 @@
-"""The branches of a log density that is the log of a sum: peaks to which nothing leads uphill.
+"""The branches of a log density that is the log of a sum, or a choice: peaks to which nothing leads uphill.
 
 A target such as ``logaddexp(a(z), b(z))`` may hold most of its mass in a peak that is so narrow that no draw from the
 prior, no climb and no particle comes near it. Yet the model says where to look: each summand on its own is a smooth
 density whose slope is felt from afar. So every sum of exponentials that yields one number is taken apart, one summand
-is kept and the rest left out, and what remains is climbed.
+is kept and the rest left out, and what remains is climbed. The larger of two densities, ``maximum(a(z), b(z))``, and
+``switch(condition(z), a(z), b(z))`` hide a peak in the same way.
 
 The sum over the observations of a mixture is a product of many such sums, whose branches are too many to follow.
 """
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from pymc.logprob.utils import CheckParameterValue
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.traversal import ancestors
+from pytensor.scalar.math import Softplus
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.math import Sum
+from pytensor.tensor.math import Max, Prod, Sum
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.special import LogAddExp, LogSumExp
 
@@ -49,9 +51,30 @@ def _scalar_op(variable: Variable) -> type | None:
 
 
 def _is_exponential(variable: Variable) -> bool:
-    """Whether a variable is an exponential, perhaps times something."""
-    kind = _scalar_op(variable)
-    return kind is ps.Exp or (kind is ps.Mul and any(_is_exponential(part) for part in variable.owner.inputs))
+    """Whether a variable is an exponential or a product of them, perhaps times or by something."""
+    if variable.owner is None:
+        return False
+    kind, parts = _scalar_op(variable), variable.owner.inputs
+    if kind is ps.Exp:
+        return True
+    if kind is ps.TrueDiv or isinstance(variable.owner.op, Prod | DimShuffle):
+        return _is_exponential(parts[0])
+    return kind is ps.Mul and any(_is_exponential(part) for part in parts)
+
+
+def _log_of(variable: Variable) -> Variable:
+    """The log of an exponential, without one: far from its peak the exponential itself is zero."""
+    if not _is_exponential(variable):
+        return pt.log(variable)
+    kind, op, parts = _scalar_op(variable), variable.owner.op, variable.owner.inputs
+    if kind is ps.Exp:
+        return parts[0]
+    if isinstance(op, Prod):
+        return pt.sum(_log_of(parts[0]), axis=op.axis)
+    if isinstance(op, DimShuffle):
+        return op(_log_of(parts[0]))
+    logs = [_log_of(part) for part in parts]
+    return logs[0] - logs[1] if kind is ps.TrueDiv else pt.add(*logs)
 
 
 def _added(variable: Variable) -> list[Variable]:
@@ -61,23 +84,32 @@ def _added(variable: Variable) -> list[Variable]:
     return [part for each in variable.owner.inputs for part in _added(each)]
 
 
-def _summands(node: Apply) -> list[Variable]:
-    """Logs of the summands where a node is the log of one sum of exponentials, else nothing."""
-    out = node.outputs[0]
-    if not _is_single(out):
+def _summands(node: Apply, moving: Collection[Variable]) -> list[Variable]:
+    """Logs of the summands where a node is the log of a sum of exponentials, or what it chooses from; else nothing."""
+    out, first = node.outputs[0], node.inputs[0] if node.inputs else None
+    if not _is_single(out) or first is None:
         return []
-    if isinstance(node.op, LogAddExp):
+    kind = _scalar_op(out)
+    if isinstance(node.op, LogAddExp) or kind is ps.Maximum:
         return list(node.inputs)
-    if isinstance(node.op, LogSumExp):
-        return _elements(node.inputs[0], out)
-    added = node.inputs[0]
-    if _scalar_op(out) is not ps.Log or added.owner is None:
+    if isinstance(node.op, LogSumExp | Max):
+        return _elements(first, out)
+    if kind is ps.Switch:  # one that is fixed on a side, such as -inf outside of a support, is no choice
+        sides = node.inputs[1:]
+        return [] if any(set(moving).isdisjoint(ancestors([side])) for side in sides) else sides
+    if kind is Softplus:
+        return [pt.zeros_like(out), first]
+    if kind is ps.Log1p and _is_exponential(first):
+        return [pt.zeros_like(out), _log_of(first)]
+    if kind is not ps.Log or first.owner is None:
         return []
-    parts = _added(added)
-    if len(parts) > 1 and all(map(_is_exponential, parts)):
-        return [pt.log(part) for part in parts]
-    if isinstance(added.owner.op, Sum) and _is_exponential(added.owner.inputs[0]):
-        return [pt.log(part) for part in _elements(added.owner.inputs[0], out)]
+    parts = _added(first)
+    exponentials = [_is_exponential(part) for part in parts]
+    fixed = [set(moving).isdisjoint(ancestors([part])) for part in parts]
+    if len(parts) > 1 and any(exponentials) and all(e or f for e, f in zip(exponentials, fixed, strict=True)):
+        return [_log_of(part) for part in parts]
+    if isinstance(first.owner.op, Sum) and _is_exponential(first.owner.inputs[0]):
+        return _elements(_log_of(first.owner.inputs[0]), out)
     return []
 
 
@@ -110,7 +142,7 @@ def _added_up(graph: Variable) -> list[Apply]:
 
 @without_traces()
 def taken_apart(target: Variable, moving: Collection[Variable]) -> list[Variable]:
-    """A log density with one summand of each sum of exponentials kept, for every choice of them.
+    """A log density with one summand of each sum of exponentials, or one side of each choice, for all combinations.
 
     Parameters
     ----------
@@ -128,7 +160,7 @@ def taken_apart(target: Variable, moving: Collection[Variable]) -> list[Variable
     while pending:
         graph = pending.pop()
         for node in _added_up(graph):
-            parts = _summands(node)
+            parts = _summands(node, moving)
             fits = 2 <= len(parts) <= _MOST - len(pending) - len(whole)
             if fits and not set(moving).isdisjoint(ancestors(parts)):
                 pending += [replaced([graph], {node.outputs[0]: part})[0] for part in parts]
