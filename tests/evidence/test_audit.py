@@ -172,6 +172,28 @@ def test_a_car_prior_is_divided_by_the_constant_that_its_density_lacks():
     assert any("without its constant" in note for note in study.evidence.audit().notes())
 
 
+def test_an_observed_car_has_the_constant_that_its_density_lacks():
+    n, tau = 6, 2.0
+    chain = np.diag(np.ones(n - 1), 1)
+    chain = chain + chain.T
+    y = np.array([0.3, 1.0, 0.4, -0.2, -1.1, -0.9])
+
+    def build():
+        alpha = pm.Beta("alpha", 2.0, 2.0)
+        pm.CAR("y", mu=np.zeros(n), W=chain, alpha=alpha, tau=tau, observed=y)
+
+    study = _study(build)
+    term = _term(study, "y")
+    assert (term["proper"], term["how"], term["why"]) == ("yes", "known distribution", "")
+    alphas = np.linspace(0.0, 1.0, 4001)[1:-1]
+    given = [
+        stats.multivariate_normal(np.zeros(n), np.linalg.inv(tau * (np.diag(chain.sum(0)) - a * chain))).pdf(y)
+        for a in alphas
+    ]
+    truth = np.log(np.trapezoid(np.array(given) * stats.beta(2, 2).pdf(alphas), alphas))
+    assert study.evidence.estimate().log_evidence == pytest.approx(truth, abs=1e-6)
+
+
 def test_cutpoints_with_unequal_means_in_order_are_measured():
     means = np.array([0.0, 0.5, 1.0])
 

@@ -32,9 +32,10 @@ from pytensor.tensor.random import basic
 from scipy.special import gammaln
 
 from workbench.errors import NumericalError
-from workbench.model.compiled import batched, interpreted
+from workbench.model.compiled import batched
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
+from workbench.model.terms import missing_constant
 from workbench.numerics.objective import Vector
 
 Kind = Literal["known", "improper", "cut", "open"]
@@ -74,20 +75,6 @@ class PriorForm:
     how: str = "symmetry"
 
 
-def _log_integral_of_car(rv: Variable) -> float:
-    """What PyMC's density of a CAR integrates to: it lacks (2 pi)^(-d/2) and the determinant of D, the sums of W.
-
-    The density is Normal with the precision tau (D - alpha W). NaN where W is no fixed number.
-    """
-    weights = rv.owner.op.dist_params(rv.owner)[1]
-    random = any(v.owner is not None and hasattr(v.owner.op, "dist_params") for v in ancestors([weights]))
-    if rv.type.ndim != 1 or random:
-        return float("nan")
-    numbers = interpreted([], [weights], stable=False)()[0]
-    degrees = np.asarray(numbers.sum(axis=-1)).ravel()  # of a sparse matrix too
-    return float(0.5 * degrees.size * np.log(2 * np.pi) - 0.5 * np.sum(np.log(degrees)))
-
-
 def _known(rv: Variable) -> bool:
     """Whether PyMC guarantees that the distribution of a variable is normalised."""
     node = rv.owner
@@ -112,6 +99,8 @@ def _known_of_data(rv: Variable) -> bool:
     op = None if rv.owner is None else rv.owner.op
     if _known(rv) or isinstance(op, DiracDeltaRV | DirichletMultinomialRV):
         return True
+    if type(op).__name__ == "CARRV":  # its density is completed
+        return bool(np.isfinite(missing_constant(rv)))
     if isinstance(op, TruncatedRV):
         return _by_formula(type(op.base_rv_op))
     if isinstance(op, CensoredRV) or type(op).__module__ == mixture.__name__:
@@ -155,7 +144,7 @@ def prior_form(model: pm.Model, rv: Variable) -> PriorForm:
         usual = None
     elementwise = op.ndim_supp == 0 and (own is None or getattr(own, "ndim_supp", None) == 0)
     same = type(own) is type(usual) or {type(own).__name__, type(usual).__name__} <= _LOGS
-    if name == "CARRV" and own is None and np.isfinite(lacks := _log_integral_of_car(rv)):
+    if name == "CARRV" and own is None and np.isfinite(lacks := missing_constant(rv)):
         why = f"PyMC writes the density of the CAR {rv.name} without its constant"
         return PriorForm("cut", why, log_share=lacks, how="formula")
     if not _known(rv):

@@ -84,6 +84,37 @@ def op_parameters(rv: Variable) -> list[Variable]:
     return list(rv.owner.op.dist_params(rv.owner))
 
 
+def missing_constant(rv: Variable) -> float:
+    """What PyMC leaves out of the log density of a variable: of a CAR (2 pi)^(-d/2) and the determinant of D.
+
+    The density is Normal with the precision tau (D - alpha W), with D the sums of W on its diagonal.
+
+    Parameters
+    ----------
+    rv : random variable
+
+    Returns
+    -------
+    float
+        Log of what the density integrates to, nats: 0 for every other distribution, NaN where W is no fixed number.
+    """
+    if type(rv.owner.op).__name__ != "CARRV":
+        return 0.0
+    weights = op_parameters(rv)[1]
+    random = any(v.owner is not None and hasattr(v.owner.op, "dist_params") for v in ancestors([weights]))
+    if rv.type.ndim != 1 or random:
+        return float("nan")
+    numbers = interpreted([], [weights], stable=False)()[0]
+    degrees = np.asarray(numbers.sum(axis=-1)).ravel()  # of a sparse matrix too
+    return float(0.5 * degrees.size * np.log(2 * np.pi) - 0.5 * np.sum(np.log(degrees)))
+
+
+def _completed(density: Variable, rv: Variable) -> Variable:
+    """The log density of an observed variable with the constant that PyMC leaves out, where that is known."""
+    lacks = missing_constant(rv)
+    return density - lacks if np.isfinite(lacks) and lacks != 0.0 else density
+
+
 def observed_array(value: Variable) -> NDArray:
     """The observations behind a value variable; constants are read, expressions run without a compiler."""
     return np.asarray(value.data) if isinstance(value, Constant) else interpreted([], [value], stable=False)()[0]
@@ -181,8 +212,9 @@ def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Var
             else "give the variable a distribution with a density, or a CustomDist with `logp`"
         )
         raise RefusalError(f"PyMC cannot derive the log density of this model: {error}", "model", remedy) from error
-    names = [*free, *seen]
-    density = dict(zip(names, widened(without_sums_of_numbers(densities)), strict=True))
+    drawn = {**free, **seen}
+    whole = [_completed(graph, drawn[n]) if n in seen else graph for n, graph in zip(drawn, densities, strict=True)]
+    density = dict(zip(drawn, widened(without_sums_of_numbers(whole)), strict=True))
     jacobian = {}
     for name, rv in free.items():
         transform = transforms[rv]
@@ -190,8 +222,7 @@ def symbolic_terms(model: pm.Model, moved: Mapping[str, Callable[[Variable], Var
             parameters = by_values(list(rv.owner.inputs))
             jacobian[name] = transform.log_jac_det(values[name], *parameters)
     potentials = by_values([wide[p] for p in model.potentials])
-    natural = by_values([*free.values(), *(wide[d] for d in model.deterministics)])
-    natural = widened(natural)
+    natural = widened(by_values([*free.values(), *(wide[d] for d in model.deterministics)]))
 
     initvals = {wide[rv]: model.rvs_to_initial_values.get(rv) for rv in model.free_RVs}
     start = make_initial_point_expression(
@@ -236,6 +267,9 @@ def symbolic_target(model: pm.Model) -> Variable:
     potentials = replace_rvs_by_values(
         [wide[p] for p in model.potentials], rvs_to_values=rvs_to_values, rvs_to_transforms=transforms
     )
+    seen = set(model.observed_RVs)
+    densities = [_completed(graph, wide[rv]) if rv in seen else graph
+                 for rv, graph in zip(model.basic_RVs, densities, strict=True)]  # fmt: skip
     return sum(graph.sum() for graph in widened(without_sums_of_numbers([*densities, *potentials])))
 
 
