@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.check import worst_status
 from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import blind_routes, look_for_basins, modes_uphill
@@ -21,7 +22,7 @@ from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
 from workbench.evidence.sequential import Sequential, prior_groups, score_in_order
-from workbench.evidence.tempering import Tempering, temper
+from workbench.evidence.tempering import Tempering, joined, temper
 from workbench.model.anatomy import require
 from workbench.model.density import TARGET
 from workbench.model.hyperparameters import Hyperparameters
@@ -33,6 +34,7 @@ from workbench.views import View
 
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
+_RUNS = 4  # of a path whose moves go nowhere: a spread of four is known to 40%, which is in the error
 _PRIOR_POINTS = 4000  # from which modes are sought
 _FEW = 20  # dimensions up to which draws from the prior come near a mode
 _NUMBERS = 2_000_000  # of the largest array, at all of them together: a second or two for 30 steps
@@ -84,9 +86,10 @@ class EvidenceView(View):
             doubtful, laplace = any(c.code in _ONE_MODE_OF_SEVERAL for c in s.doubts()), s._if_any(s.posterior.laplace)
             doubtful |= laplace is not None and laplace.checks[0].status != "ok"
 
-            def along(many: bool) -> Tempering:
-                path = choose_path(s.density, s.reading, z, seed, many)
-                tempered = temper(path, seed, z if path.name == "prior" else None)
+            def along(many: bool, run: int = 0) -> Tempering:
+                own = seed if not run else s.seed_of(f"evidence.tempering.{run}")
+                path = choose_path(s.density, s.reading, z, own, many)
+                tempered = temper(path, own, z) if path.name == "prior" else temper(path, own, slow=bool(s.doubts()))
                 return tempered.over(audit.log_normaliser, audit.std_error)
 
             found, bridge = along(doubtful), s._if_any(self.bridge)
@@ -94,6 +97,9 @@ class EvidenceView(View):
             if not doubtful and bridge is not None and contradicts(found, bridge, peak):
                 again = along(True)  # few particles miss where the mass is, and their islands agree on that
                 found = again if again.particles > found.particles else found
+            if s.doubts() and found.start == "prior" and worst_status(found.checks) == "caution":
+                # Its moves went nowhere, but the draws are no better.
+                found = joined([found, *(along(doubtful, run) for run in range(1, _RUNS))])
             return found
 
         return s.once("evidence.tempering", compute)
@@ -142,7 +148,8 @@ class EvidenceView(View):
             for name, reason in blind_routes(objective, z, routes, normaliser, modes).items():
                 refused[name] = reason
                 del routes[name]
-            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit)
+            r_hat = float(np.max(s.diagnosis().r_hat))
+            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit, r_hat)
 
         return s.once("evidence.estimate", compute)
 

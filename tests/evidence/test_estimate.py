@@ -227,6 +227,70 @@ def test_tempering_is_quoted_where_the_draws_failed_and_confirms_where_they_did_
     assert combine({"tempering": tempered}, {"bridge": "one chain"}, 8, (), audit).method == "tempering"
 
 
+def test_a_bridge_over_failed_draws_has_no_say_from_below_against_tempering_that_stands_alone():
+    study = studies.eight_schools()
+    bridge, tempered, audit = study.evidence.bridge(), _tempered(study, std_error=0.02), study.evidence.audit()
+    doubt = (Check("r-hat", "failed", "R-hat 1.7", "draw more"),)
+    for away, method, status in ((-0.3, "tempering", "caution"), (0.3, "tempering", "failed")):
+        off = replace(bridge, log_evidence=tempered.log_evidence + away, std_error=0.03)
+        found = combine({"bridge": off, "tempering": tempered}, {}, 8, doubt, audit)
+        assert (found.method, worst_status(found.checks)) == (method, status)
+        assert ("stayed short" in found.refused.get("bridge", "")) == (away < 0)
+        assert found.std_error == 0.02
+
+
+def test_slow_draws_are_a_caution_where_a_route_of_another_making_says_the_same():
+    study = studies.eight_schools()
+    bridge, audit = study.evidence.bridge(), study.evidence.audit()
+    tempered = _tempered(study, start="proposal", log_evidence=bridge.log_evidence + 0.1, std_error=0.06)
+    mixed, far = Check("r-hat", "failed", "R-hat 1.02", "draw more"), replace(tempered, std_error=0.3)
+    few, apart = (
+        Check("ess", "failed", "ESS 150", "draw more"),
+        Check("mode-visited", "failed", "missed", "start there"),
+    )
+    astray = Check("divergences", "failed", "30 of 4000", "raise target_accept")
+
+    def judged(doubts, r_hat=1.02, other=tempered):
+        found = combine({"bridge": bridge, "tempering": other}, {}, 8, doubts, audit, r_hat)
+        assert found.method == "bridge"
+        return worst_status(found.checks), found.std_error
+
+    for doubts in ((few,), (astray,), (mixed, few, astray)):
+        assert judged(doubts) == ("caution", pytest.approx(0.05))  # half of what the two differ by
+    unheard = ("failed", bridge.std_error)
+    assert judged((mixed,), r_hat=1.3) == unheard  # chains in different places
+    assert judged((apart, few)) == unheard
+    assert judged((few,), other=far) == unheard  # too wide to say anything
+    assert judged((few,), other=replace(tempered, std_error=0.01)) == unheard  # it says something else
+    assert judged(()) == ("ok", bridge.std_error)
+
+
+@pytest.mark.slow
+def test_a_centred_local_level_is_right_with_a_caution_although_its_draws_are_slow():
+    # 100 states of a random walk seen with noise: the Kalman filter gives the likelihood of the two scales, and
+    # quadrature over their logs the rest.
+    generator = np.random.default_rng(3)
+    y = 10.0 + np.cumsum(0.3 * generator.normal(size=60)) + generator.normal(size=60)
+    with pm.Model() as model:
+        drift, noise = pm.HalfNormal("drift", 1.0), pm.HalfNormal("noise", 2.0)
+        level = pm.GaussianRandomWalk("level", sigma=drift, init_dist=pm.Normal.dist(10.0, 5.0), steps=59)
+        pm.Normal("y", level, noise, observed=y)
+    a, b = np.meshgrid(np.linspace(-12, 2, 600), np.linspace(-2, 2, 300), indexing="ij")
+    q, r = np.exp(2 * a), np.exp(2 * b)
+    mean, spread, logs = 10.0, 25.0, np.zeros_like(a)
+    for t, value in enumerate(y):
+        spread = spread + q * (t > 0)
+        total = spread + r
+        logs = logs - 0.5 * (np.log(2 * np.pi * total) + (value - mean) ** 2 / total)
+        mean, spread = mean + spread / total * (value - mean), spread * r / total
+    logs += stats.halfnorm.logpdf(np.exp(a), scale=1.0) + a + stats.halfnorm.logpdf(np.exp(b), scale=2.0) + b
+    truth = logsumexp(logs) + np.log(14 / 599) + np.log(4 / 299)
+    found = wb.Study(model, seed=1).evidence.estimate()
+    assert worst_status(found.checks) == "caution"
+    assert abs(found.log_evidence - truth) < 3 * found.std_error
+    assert found.std_error < 0.2
+
+
 def test_tempering_whose_moves_go_nowhere_is_quoted_only_where_the_prior_average_says_the_same():
     study = studies.eight_schools()
     bridge, audit = study.evidence.bridge(), study.evidence.audit()
@@ -248,6 +312,25 @@ def test_tempering_whose_moves_go_nowhere_is_quoted_only_where_the_prior_average
     ):
         method, _, status = quoted(**no_help)
         assert (method, status) == ("bridge", "failed")
+
+
+@pytest.mark.slow
+def test_a_mixture_with_exchangeable_labels_has_its_evidence_from_runs_that_share_nothing():
+    # Six points, two components of known spread: the sum over all 2^6 labellings is exact, each Gaussian in the means.
+    y = np.array([-2.1, -1.8, -2.4, 1.9, 2.2, 2.6])
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 3.0, shape=2)
+        shift = pm.Normal("shift", 0.0, 1.0)
+        pm.NormalMixture("y", [0.5, 0.5], mu, 0.4, observed=y)
+        pm.Normal("x", shift, 1.0, observed=0.3)
+    truth = stats.norm.logpdf(0.3, 0.0, np.sqrt(2.0)) + logsumexp([
+        stats.multivariate_normal(np.zeros(6), 9.0 * (at[:, None] == at) + 0.16 * np.eye(6)).logpdf(y)
+        for at in np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1).T
+    ]) - 6 * np.log(2)  # fmt: skip
+    found = wb.Study(model, seed=1).evidence.estimate()
+    assert (found.method, worst_status(found.checks)) == ("tempering", "caution")
+    assert abs(found.log_evidence - truth) < 3 * found.std_error
+    assert found.std_error < 0.2
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from tests.tolerance import STANDARD_ERRORS
 from workbench.check import worst_status
 from workbench.errors import NumericalError, RefusalError
 from workbench.evidence.paths import PriorPath, reference_from
-from workbench.evidence.tempering import temper, with_errors
+from workbench.evidence.tempering import joined, temper, with_errors
 from workbench.numerics.objective import FunctionObjective, values
 
 # A funnel and a thin ridge are hundreds of moves away from a reference that knows neither.
@@ -83,6 +83,23 @@ def test_two_separated_modes_in_ten_dimensions_are_both_found():
     target = two_modes(10, share=0.3)
     found = temper(prior_path(target.objective, scale=10.0), seed=2)
     assert abs(found.log_evidence) < STANDARD_ERRORS * found.std_error
+
+
+@pytest.mark.statistical
+@pytest.mark.slow
+def test_runs_that_share_nothing_state_an_honest_error_where_the_moves_of_each_go_nowhere():
+    target, scores = two_modes(4, share=0.3), []
+    for seed in range(24):
+        own = [100 * seed + k for k in range(4)]
+        runs = [temper(prior_path(target.objective, scale=8.0, seed=k), k, particles=256) for k in own]
+        found = joined(runs)
+        scores.append(found.log_evidence / found.std_error)  # it integrates to one
+        assert found.particles == 4 * 256
+        assert found.kl_divergence == pytest.approx(found.expected_log_likelihood - found.log_evidence, abs=1e-9)
+    assert any(check.status == "caution" for check in runs[0].checks)
+    assert worst_status(found.checks) == "ok"
+    assert np.mean(np.abs(scores) < 2.13) >= 0.88
+    assert abs(np.mean(scores)) < 0.6
 
 
 @pytest.mark.slow

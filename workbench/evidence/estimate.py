@@ -22,6 +22,7 @@ import pandas as pd
 from workbench.check import Check, worst_status
 from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
+from workbench.evidence.corroboration import SIGMAS, bore_out, lost_draws, lost_particles, stands_alone
 from workbench.evidence.importance import PriorAverage
 from workbench.evidence.tempering import ERROR_LIMIT, Tempering
 from workbench.posterior.grid import Grid
@@ -38,7 +39,6 @@ _OF_DRAWS = frozenset(
     ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
      "bridge-draws", "bridge-chains", "basins-visited")
 )  # fmt: skip
-_SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 _RESOLVED = 2.0  # standard errors that a log Bayes factor has to exceed
 _WORDS = ((1.0, "not worth more than a bare mention"), (3.0, "positive"), (5.0, "strong"), (np.inf, "very strong"))
 
@@ -174,6 +174,7 @@ def combine(
     n_observations: int,
     extra: tuple[Check, ...],
     audit: Audit,
+    r_hat: float = np.inf,
 ) -> Evidence:
     """One statement of the evidence from every route that could be taken.
 
@@ -182,7 +183,7 @@ def combine(
     routes : dict of str to result
         ``grid``, ``bridge``, ``tempering``, ``laplace``, ``prior average``: those that could be taken; at least one
         of the first three. Tempering whose islands disagree, or that is both too wide and too low, is left out with
-        the reason.
+        the reason; so is a bridge over draws that failed, if it lies below a tempering that stands alone.
     refused : dict of str to str
         Routes that could not, and why.
     n_observations : int
@@ -191,54 +192,88 @@ def combine(
     audit : Audit
         With the integral of the prior, which is taken out of grid and Laplace here; bridge and tempering come without
         it (`Bridge.over`, `Tempering.over`).
+    r_hat : float
+        The largest R-hat of the draws; not known by default, which counts as large.
 
     Returns
     -------
     Evidence
     """
     stated, checks, refused = _stated(routes, refused, audit)
-    grid, laplace, tempered = (routes.get(name) for name in ("grid", "laplace", "tempering"))
-    main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
-    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
-    # A bridge so wide may have seen a mode that neither of the others did.
-    average = stated.get("prior average") if stated.get("bridge", (0.0, np.inf))[1] <= ERROR_LIMIT else None
-    if isinstance(tempered, Tempering) and main == "bridge" and _stands_alone(tempered, average):
-        # The draws cannot carry a number; particles that came from the prior can.
-        main = "tempering" if worst_status((*checks, *extra)) == "failed" else main
+    laplace, tempered = (routes.get(name) for name in ("laplace", "tempering"))
+    peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
+    main = _carrier(routes, stated, (*checks, *extra))
     if isinstance(tempered, Tempering) and main == "tempering":
         checks += tempered.checks
+        short = lost_draws(tempered, stated)
+        if short:
+            del stated["bridge"]
+            refused = refused | {"bridge": short}
     value, error = stated.pop(main)
-    if isinstance(tempered, Tempering) and main == "tempering" and not _stands_alone(tempered, None) and average:
-        error = max(error, average[1])
-    if main == "tempering" and "bridge" in stated:  # its error is said by its own particles, which err to one side
-        gap = abs(stated["bridge"][0] - value)
-        error = max(error, gap / 2) if gap <= _SIGMAS * np.hypot(error, stated["bridge"][1]) else error
-    peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
+    if isinstance(tempered, Tempering) and main == "tempering":
+        error = _widened(tempered, error, stated)
     if isinstance(tempered, Tempering) and "tempering" in stated:
-        lost = _lost_particles(tempered, value, error, peak)
+        lost = lost_particles(tempered, value, error, peak)
         if lost:
             low, _ = stated.pop("tempering")
             refused = refused | {"tempering": f"{low - value:+.3g} nats, as if particles were lost: {lost}"}
     gaps = {n: abs(v - value) / np.hypot(e, error) for n, (v, e) in stated.items()}
-    agrees = all(gap <= _SIGMAS for gap in gaps.values()) if gaps else None
+    agrees = all(gap <= SIGMAS for gap in gaps.values()) if gaps else None
+    if main == "bridge" and agrees:
+        checks, extra, error = bore_out(checks, extra, r_hat, (value, error), stated)
     crosses = dict(stated)
     if isinstance(laplace, Laplace):
         crosses["laplace"] = (peak, float("nan"))
         checks += [check for check in laplace.checks if check.code == "starts-agree"]
-    if gaps:
-        found_gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
-        message = f"{'' if agrees else 'conflict: '}distance from {main} in combined standard errors: {found_gaps}"
-        remedy = "" if agrees else "do not quote one of them: draw more, and look for modes that the chains missed"
-        checks.append(Check("routes-agree", "ok" if agrees else "failed", message, remedy))
-    elif main == "bridge" and isinstance(laplace, Laplace):
-        message = f"only one route with an error; laplace differs by {crosses['laplace'][0] - value:+.3g} nats"
-        checks.append(Check("routes-agree", "unknown", message, "see why tempering was not available"))
+    checks += _agreement(main, gaps, agrees, peak - value)
     checks += [*audit.checks, *extra]
     if main in _OWN:
         checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
                   for c in checks]  # fmt: skip
     parts = _parts(value, error, audit)
     return Evidence(tuple(checks), value, error, main, crosses, agrees, refused, n_observations, parts)
+
+
+def _carrier(routes: Mapping[str, Result], stated: Mapping[str, tuple[float, float]], checks: tuple[Check, ...]) -> str:
+    """The route whose number is quoted: a converged grid, else the bridge unless it failed and tempering stands alone.
+
+    Where the draws cannot carry a number, particles that came from the prior can.
+    """
+    grid, tempered = routes.get("grid"), routes.get("tempering")
+    main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
+    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
+    if not isinstance(tempered, Tempering) or main != "bridge" or worst_status(checks) != "failed":
+        return main
+    # A bridge so wide may have seen a mode that neither of the others did.
+    average = stated.get("prior average") if stated["bridge"][1] <= ERROR_LIMIT else None
+    return "tempering" if stands_alone(tempered, average) else main
+
+
+def _widened(tempered: Tempering, error: float, stated: Mapping[str, tuple[float, float]]) -> float:
+    """The error of a quoted tempering, whose own comes from its own particles, which err to one side.
+
+    It is no less than that of a prior average which it needs to stand, nor than half of its distance to a bridge that
+    agrees with it, unless that one is too wide to say anything.
+    """
+    if not stands_alone(tempered, None) and "prior average" in stated:
+        error = max(error, stated["prior average"][1])
+    value, wide = stated.get("bridge", (np.nan, np.inf))
+    gap = abs(value - tempered.log_evidence)
+    near = wide <= ERROR_LIMIT and gap <= SIGMAS * np.hypot(error, wide)
+    return max(error, gap / 2) if near else error
+
+
+def _agreement(main: str, gaps: Mapping[str, float], agrees: bool | None, beyond: float) -> list[Check]:
+    """Whether the routes agree; `beyond` is how far Laplace's approximation lies above, nats, ``-inf`` without it."""
+    if gaps:
+        found = ", ".join(f"{name} {gap:.1f}" for name, gap in gaps.items())
+        message = f"{'' if agrees else 'conflict: '}distance from {main} in combined standard errors: {found}"
+        remedy = "" if agrees else "do not quote one of them: draw more, and look for modes that the chains missed"
+        return [Check("routes-agree", "ok" if agrees else "failed", message, remedy)]
+    if main == "bridge" and np.isfinite(beyond):
+        message = f"only one route with an error; laplace differs by {beyond:+.3g} nats"
+        return [Check("routes-agree", "unknown", message, "see why tempering was not available")]
+    return []
 
 
 def contradicts(tempered: Tempering, bridge: Bridge, peak: float) -> bool:
@@ -256,8 +291,8 @@ def contradicts(tempered: Tempering, bridge: Bridge, peak: float) -> bool:
     bool
     """
     gap = abs(tempered.log_evidence - bridge.log_evidence)
-    apart = gap > _SIGMAS * np.hypot(tempered.std_error, bridge.std_error)
-    return bool(apart) and not _lost_particles(tempered, bridge.log_evidence, bridge.std_error, peak)
+    apart = gap > SIGMAS * np.hypot(tempered.std_error, bridge.std_error)
+    return bool(apart) and not lost_particles(tempered, bridge.log_evidence, bridge.std_error, peak)
 
 
 def _stated(
@@ -296,41 +331,3 @@ def _parts(value: float, error: float, audit: Audit) -> dict[str, tuple[float, f
     parts["prior"] = (audit.log_normaliser, audit.std_error)
     main = next(iter(audit.routes), "")
     return parts | {f"prior, {name}": found for name, found in audit.routes.items() if name != main}
-
-
-def _too_wide(tempered: Tempering) -> str:
-    """What its own check says of an error beyond the limit; empty if it is within."""
-    return next((c.message for c in tempered.checks if c.code == "tempering-error" and c.status == "failed"), "")
-
-
-def _lost_particles(tempered: Tempering, value: float, error: float, peak: float) -> str:
-    """Why a tempered estimate far below the main route says nothing against it; empty where it does.
-
-    Particles that do not follow where the mass goes make it too low, and their islands agree on that: a narrow peak
-    under a prior 1e9 times as wide was 3 nats low, with a stated error of 0.25, and a regression under priors 1e3 times
-    as wide as the data 10 nats, with one of 0.16. So from below it does not count if it is too wide by its own check,
-    or if Laplace's approximation, which knows nothing of draws, is nearer to the main route. From above it may have
-    found what the other one left out.
-    """
-    low = value - tempered.log_evidence
-    if not low > _SIGMAS * float(np.hypot(tempered.std_error, error)):
-        return ""
-    nearer = abs(peak - value) < abs(peak - tempered.log_evidence)
-    return _too_wide(tempered) or "the peak that an optimiser found has as much mass as the draws say" * bool(nearer)
-
-
-def _stands_alone(tempered: Tempering, average: tuple[float, float] | None) -> bool:
-    """Whether a tempered estimate hangs on no posterior draw and passes its own checks, or is confirmed.
-
-    Where the moves go nowhere, as between separated modes, islands share what the common shape of their moves does to
-    them, and their spread understates the error (measured: by a factor near 1.7). Such an estimate may contradict
-    another, but not stand in its place, unless the average over the prior, which has no moves, says the same; the
-    larger of the two errors is then stated.
-    """
-    status = worst_status(tempered.checks)
-    if tempered.start != "prior" or status == "failed":
-        return False
-    if status == "ok" or average is None:
-        return status == "ok"
-    gap = abs(tempered.log_evidence - average[0])
-    return bool(gap <= _SIGMAS * np.hypot(tempered.std_error, average[1]) and average[1] <= ERROR_LIMIT)

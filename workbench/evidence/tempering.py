@@ -25,6 +25,7 @@ doi:10.1214/20-BA1222 (Hamiltonian moves).
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -48,9 +49,11 @@ ISLANDS = 16  # a spread of 16 is known to 18%
 _GROUPS = 4  # of islands; the moves of one are shaped by the others
 ERROR_LIMIT = 0.2  # nats, as for the bridge
 _KEPT = 0.75  # share of the particles that count after each reweighting; decides how many temperatures there are
+_KEPT_SLOWLY = 0.95  # on a slow path: of 100 slow states it is 0.05 nats low and not 0.3, at five times the cost
 _MOST_MOVES = 8  # at each temperature
 _MOST_TEMPERATURES = 500
 _SPREAD_LIMIT = 1.0  # nats between islands; beyond it a mean of exp(estimate) is decided by few of them
+_HARD = "the path is hard: compare with another route, and look at the geometry of the posterior"
 _STUCK = 0.8  # correlation with the start of the moves at which particles count as stuck
 
 
@@ -119,8 +122,8 @@ class Tempering(Result):
         return [f"{where} with {self.particles} particles on {len(self.islands)} islands", *super().notes()]
 
 
-def _next_temperature(increments: Vector, t: float) -> float:
-    """The temperature at which a share `_KEPT` of the particles counts after reweighting."""
+def _next_temperature(increments: Vector, t: float, kept: float) -> float:
+    """The temperature at which a share `kept` of the particles counts after reweighting."""
     finite = increments[np.isfinite(increments)]
     if not len(finite):
         raise NumericalError(
@@ -129,7 +132,7 @@ def _next_temperature(increments: Vector, t: float) -> float:
 
     def surplus(log_step: float) -> float:
         logs = np.exp(log_step) * finite
-        return float(2 * log_sum(logs) - log_sum(2 * logs) - np.log(len(finite)) - np.log(_KEPT))
+        return float(2 * log_sum(logs) - log_sum(2 * logs) - np.log(len(finite)) - np.log(kept))
 
     if surplus(np.log1p(-t)) >= 0:
         return 1.0
@@ -226,7 +229,7 @@ def _moved(
     return joined, [mixing for _, mixing in mixed]
 
 
-def _annealed(path: Path, points: Matrix, generator: np.random.Generator) -> _Annealed:
+def _annealed(path: Path, points: Matrix, generator: np.random.Generator, kept: float) -> _Annealed:
     """Carry particles from the reference to the target."""
     cloud, increments = Cloud(points, *path.sweep(0.0)(points)), path.increments(points)
     t, steps = 0.0, np.full(_GROUPS, 0.5)
@@ -240,7 +243,7 @@ def _annealed(path: Path, points: Matrix, generator: np.random.Generator) -> _An
                 "evidence tempering",
                 "the prior is too far from the data: state it in the units of the data, or use the bridge",
             )
-        colder = _next_temperature(increments.value, t)
+        colder = _next_temperature(increments.value, t, kept)
         log_weights = ((colder - t) * increments.value).reshape(ISLANDS, -1)
         log_evidence = log_evidence + logsumexp(log_weights, axis=1) - np.log(log_weights.shape[1])
         chosen = _resampled(log_weights, generator)
@@ -259,7 +262,7 @@ def _annealed(path: Path, points: Matrix, generator: np.random.Generator) -> _An
 
 
 def temper(
-    path: Path, seed: int, visited: NDArray[np.float64] | None = None, particles: int | None = None
+    path: Path, seed: int, visited: NDArray[np.float64] | None = None, particles: int | None = None, slow: bool = False
 ) -> Tempering:
     """The log of the integral of f along a path of temperatures.
 
@@ -272,6 +275,8 @@ def temper(
         Posterior draws; if given, the share of the mass is found to which none of them came near.
     particles : int, optional
         Rounded up to a multiple of the number of islands; by default as many as the path needs.
+    slow : bool
+        Whether to go with twice the particles through more temperatures, for a posterior that is hard to walk through.
 
     Returns
     -------
@@ -284,11 +289,11 @@ def temper(
     NumericalError
         If the likelihood is zero at every particle.
     """
-    particles = -(-(particles or path.particles) // ISLANDS) * ISLANDS
+    particles = -(-(particles or path.particles) * (1 + slow) // ISLANDS) * ISLANDS
     generator = np.random.default_rng(seed)
     start = path.start(particles, generator)
     with threads_for(start.shape[1]):
-        end = _annealed(path, start, generator)
+        end = _annealed(path, start, generator, _KEPT_SLOWLY if slow else _KEPT)
     points = end.increments.points
     fit = path.log_likelihood(points).reshape(ISLANDS, -1).mean(axis=1)
     estimates, errors = with_errors(end.log_evidence, fit)
@@ -317,21 +322,61 @@ def temper(
     )
 
 
+def joined(runs: Sequence[Tempering]) -> Tempering:
+    """One estimate from runs along paths of their own, whose spread is an error that no shared move can hide.
+
+    Islands of one run share temperatures and the shape of their moves, which couples them where the moves go nowhere.
+    Runs share nothing, so each of them counts as an island here; the error is the larger of that and of the runs' own.
+
+    Parameters
+    ----------
+    runs : sequence of Tempering, length r
+        Two or more, each with a seed and a start of its own.
+
+    Returns
+    -------
+    Tempering
+        With temperatures and curve of the run that is nearest to all of them together.
+    """
+    found = np.array([run.log_evidence for run in runs])
+    estimates, errors = with_errors(found, np.array([run.expected_log_likelihood for run in runs]))
+    own = np.array([[run.std_error, run.expected_error, run.kl_error] for run in runs])
+    errors = np.maximum(errors, np.sqrt(np.mean(own**2, axis=0) / len(runs)))
+    shares = np.exp(found - logsumexp(found))
+    islands = np.concatenate([run.islands for run in runs])
+    stuck = next(c for run in runs for c in run.checks if c.code == "tempering-moves")
+    moves = replace(stuck, status="ok", message=f"{stuck.message}; the error is that of {len(runs)} runs")
+    return replace(
+        runs[int(np.argmin(np.abs(found - estimates[0])))],
+        checks=(*_spread_checks(float(errors[0]), islands), moves),
+        log_evidence=float(estimates[0]), std_error=float(errors[0]),
+        expected_log_likelihood=float(estimates[1]), expected_error=float(errors[1]),
+        kl_divergence=float(estimates[2]), kl_error=float(errors[2]),
+        islands=islands,
+        unvisited=float(shares @ [run.unvisited for run in runs]), tails=float(shares @ [run.tails for run in runs]),
+        particles=sum(run.particles for run in runs), evaluations=sum(run.evaluations for run in runs),
+    )  # fmt: skip
+
+
 def _checks(error: float, islands: Vector, mixings: list[Mixing]) -> tuple[Check, ...]:
     """Whether the estimate can be used: its error, the agreement of the islands, the moves."""
+    worst = max(mixing.correlation for mixing in mixings)
+    status: Status = "ok" if worst < _STUCK else "caution"
+    message = f"after its moves a temperature's particles are correlated {worst:.2f} with where they were"
+    moves = Check("tempering-moves", status, message, "" if status == "ok" else _HARD)
+    return (*_spread_checks(error, islands), moves)
+
+
+def _spread_checks(error: float, islands: Vector) -> tuple[Check, ...]:
+    """The error, and the agreement of the islands."""
     finite = islands[np.isfinite(islands)]
     spread = float(finite.std(ddof=1)) if len(finite) > 1 else float("inf")
-    more = "the path is hard: compare with another route, and look at the geometry of the posterior"
     status: Status = "ok" if error <= ERROR_LIMIT else "failed"
     checks = [Check("tempering-error", status, f"standard error {error:.2g} nats, limit {ERROR_LIMIT}",
-                    "" if status == "ok" else more)]  # fmt: skip
+                    "" if status == "ok" else _HARD)]  # fmt: skip
     agree = spread <= _SPREAD_LIMIT and len(finite) == len(islands)
     message = (
         f"islands differ by {spread:.2g} nats (sd), limit {_SPREAD_LIMIT:g}; {len(finite)} of {len(islands)} alive"
     )
-    checks.append(Check("tempering-islands", "ok" if agree else "failed", message, "" if agree else more))
-    worst = max(mixing.correlation for mixing in mixings)
-    status = "ok" if worst < _STUCK else "caution"
-    message = f"after its moves a temperature's particles are correlated {worst:.2f} with where they were"
-    checks.append(Check("tempering-moves", status, message, "" if status == "ok" else more))
+    checks.append(Check("tempering-islands", "ok" if agree else "failed", message, "" if agree else _HARD))
     return tuple(checks)
