@@ -33,7 +33,7 @@ from workbench.result import Result
 from workbench.views import View
 
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
-_ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited")
+_ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited", "draws-move")
 _RUNS = 4  # of a path whose moves go nowhere: a spread of four is known to 40%, which is in the error
 _PRIOR_POINTS = 4000  # from which modes are sought
 _FEW = 20  # dimensions up to which draws from the prior come near a mode

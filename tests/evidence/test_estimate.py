@@ -239,6 +239,14 @@ def test_a_bridge_over_failed_draws_has_no_say_from_below_against_tempering_that
         assert found.std_error == 0.02
 
 
+def test_tempering_from_a_proposal_does_not_make_up_for_draws_that_failed():
+    study = studies.eight_schools()
+    stuck, audit = Check("draws-move", "failed", "a chain never moved", "start elsewhere"), study.evidence.audit()
+    for start, status in (("proposal", "failed"), ("prior", "caution")):
+        found = combine({"tempering": _tempered(study, start=start)}, {"bridge": "stuck"}, 8, (stuck,), audit)
+        assert (found.method, worst_status(found.checks)) == ("tempering", status)
+
+
 def test_slow_draws_are_a_caution_where_a_route_of_another_making_says_the_same():
     study = studies.eight_schools()
     bridge, audit = study.evidence.bridge(), study.evidence.audit()
@@ -256,11 +264,12 @@ def test_slow_draws_are_a_caution_where_a_route_of_another_making_says_the_same(
         return worst_status(found.checks), found.std_error
 
     for doubts in ((few,), (astray,), (mixed, few, astray)):
-        assert judged(doubts) == ("caution", pytest.approx(0.05))  # half of what the two differ by
+        assert judged(doubts) == ("caution", pytest.approx(0.1))  # what the two differ by
     unheard = ("failed", bridge.std_error)
     assert judged((mixed,), r_hat=1.3) == unheard  # chains in different places
     assert judged((apart, few)) == unheard
     assert judged((few,), other=far) == unheard  # too wide to say anything
+    assert judged((few,), other=replace(tempered, log_evidence=bridge.log_evidence - 0.25, std_error=0.15)) == unheard
     assert judged((few,), other=replace(tempered, std_error=0.01)) == unheard  # it says something else
     assert judged(()) == ("ok", bridge.std_error)
 

@@ -134,15 +134,17 @@ def bore_out(
     checks : list of Check
     extra : tuple of Check
     error : float
-        Nats; no less than half the distance to the nearest of these routes.
+        Nats; no less than the distance to the farthest of these routes, as both are too low where the draws, which the
+        path of either may start from, stayed short of something.
     """
     checks, extra, (value, error) = list(checks), tuple(extra), bridge
     failed = {check.code for check in (*checks, *extra) if check.status == "failed"}
     gaps = [abs(other - value) for other, wide in stated.values() if wide <= ERROR_LIMIT]
-    if not failed or not failed <= _SLOW or not gaps or ("r-hat" in failed and not r_hat < _R_HAT):
+    heard = bool(gaps) and max(gaps) <= ERROR_LIMIT
+    if not failed or not failed <= _SLOW or not heard or ("r-hat" in failed and not r_hat < _R_HAT):
         return checks, extra, error
 
     def eased(check: Check) -> Check:
         return replace(check, status="caution") if check.status == "failed" else check
 
-    return [eased(c) for c in checks], tuple(eased(c) for c in extra), max(error, min(gaps) / 2)
+    return [eased(c) for c in checks], tuple(eased(c) for c in extra), max(error, *gaps)

@@ -86,7 +86,7 @@ class Evidence(Result):
     @property
     def without_draws(self) -> bool:
         """Whether the draws failed, and quadrature or particles from the prior gave the evidence without them."""
-        return self.method in _OWN and any(check.code in _OF_DRAWS for check in self.doubts)
+        return self.method in _OWN and any(c.status == "caution" and c.code in _OF_DRAWS for c in self.checks)
 
     def table(self) -> pd.DataFrame:
         """One row a route: value, standard error, difference from the main one; and the parts, if there are two."""
@@ -227,7 +227,7 @@ def combine(
         checks += [check for check in laplace.checks if check.code == "starts-agree"]
     checks += _agreement(main, gaps, agrees, peak - value)
     checks += [*audit.checks, *extra]
-    if main in _OWN:
+    if main == "grid" or (isinstance(tempered, Tempering) and main == "tempering" and tempered.start == "prior"):
         checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
                   for c in checks]  # fmt: skip
     parts = _parts(value, error, audit)
