@@ -135,16 +135,18 @@ def bore_out(
     extra : tuple of Check
     error : float
         Nats; no less than the distance to the farthest of these routes, as both are too low where the draws, which the
-        path of either may start from, stayed short of something.
+        path of either may start from, stayed short of something; twice that where R-hat failed.
     """
     checks, extra, (value, error) = list(checks), tuple(extra), bridge
     failed = {check.code for check in (*checks, *extra) if check.status == "failed"}
     gaps = [abs(other - value) for other, wide in stated.values() if wide <= ERROR_LIMIT]
-    heard = bool(gaps) and max(gaps) <= ERROR_LIMIT
+    # Of seven such bridges two, both with a large R-hat, were 2.2 and 2.7 of their own errors too low.
+    wider = max(error, *gaps, 0.0) * (2.0 if "r-hat" in failed else 1.0)
+    heard = bool(gaps) and wider <= ERROR_LIMIT
     if not failed or not failed <= _SLOW or not heard or ("r-hat" in failed and not r_hat < _R_HAT):
         return checks, extra, error
 
     def eased(check: Check) -> Check:
         return replace(check, status="caution") if check.status == "failed" else check
 
-    return [eased(c) for c in checks], tuple(eased(c) for c in extra), max(error, *gaps)
+    return [eased(c) for c in checks], tuple(eased(c) for c in extra), wider
