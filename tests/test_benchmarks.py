@@ -80,11 +80,20 @@ def test_the_files_of_all_models_exist():
 
 
 def test_a_partial_run_is_never_written_into_the_documentation(capsys):
-    for arguments in (["startup", "--write"], ["--write", "--repetitions", "1"], ["nothing"], ["--repetitions", "0"]):
+    for text in ("--write --models coin_bias", "--write --repetitions 1", "nothing", "--repetitions 0"):
         with pytest.raises(SystemExit):
-            program.parse(arguments)
+            program.parse(text.split())
     assert "there is no benchmark 'nothing'" in capsys.readouterr().err
     assert program.parse(["--write"]).write
+
+
+def test_a_run_renews_its_own_section_of_the_documentation():
+    first = program.document("", {"evidence": "| old |", "startup": "| a |"})
+    second = program.document(first, {"evidence": "| new |"})
+    assert second.startswith(program.INTRODUCTION)
+    assert second == first.replace("old", "new")
+    assert second.index("## Start-up") < second.index("| a |") < second.index("## Evidence") < second.index("| new |")
+    assert set(program.TITLES) == set(program.BENCHMARKS)
 
 
 def test_the_machine_is_described_without_paths():
