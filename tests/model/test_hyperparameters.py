@@ -1,5 +1,7 @@
 """Hyperparameters are found by name, and moving one gives SciPy's density of the moved distribution."""
 
+from functools import cache
+
 import numpy as np
 import pymc as pm
 import pytest
@@ -76,6 +78,11 @@ MOVED = {
 }
 
 
+@cache
+def _case(name):
+    return _density(CASES[name][0])
+
+
 def _density(build):
     with pm.Model() as model:
         v = build()
@@ -85,14 +92,13 @@ def _density(build):
 
 @pytest.mark.parametrize("name", CASES)
 def test_numbers_are_found_under_the_names_of_the_distribution(name):
-    build, expected = CASES[name]
-    found = Hyperparameters(_density(build)).known
+    found, expected = Hyperparameters(_case(name)).known, CASES[name][1]
     assert {label: float(one.value) for label, one in found.items()} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", [name for name in SCIPY if name in CASES])
 def test_a_moved_scale_gives_the_density_of_the_moved_distribution(name):
-    density = _density(CASES[name][0])
+    density = _case(name)
     numbers = Hyperparameters(density)
     one = next(h for h in numbers.known.values() if h.kind == "scale")
     points = density.space.start + np.linspace(-1.0, 1.0, 5)[:, None]
@@ -106,7 +112,7 @@ def test_a_moved_scale_gives_the_density_of_the_moved_distribution(name):
 @pytest.mark.parametrize("name", MOVED)
 def test_a_moved_support_gives_scipys_density_inside_and_none_outside(name):
     label, truth = MOVED[name]
-    density = _density(CASES[name][0])
+    density = _case(name)
     numbers = Hyperparameters(density)
     z = np.linspace(-2.0, 2.0, 9)[:, None]
     values = density.space.theta(z)["v"]
