@@ -151,3 +151,17 @@ def test_a_large_number_does_not_round_the_step_that_measures_its_bend():
     objective = FunctionObjective(1, lambda z: (-0.5 * float(z[0] - 1e9) ** 2 / 0.03, -(z - 1e9) / 0.03))
     assert hessian(objective, np.array([1e9]))[0, 0] == pytest.approx(-1 / 0.03, rel=1e-12)
     assert jacobian(lambda points: points, np.array([1e9, 1.0]), np.array([0.2, 0.3])) == pytest.approx(np.eye(2))
+
+
+def test_a_long_step_takes_the_noise_out_of_the_hessian_without_a_loss_where_the_curvature_changes():
+    rng = np.random.default_rng(0)
+
+    def noisy(z):
+        return float(np.sum(z - np.exp(z))), 1.0 - np.exp(z) + 1e-9 * rng.normal(size=z.size)
+
+    objective = FunctionObjective(3, noisy)
+    short, long = hessian(objective, np.zeros(3)), hessian(objective, np.zeros(3), step=5e-2)
+    assert np.abs(short + np.eye(3)).max() > 1e-7  # the noise is there
+    assert np.abs(long + np.eye(3)).max() < 1e-7
+    silent = FunctionObjective(1, lambda z: (float(z[0] - np.exp(z[0])), 1.0 - np.exp(z)))
+    assert hessian(silent, np.zeros(1), step=5e-2)[0, 0] == pytest.approx(-1.0, abs=1e-12)

@@ -23,20 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
+from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
 from workbench.model.elements import Elements, Structure, find_structure
 from workbench.numerics.objective import Vector
 from workbench.numerics.quadrature import nodes_of
 
-_NEWTON_STEPS = 60
-_STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12))  # five-point first derivative
 QUADRATURE_DIMENSIONS = 2
 _CORRECTION_STEP = 2e-2  # of the scale of the integrand, along which the determinant of H varies slowly
 
@@ -85,19 +83,21 @@ class MarginalLikelihood:
         self.draws, self._seed = 0, 0
         self.chart: Chart = chart_without(density, density.latents)
         self.elements = Elements(density)
-        self._joint = density.objective(INTEGRAND)
-        self.structure: Structure = find_structure(density, self.elements, self._joint)
+        joint = density.objective(INTEGRAND)
+        self.structure: Structure = find_structure(density, self.elements, joint)
+        self._mode = ConditionalMode(joint, self.structure)
         self._weight = np.zeros(self.elements.count)  # what `_weighted` reads; written anew before every use
         self._weighted = density.objective(self.elements.weights(self._weight))
         self._last = density.space.start.copy()
-        self._scale = np.zeros(self.structure.coordinates.size)
         outside = int(np.sum(self.structure.block_of_term < 0))
         self._shares = np.ones(self.structure.n_blocks + outside)  # weights of blocks, then of terms outside them
 
     def with_order(self, order: int) -> MarginalLikelihood:
         """The same integral with another order of quadrature; nothing is searched for again."""
         other = object.__new__(MarginalLikelihood)
-        other.__dict__.update(self.__dict__, order=order, _last=self._last.copy(), _scale=self._scale.copy())
+        other.__dict__.update(
+            self.__dict__, order=order, _last=self._last.copy(), _mode=self._mode.on(self._mode.joint)
+        )
         return other
 
     @property
@@ -126,7 +126,7 @@ class MarginalLikelihood:
             raise RefusalError(
                 f"which observations depend on {names} changes with the data", names, "resample: --kind nonparametric"
             )
-        other._joint = self.density.objective(INTEGRAND, data)
+        other._mode = self._mode.on(self.density.objective(INTEGRAND, data))
         other._weighted = self.density.objective(self.elements.weights(self._weight), data)
         return other
 
@@ -158,91 +158,6 @@ class MarginalLikelihood:
 
     # -- the conditional mode -------------------------------------------------------------------------------------
 
-    def _information(self, z: Vector) -> list[NDArray[np.float64]]:
-        """Minus the Hessian of log f over the latent coordinates, by group, shapes ``(B_s, s, s)``."""
-        u = self.structure.coordinates
-        known = self._scale > 0
-        h = np.where(known, 1e-3 * self._scale, 1e-4 * np.maximum(1.0, np.abs(z[u])))
-        columns = np.zeros((len(self.structure.colours), u.size))
-        for c, colour in enumerate(self.structure.colours):
-            for step, weight in _STENCIL:
-                moved = z.copy()
-                moved[u[colour]] += step * h[colour]
-                columns[c] += weight * self._joint.value_and_gradient(moved)[1][u]
-        colour_of = np.empty(u.size, dtype=np.int64)
-        for c, colour in enumerate(self.structure.colours):
-            colour_of[colour] = c
-        found = []
-        for group, mask in zip(self.structure.groups, self._masks, strict=True):
-            # H[r, k] = change of the gradient at r when k moves, over the step of k.
-            block = columns[colour_of[group][:, None, :], group[:, :, None]] / h[group][:, None, :]
-            block = np.where(mask, -block, 0.0)
-            found.append((block + block.transpose(0, 2, 1)) / 2)
-        diagonal = np.concatenate([np.diagonal(b, axis1=1, axis2=2).ravel() for b in found])
-        order = np.concatenate([group.ravel() for group in self.structure.groups])
-        fresh = np.full(u.size, -1.0)
-        fresh[order] = diagonal
-        first = not known.all()
-        self._scale = np.where(fresh > 0, 1.0 / np.sqrt(np.maximum(fresh, 1e-300)), self._scale)
-        if first and np.all((fresh > 0) & (self._scale > 0)):
-            return self._information(z)  # once more, with steps of the right size
-        if not all(np.all(np.isfinite(block)) for block in found):
-            raise NumericalError("the gradient is not finite", "latents", "look at the model there")
-        return found
-
-    @cached_property
-    def _masks(self) -> list[NDArray[np.bool_]]:
-        """Where the Hessian of each block can differ from zero: elsewhere a difference shows another coordinate."""
-        near = self.structure.neighbours
-        return [
-            np.stack([near[rows][:, rows].toarray() != 0 for rows in group]) if group.shape[1] > 1
-            else np.ones((len(group), 1, 1), dtype=bool)
-            for group in self.structure.groups
-        ]  # fmt: skip
-
-    def _newton_step(self, gradient: Vector, blocks: list[NDArray[np.float64]]) -> Vector:
-        """The Newton step of every block, with the absolute eigenvalues of H where it is not positive definite."""
-        step = np.zeros_like(gradient)
-        for group, block in zip(self.structure.groups, blocks, strict=True):
-            # In units of the diagonal: beside an effect whose scale is all but 0 another one is not flat.
-            unit = 1.0 / np.sqrt(np.maximum(np.abs(np.diagonal(block, axis1=1, axis2=2)), 1e-300))
-            values, vectors = np.linalg.eigh(block * unit[:, :, None] * unit[:, None, :])
-            floor = 1e-10 * np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
-            values = np.maximum(np.abs(values), floor)
-            along = np.einsum("bji,bj->bi", vectors, gradient[group] * unit)
-            step[group] = np.einsum("bij,bj->bi", vectors, along / values) * unit
-        return step
-
-    def _climb(self, z: Vector) -> tuple[Vector, float, list[NDArray[np.float64]]]:
-        """Newton steps over the latent coordinates to the conditional mode: the mode, its height, H there."""
-        u = self.structure.coordinates
-        value, gradient = self._joint.value_and_gradient(z)
-        if not np.isfinite(value):
-            raise NumericalError("the log density is -inf at the start of the latent variables", "latents")
-        for _ in range(_NEWTON_STEPS):
-            blocks = self._information(z)
-            step = self._newton_step(gradient[u], blocks)
-            if not np.all(np.isfinite(step)):
-                raise NumericalError("the density of the latent variables is too steep or too flat there", "latents")
-            gain, rounding = float(gradient[u] @ step) / 2, 1e-13 * max(1.0, abs(value))
-            if gain < 1e-5 * rounding:
-                return z, value, blocks
-            length = 1.0
-            while length > 1e-10:
-                moved = z.copy()
-                moved[u] += length * step
-                new_value, new_gradient = self._joint.value_and_gradient(moved)
-                if new_value >= value - rounding and np.all(np.isfinite(new_gradient)):
-                    break
-                length /= 2
-            else:
-                raise NumericalError("the search for the mode of the latent variables got stuck", "latents")
-            at_rounding = new_value <= value and gain < 10 * rounding
-            z, value, gradient = moved, new_value, new_gradient
-            if at_rounding:
-                return z, value, self._information(z)
-        raise NumericalError("the search for the mode of the latent variables did not end", "latents")
-
     def expand(self, theta: Vector) -> Expansion:
         """The conditional mode of the latent variables at these parameters, and the curvature there.
 
@@ -262,12 +177,12 @@ class MarginalLikelihood:
         """
         u, start = self.structure.coordinates, self._last.copy()
         start[self.chart.coordinates] = theta
-        if not np.isfinite(self._joint.value(start)):
+        if not np.isfinite(self._mode.joint.value(start)):
             start[u] = self.density.space.start[u]
         try:
             return self._expanded(start)
         except NumericalError:  # the last place, or its scales, may be those of a theta far away
-            self._scale = np.zeros(u.size)
+            self._mode.forget()
             start[u] = self.density.space.start[u]
             return self._expanded(start)
 
@@ -275,7 +190,7 @@ class MarginalLikelihood:
         """The expansion that a climb from here leads to; raises `NumericalError` where there is no peak."""
         try:
             with np.errstate(all="ignore"):
-                z, value, blocks = self._climb(start)
+                z, value, blocks = self._mode.climb(start)
             roots = tuple(np.linalg.cholesky(block) for block in blocks)
         except np.linalg.LinAlgError as error:
             raise NumericalError(
@@ -365,8 +280,10 @@ class MarginalLikelihood:
 
     def _correction(self, z: Vector) -> float:
         """What Laplace, and draws where there are any, add to log f at the mode: a sum over their blocks, nats."""
-        total, at_mode, block_of = 0.0, self.elements(z[None])[0], self.structure.block_of_term
-        for block, (numbers, group) in zip(self._information(z), self.structure.numbered(), strict=True):
+        total, block_of = 0.0, self.structure.block_of_term
+        drawn = any(self._by_draws(group) for group in self.structure.groups)
+        at_mode = self.elements(z[None])[0] if drawn else np.zeros(block_of.size)
+        for block, (numbers, group) in zip(self._mode.information(z), self.structure.numbered(), strict=True):
             log_det = np.linalg.slogdet(block)[1]
             gain = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det) * self._by_laplace(group)
             if self._by_draws(group):
@@ -390,10 +307,10 @@ class MarginalLikelihood:
                 half = np.linalg.solve(root, cross[u[group]][..., None])
                 direction[u[group]] = np.linalg.solve(root.transpose(0, 2, 1), half)[..., 0]
             h = _CORRECTION_STEP / np.sqrt(curvature) if curvature > 0 else 1e-3
-            slope[k] = sum(weight * self._correction(at.z + step * h * direction) for step, weight in _STENCIL) / h
+            slope[k] = sum(weight * self._correction(at.z + step * h * direction) for step, weight in STENCIL) / h
         return slope
 
     def _difference(self, z: Vector, direction: Vector, h: float) -> Vector:
         """Derivative of the gradient of log f along a direction of z."""
-        slopes = [w * self._joint.value_and_gradient(z + s * h * direction)[1] for s, w in _STENCIL]
+        slopes = [w * self._mode.joint.value_and_gradient(z + s * h * direction)[1] for s, w in STENCIL]
         return np.sum(slopes, axis=0) / h

@@ -35,6 +35,7 @@ _LOCAL = 0.1  # of the local scale that it finds: a longer step has not measured
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
 _PARABOLA = 1e-9  # of a change of the gradient: an error of a standard error that nobody sees
 _STRAIGHT = 2e-7  # of a change of the gradient: a quarter of it at most is the error of a standard error
+_NINE = ((1, 4 / 5), (2, -1 / 5), (3, 4 / 105), (4, -1 / 280))  # pairs of a nine-point first derivative
 _NEAR = 1e-2  # of the step, where one point stands for a pair
 _FEW = 4  # up to this dimension looking costs as much as it saves
 
@@ -60,10 +61,12 @@ class _Slopes:
         return self(step) - self(-step)
 
     def along(self, step: Vector, points: int) -> Vector:
-        """Hessian times a step, by the five-point stencil, its inner pair, or one point much nearer."""
+        """Hessian times a step, by the nine- or five-point stencil, its inner pair, or one point much nearer."""
         with np.errstate(invalid="ignore", over="ignore"):  # an infinite gradient is found by the caller
             if points == 1:
                 return (self(_NEAR * step) - self.here) / _NEAR
+            if points == 8:
+                return sum((weight * self.pair(k * step) for k, weight in _NINE), np.zeros_like(step))
             return self.pair(step) / 2 if points == 2 else (8 * self.pair(step) - self.pair(2 * step)) / 12
 
 
@@ -93,7 +96,7 @@ def hessian(
     gradient : ndarray, shape (d,), optional
         At z, where it is known.
     step : float
-        Of the local scale; longer where the gradient itself is noisy.
+        Of the local scale; longer where the gradient itself is noisy, and then with nine points.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def hessian(
     d, slopes = z.size, _Slopes(objective, z, gradient)
     scale = _scale(slopes) if scale is None else scale
     steps = np.where(scale > 0, step * scale, _FIRST_STEP * np.maximum(1.0, np.abs(z)))
-    points = _points(slopes, steps) if d > _FEW else 4
+    points = 8 if step > STEP else _points(slopes, steps) if d > _FEW else 4
     matrix = np.empty((d, d))
     for i, unit in enumerate(np.eye(d)):
         h = steps[i]
@@ -118,7 +121,7 @@ def hessian(
             matrix[i] = _row(slopes, h, unit, points)
         if np.isfinite(matrix[i, i]) and matrix[i, i] < 0:
             right = step / np.sqrt(-matrix[i, i])
-            if not 0.2 < h / right < (2.0 if points == 4 else 5.0):
+            if not 0.2 < h / right < (2.0 if points >= 4 else 5.0):
                 better = _row(slopes, right, unit, points)
                 # Next to an edge the bend is so small that such a step leads to where log f is another function.
                 local = right * np.sqrt(max(-better[i], 0.0)) < _LOCAL
