@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge
+from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
 from workbench.likelihood.holding import value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
@@ -26,6 +27,7 @@ _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is 
 _LOST = 1e-6  # nats, relative where the log likelihood is large, by which an edge may be lower than the way there
 _AHEAD = (4.0, 1.0, 0.3)  # of z, from where a climb towards an edge ended, until a density can be computed there
 _BACK = (1.0, 3.0, 10.0, 30.0)  # of z
+_SINGULAR = 20.0  # of the logarithm of a deviation: none is left
 _AT = 1e-7  # a correlation that differs from 1 by less, or two values by as much of their size
 
 
@@ -131,6 +133,33 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
     NoMaximumError
         If ordered values coincide, or a correlation is -1 or 1, at the highest point.
     """
+    met = _singular(problem, end) or _meeting(problem, end)
+    if met:
+        raise NoMaximumError(
+            "edge",
+            f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where {met}: "
+            "there is no standard error there",
+            met.removeprefix("the covariance of ").split(" = ")[0].split(" has ")[0],
+            "merge categories that no observation tells apart, leave out an effect that another one decides, or use "
+            "the posterior",
+        )
+
+
+def _singular(problem: Problem, end: Climb) -> str:
+    """Which correlation is complete, or what has no variance, where a covariance loses its rank; empty if none does."""
+    objective, lost = problem.objective, _LOST * max(1.0, abs(end.value))
+    for i in factor_diagonals(problem).values():
+        far, behind = end.z.copy(), min(value_with(objective, end.z, i, end.z[i] + step) for step in _BACK)
+        far[i] -= _SINGULAR
+        if behind < end.value - _REAL and abs(value_with(objective, far, i, far[i]) - end.value) < lost:
+            met = _met(problem, far, i) or lost_rank(problem, far)
+            if met:
+                return met
+    return ""
+
+
+def _meeting(problem: Problem, end: Climb) -> str:
+    """Which elements of a vector are equal, or which correlation is complete, where a climb is heading."""
     objective, single = problem.objective, set(scalar_parameters(problem).values())
     lost = _LOST * max(1.0, abs(end.value))
     for i in (i for i in range(end.z.size) if i not in single):
@@ -144,14 +173,8 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
             far[i] += side * _AHEAD[seen]
             met = _met(problem, far, i)
             if met:
-                raise NoMaximumError(
-                    "edge",
-                    f"the likelihood has its highest point, {end.value:.6g} nats, at the edge of the support, where "
-                    f"{met}: there is no standard error there",
-                    met.split(" = ")[0],
-                    "merge categories that no observation tells apart, leave out an effect that another one decides, "
-                    "or use the posterior",
-                )
+                return met
+    return ""
 
 
 def _met(problem: Problem, x: Vector, i: int) -> str:

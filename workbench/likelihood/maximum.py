@@ -24,7 +24,7 @@ from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
 from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters, scalars_in_words
-from workbench.likelihood.tails import find_rise, find_tail, refuse_tail
+from workbench.likelihood.tails import find_collapse, find_rise, find_tail, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
@@ -101,6 +101,9 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
     """The mode of the best climb: inside the support, or at its edge."""
     objective, chart, density = problem.objective, problem.chart, problem.density
+    collapse = find_collapse(problem, climbs[0])
+    if collapse is not None:
+        refuse_tail(problem, collapse)
     certificate, missing = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
     if missing:

@@ -19,6 +19,7 @@ import numpy as np
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
+from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
 from workbench.likelihood.holding import held, settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
@@ -238,6 +239,30 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
     return min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
 
 
+def find_collapse(problem: Problem, end: Climb) -> Tail | None:
+    """A covariance that loses its rank without bound, as that of fewer rows than columns does; None where none does.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak.
+
+    Returns
+    -------
+    Tail or None
+    """
+    start = origin(problem)
+    for label, i in list(factor_diagonals(problem).items())[:_MOST]:
+        looks = [value_with(problem.objective, end.z, i, start[i] - _STRIDE * k) for k in range(2, 4 + _ALIKE)]
+        if not np.all(np.isfinite(looks)) or _even(np.diff(looks), _STRIDE) < _ALIKE:
+            continue
+        tail = _tail(problem, end, label, i)
+        if tail is not None and not tail.bounded:
+            return tail
+    return None
+
+
 def find_rise(problem: Problem, end: Climb) -> Tail | None:
     """A scalar along which the likelihood rises without bound from where a climb ended, with the others held there.
 
@@ -283,11 +308,13 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     """
     # Where the likelihood levels off and the others have no peak of their own, any of their values would do.
     free = tail.bounded and not tail.settled
-    others = "" if free else scalars_in_words(problem, tail.x, [tail.label, *tail.along])
+    singular = "" if tail.label not in factor_diagonals(problem) else lost_rank(problem, tail.x)
+    others = "" if free or singular else scalars_in_words(problem, tail.x, [tail.label, *tail.along])
     rest = f"{', with ' * bool(others)}{others}"
     goes = [f"{label} -> {limit}" for label, limit in [(tail.label, tail.limit), *tail.along.items()]]
     more = len(goes) - _NAMED
     way = " and ".join([*goes[:_NAMED], f"{more} more with them"] if more > 0 else goes)
+    rest = f", where {singular}" if singular else rest
     if not tail.bounded:
         raise NoMaximumError(
             "unbounded",
