@@ -40,9 +40,37 @@ def test_a_weibull_with_a_threshold_has_a_peak_and_no_maximum():
     assert f"log likelihood {-best.fun:.6g} nats" in refusal.value.what
 
 
-def test_a_lognormal_with_a_threshold_has_a_maximum_whose_support_moves():
-    y = 2.0 + np.exp(stats.norm.ppf(SHARES, 0.5, 0.6))
-    found = shifted(pm.LogNormal, y, "mu", "sigma").likelihood.maximum()
+def lognormal_profile(y, distance):
+    """The likelihood at a distance from the smallest observation, the other two at their closed-form best."""
+    logs = np.log(y - y.min() + distance)
+    return -y.size / 2 * (np.log(2 * np.pi * logs.var()) + 1) - logs.sum()
+
+
+@pytest.mark.parametrize("count", [40, 200])
+def test_a_lognormal_with_a_threshold_has_no_bound_however_far_away_it_wins(count):
+    y = 2.0 + np.exp(stats.norm.ppf((np.arange(1, count + 1) - 0.5) / count, 0.5, 0.6))
+    with pytest.raises(NoMaximumError) as refusal:
+        shifted(pm.LogNormal, y, "mu", "sigma").likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
+    assert refusal.value.where == "a"
+    local = optimize.minimize_scalar(
+        lambda log_distance: -lognormal_profile(y, np.exp(log_distance)), bounds=(-4.0, 2.0), method="bounded"
+    )
+    assert f"unbounded as a -> {y.min():.7g}; the highest peak inside" in refusal.value.what
+    assert f"log likelihood {-local.fun:.6g} nats, at a = {y.min() - np.exp(local.x):.5g}" in refusal.value.what
+    near, nearer = (lognormal_profile(y, np.exp(-d)) for d in (600.0, 700.0))
+    assert nearer > near + 50  # at the closed form as well
+
+
+def test_a_density_that_vanishes_at_the_threshold_has_a_maximum_whose_support_moves():
+    y = 3.0 + stats.gamma.ppf(SHARES, 4.0)
+    with pm.Model() as model:
+        a, scale = pm.Normal("a", 3.0, 10.0, initval=1.0), pm.HalfNormal("scale", 10.0)
+        pm.CustomDist(
+            "y", a, scale, observed=y,
+            logp=lambda value, a, scale: pm.logp(pm.Gamma.dist(4.0, 1 / scale, shape=value.shape), value - a),
+        )  # fmt: skip
+    found = wb.Study(model, seed=1).likelihood.maximum()
     (check,) = [check for check in found.checks if check.code == "support-fixed"]
     assert check.status == "caution"
     assert f"beyond a = {y.min():.6g}, " in check.message

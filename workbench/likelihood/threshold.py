@@ -4,6 +4,10 @@ Waiting times that begin at an unknown threshold a have the density of y - a, wh
 the smallest observation the usual errors hold if that density vanishes fast enough at the threshold (a Weibull with
 shape above 2: Smith 1985). But towards the smallest observation the likelihood may rise again, without bound: a Weibull
 with shape below 1 puts a pole there. The peak is then a local maximum.
+
+A lognormal has no pole, and no bound either (Hill 1963): with a distance d to the smallest observation, and the others
+at their best, that observation gains -log d while the rest loses in proportion to log(-log d) alone. With forty
+observations the gain wins at d = e^-200, where there is no number beside most data; beside 0 there is.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ _NEAR = (1e-3, 1e-5, 1e-7)  # of the way from the peak to the jump, from the jum
 _POWER, _KEPT = 0.05, 0.5  # the least power of the distance, and the share of it that a nearer look has to confirm
 _LEAST = -30.0  # nats: an observation less likely than this is about to underflow, not to leave a support
 _APPROACH = tuple(10.0**-k for k in range(1, 13))  # of the way, from the jump
+_DEEP = tuple(range(20, 700, 20))  # minus the logarithm of the distance
+_LOOKED, _GAINS = 6, 0.1  # of the last changes; nats a nat of the logarithm, of which a scale gains 1
+_SAME = 1e-9  # of the log likelihood: the same
 _MOST = 24  # scalars that are looked at
 
 
@@ -85,6 +92,8 @@ def find_threshold(problem: Problem, peak: Climb) -> Threshold | None:
     References
     ----------
     Smith, R. L. (1985). Maximum likelihood estimation in a class of nonregular cases. doi:10.1093/biomet/72.1.67
+    Hill, B. M. (1963). The three-parameter lognormal distribution and Bayesian analysis of a point-source epidemic.
+    doi:10.1080/01621459.1963.10500884
     """
     deviations = np.sqrt(np.diag(peak.curvature.covariance))
     labels = problem.chart.labels
@@ -98,7 +107,7 @@ def find_threshold(problem: Problem, peak: Climb) -> Threshold | None:
             at[i] = jump
             limit = float(problem.chart.scalars(at[None])[0, labels.index(label)])
             away = abs(jump - peak.z[i]) / float(deviations[i])
-            return Threshold(label, variable, limit, away, _rises(problem, peak, i, jump))
+            return Threshold(label, variable, limit, away, _rises(problem, peak, i, jump, variable))
     return None
 
 
@@ -141,8 +150,8 @@ def _impossible(problem: Problem, peak: Climb, i: int, jump: float) -> str:
     return ""
 
 
-def _rises(problem: Problem, peak: Climb, i: int, jump: float) -> bool:
-    """Whether the likelihood has a pole at a jump for other coordinates such as are best near it.
+def _rises(problem: Problem, peak: Climb, i: int, jump: float, variable: str) -> bool:
+    """Whether the likelihood has a pole at a jump for other coordinates such as are best near it, or none but no bound.
 
     With n observations one of them decides only within about e^-n of the jump, where numbers may not reach. Where there
     is a pole for some values of the others the likelihood has no bound, however near it begins to rise.
@@ -158,4 +167,33 @@ def _rises(problem: Problem, peak: Climb, i: int, jump: float) -> bool:
         at[i] = jump
         if has_pole(problem.objective, at, i, float(np.sign(way))):
             return True
-    return False
+    return _outruns(problem, peak, i, jump, variable)
+
+
+def _outruns(problem: Problem, peak: Climb, i: int, jump: float, variable: str) -> bool:
+    """Whether the likelihood rises ever more steeply with the logarithm of the distance, at distances down to e^-680.
+
+    Beside an observation of 4 there is no number at a distance of 1e-20; beside one at 0 there is. So the data are
+    moved there, where the likelihood is the same function of the threshold less that observation.
+    """
+    data = dict(problem.density.symbolic.observed)
+    seen = np.asarray(data[variable], dtype=np.float64)
+    nearest = float(seen.flat[np.argmin(np.abs(seen - jump))])
+    moved = problem.on(data | {variable: seen - nearest})
+    x, side = peak.z.copy(), np.sign(jump - peak.z[i])
+    for share in (0.0, 0.5, 0.9):
+        at = peak.z[i] + share * (jump - peak.z[i])
+        here, there = value_with(problem.objective, x, i, at), value_with(moved, x, i, at - nearest)
+        if not abs(here - there) < _SAME * max(1.0, abs(here)):
+            return False
+    heights = []
+    for log_distance in _DEEP:
+        x[i] = -side * np.exp(-log_distance)
+        try:
+            best = settle(moved, x, [i])
+        except NumericalError:
+            return False
+        x = best.x
+        heights.append(best.value)
+    slopes = np.diff(heights)[-_LOOKED:] / np.diff(_DEEP)[-_LOOKED:]
+    return bool(slopes[0] > _GAINS and np.all(np.diff(slopes) > 0))
