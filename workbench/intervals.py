@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from workbench.check import Check
 from workbench.errors import InputError, NoMaximumError, NumericalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
-from workbench.likelihood.hypothesis import Test, compare_nested, fix_value, same_observations
+from workbench.likelihood.hypothesis import Test, compare_nested, fix_value
+from workbench.likelihood.nesting import same_observations
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.model.anatomy import require

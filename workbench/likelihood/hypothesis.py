@@ -18,10 +18,10 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.likelihood.nesting import least_departure
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.profile import Name, wald_of
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
@@ -339,7 +339,7 @@ def compare_nested(
     InputError
         If the data differ, or the smaller model does not have fewer parameters.
     RefusalError
-        If the smaller model has a higher likelihood: then it is not nested.
+        If the smaller model has a higher likelihood, or the larger one cannot reproduce it: then it is not nested.
 
     References
     ----------
@@ -366,6 +366,14 @@ def compare_nested(
         )
     ratio = 2.0 * max(summit.value - base.value, 0.0)
     edge = _edge_that_nests(problem, summit, base.value)
+    apart = 0.0 if edge else least_departure(larger, smaller)
+    if apart:
+        raise RefusalError(
+            f"no theta of the larger model says of every observation what the smaller one does at its maximum: the "
+            f"nearest differs by {apart:.2g} nats, so that the smaller one is not inside it",
+            "likelihood nested",
+            "compare them by evidence, or by AIC",
+        )
     p_value = tail(ratio if ratio > _NOTHING else 0.0, degrees, bool(edge))
     hypothesis = f"{names[1]} inside {names[0]}" + (f" ({edge})" if edge else "")
     return Test(
@@ -389,12 +397,3 @@ def _edge_that_nests(problem: Problem, summit: Summit, height: float) -> str:
             if abs(reached - height) < _EQUAL:
                 return f"{label} = {edge:.6g}"
     return ""
-
-
-def same_observations(first: dict[str, NDArray], second: dict[str, NDArray]) -> bool:
-    """Whether two models have observed the same arrays, whatever they call them."""
-
-    def contents(arrays: dict[str, NDArray]) -> list[bytes]:
-        return sorted(np.asarray(array, dtype=np.float64).tobytes() for array in arrays.values())
-
-    return contents(first) == contents(second)
