@@ -31,11 +31,12 @@ from workbench.likelihood.problem import Problem
 from workbench.likelihood.refit import Refitter, refitter_at
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.censoring import look_at_limits
-from workbench.model.chart import jacobian
+from workbench.model.chart import angles_of, jacobian
 from workbench.model.mode import Mode
 from workbench.model.simulate import Simulator
 from workbench.numerics.bca import accelerated_interval, acceleration_from
 from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.turn import Turn
 from workbench.result import Result
 
 Kind = Literal["parametric", "nonparametric", "bayesian"]
@@ -259,6 +260,8 @@ def bootstrap_maximum(
     for b, values in edges.items():
         for label, value in values.items():
             estimates[b, mode.labels.index(label)] = value
+    angles = np.isin(np.arange(estimates.shape[1]), angles_of(chart))
+    estimates = Turn(angles, mode.estimate).folded(estimates)  # on both sides of the maximum, and not a turn away
     estimates[[b for b, reason in failures.items() if reason]] = np.nan
     good = estimates[np.isfinite(estimates).all(axis=1)]
     if len(good) < 2:

@@ -258,6 +258,8 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         path, zeta, x = [*path, here], [*zeta, height], [*x, found]
         if height >= _BEYOND * target:
             break
+        if quantity.angle and abs(here - first) >= np.pi:  # half a turn: it has been everywhere
+            return _open(quantity, x, zeta, float(quantity(summit.x)[0]) + side * np.pi)
         jumps.append((step, jump))
         crossed = height >= target  # the rest is for the figure, and need not be there
         if _levelled(jumps, height, _BEYOND * target if crossed else target) or _far(quantity, summit, here):
@@ -269,8 +271,8 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
     after = int(np.argmax(np.array(zeta) >= target))
     bound, deviance = _solve(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
-    values = quantity(np.array(x))
-    return _Side(values.tolist(), zeta, float(quantity(bound[None])[0]), deviance)
+    values = quantity.along(np.array([*x[:after], bound, *x[after:]]))
+    return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
 
 
 def _end(quantity: Quantity, x: Vector, side: float) -> float:
@@ -295,7 +297,7 @@ def _end(quantity: Quantity, x: Vector, side: float) -> float:
 
 def _open(quantity: Quantity, x: list[Vector], zeta: list[float], edge: float) -> _Side:
     """A side on which the deviance stays below the quantile."""
-    values, heights = quantity(np.array(x)), np.array(zeta)
+    values, heights = quantity.along(np.array(x)), np.array(zeta)
     shown = np.isfinite(values)
     return _Side(values[shown].tolist(), heights[shown].tolist(), edge, zeta[-1] ** 2)
 

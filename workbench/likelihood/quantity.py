@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import InputError
-from workbench.model.chart import Chart, jacobian
+from workbench.model.chart import Chart, angles_of, jacobian
 from workbench.numerics.objective import Vector
 
 FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
@@ -56,6 +56,16 @@ class Quantity:
         """The scalar at many points x, shape ``(m, p)`` to ``(m,)``, in its own units."""
         with np.errstate(all="ignore"):
             return self.chart.scalars(np.atleast_2d(points))[:, self.columns] @ self.weights
+
+    @property
+    def angle(self) -> bool:
+        """Whether it is an angle, which comes back after a turn."""
+        return self.coordinate >= 0 and self.columns.size == 1 and int(self.columns[0]) in angles_of(self.chart)
+
+    def along(self, points: NDArray[np.float64]) -> Vector:
+        """The scalar at the points of a path; an angle goes on beyond pi instead of jumping a turn back."""
+        values = self(points)
+        return np.unwrap(values) if self.angle else values
 
     def path(self, x: Vector) -> float:
         """What is held along a profile: the coordinate where there is one, else the scalar itself."""

@@ -120,6 +120,27 @@ def chart_without(density: LogDensity, latents: Iterable[str]) -> Chart:
     return Chart(space, names, own, np.concatenate([np.zeros(0, dtype=np.int64), *blocks]).astype(np.int64))
 
 
+def angles_of(chart: Chart) -> list[int]:
+    """Where the angles stand among the scalars of a chart.
+
+    Parameters
+    ----------
+    chart : Chart
+
+    Returns
+    -------
+    list of int
+    """
+    found: list[int] = []
+    position, space = 0, chart.space
+    for name in chart.names:
+        size = len(space.labels(name))
+        if size and space.angles[space.blocks[name]].all() and space.block_shapes[name] == space.shapes[name]:
+            found += range(position, position + size)
+        position += size
+    return found
+
+
 def jacobian(
     scalars: Callable[[NDArray[np.float64]], NDArray[np.float64]], z: Vector, scale: Vector
 ) -> NDArray[np.float64]:

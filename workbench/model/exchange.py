@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, combinations
 
 import numpy as np
@@ -18,6 +19,7 @@ from workbench.model.chart import Chart
 from workbench.numerics.climbs import Climb, near
 from workbench.numerics.objective import Objective
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
+from workbench.numerics.turn import Turn
 
 _LONGEST = 12  # elements: more are groups of data, which nobody can exchange
 _TOGETHER = 4  # vectors of one length of which every choice is tried
@@ -25,7 +27,7 @@ _AS_HIGH = 1e-9  # of log f, or nats below 1
 
 
 def with_exchanged(objective: Objective, chart: Chart, climbs: list[Climb]) -> list[Climb]:
-    """Climbs, the highest first, and one from an image of the highest peak, where an exchange leaves log f as it is.
+    """Climbs with angles within a turn, and one from an image of the highest under an exchange that log f ignores.
 
     Parameters
     ----------
@@ -39,6 +41,7 @@ def with_exchanged(objective: Objective, chart: Chart, climbs: list[Climb]) -> l
     list of Climb
         As they were where the highest is no peak, or every exchange changes log f or leads to the point itself.
     """
+    climbs = _within_a_turn(chart, climbs)
     end = climbs[0]
     if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
         return climbs
@@ -53,6 +56,15 @@ def with_exchanged(objective: Objective, chart: Chart, climbs: list[Climb]) -> l
             if near(found.z - image, found) and abs(found.value - end.value) < same:
                 return [end, found, *climbs[1:]]
     return climbs
+
+
+def _within_a_turn(chart: Chart, climbs: list[Climb]) -> list[Climb]:
+    """Climbs with their angles from -pi to pi: a whole turn further on is the same place, and no other optimum."""
+    angles = chart.space.angles[chart.coordinates]
+    if not angles.any():
+        return climbs
+    turn = Turn(angles, np.zeros(angles.size))
+    return [replace(end, z=turn.folded(end.z)) for end in climbs]
 
 
 def _images(chart: Chart, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
