@@ -54,3 +54,23 @@ def test_of_two_nested_variances_the_outer_one_is_zero_and_the_inner_one_is_that
     assert found.theta["tau"].item() == 0.0
     assert found.theta["sigma"].item() == pytest.approx(np.sqrt(within), rel=1e-6)
     assert found.theta["omega"].item() == pytest.approx(np.sqrt(np.mean(means**2) - within / 2), rel=1e-6)
+
+
+def test_counts_that_are_all_zero_put_the_mean_at_its_edge_where_the_dispersion_means_nothing():
+    def zeros(alpha):
+        with pm.Model() as model:
+            mu = pm.HalfNormal("mu", 5.0)
+            free = pm.HalfNormal("alpha", 5.0) if alpha is None else alpha
+            pm.NegativeBinomial("y", mu=mu, alpha=free, observed=np.zeros(10, dtype=int))
+        return wb.Study(model, seed=1)
+
+    match = "point, 0 nats, at the edge of the support, mu = 0, where alpha can be anything"
+    with pytest.raises(wb.NoMaximumError, match=match) as refusal:
+        zeros(None).likelihood.maximum()
+    assert refusal.value.kind == "edge"
+    assert refusal.value.where == "mu"
+    # With the dispersion fixed, as the message advises: log L = -n alpha log(1 + mu / alpha).
+    study = zeros(2.0)
+    assert study.likelihood.maximum().at_edge == ("mu",)
+    found = study.likelihood.profile("mu")
+    assert found.upper[0] == pytest.approx(2.0 * np.expm1(stats.chi2.ppf(0.95, 1) / 2 / 10 / 2.0), rel=1e-7)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError
+from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.numerics.climbs import Climb, level_directions
@@ -25,7 +25,9 @@ _SATURATED = 300.0  # where a climb went farther, it is looked at from here
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
+_DIGITS = 7  # of a nat
 _LOWER = 1e-6  # nats by which the edge may be lower than where the climb ended
+_WAYS, _NEAR = (-1.0, 1.0), (0.0, 1.0, 3.0)  # of z, around the start of the model: where nothing changes
 _INWARDS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of z, and as far outwards
 
 
@@ -166,6 +168,25 @@ def support_edges(problem: Problem, x: Vector) -> dict[str, tuple[float, float]]
     return found
 
 
+def _edges_ahead(problem: Problem, end: Climb, scalars: dict[str, int]) -> tuple[Vector, list[int], dict[str, float]]:
+    """The point with every scalar at the edge towards which a climb is heading, their coordinates, and the edges."""
+    labels = problem.chart.labels
+    x, values = end.z.copy(), {}
+    fixed: list[int] = []
+    start = origin(problem)
+    for label, i in scalars.items():
+        for side in (-1.0, 1.0):
+            edge = edge_value(problem, end.z, i, side, labels.index(label))
+            if edge is None:
+                continue
+            limit = _towards(problem.objective, end, i, side, start[i])
+            if limit is not None:
+                x[i], values[label] = limit, edge
+                fixed.append(i)
+                break
+    return x, fixed, values
+
+
 def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edge | None:
     """The maximum at the edge of the support towards which a climb is heading.
 
@@ -182,19 +203,8 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     Edge or None
         None if the likelihood rises without bound, is flat, or has its maximum at infinity.
     """
-    objective, labels = problem.objective, problem.chart.labels
-    x, fixed, values = end.z.copy(), [], {}
-    start = origin(problem)
-    for label, i in scalars.items():
-        for side in (-1.0, 1.0):
-            edge = edge_value(problem, end.z, i, side, labels.index(label))
-            if edge is None:
-                continue
-            limit = _towards(objective, end, i, side, start[i])
-            if limit is not None:
-                x[i], values[label] = limit, edge
-                fixed.append(i)
-                break
+    objective = problem.objective
+    x, fixed, values = _edges_ahead(problem, end, scalars)
     if not fixed:
         return None
     try:
@@ -210,3 +220,51 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     covariance[np.ix_(best.free, best.free)] = bend.covariance
     smallest = float(bend.eigenvalues[0])
     return Edge(best.x, values, best.value, best.end.edm, best.end.gradient_norm, covariance, smallest)
+
+
+def refuse_empty_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> None:
+    """Say that the highest point is at an edge at which another scalar means nothing, if a climb is heading there.
+
+    Where the mean of counts is 0 every dispersion says the same.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+        The highest climb, which found no peak inside.
+    scalars : dict of str to int
+        As for `settle_at_edge`.
+
+    Raises
+    ------
+    NoMaximumError
+        If the others have a peak there, or there are no others.
+    """
+    objective = problem.objective
+    x, fixed, values = _edges_ahead(problem, end, scalars)
+    if not fixed:
+        return
+    height = value_with(objective, x, fixed[0], x[fixed[0]])
+    none = _LEVEL * max(1.0, abs(height))
+    empty: dict[str, int] = {}
+    for label, i in scalars.items():
+        places = [
+            problem.chart.space.start[problem.chart.coordinates[i]] + way * step for way in _WAYS for step in _NEAR
+        ]
+        if i not in fixed and all(abs(value_with(objective, x, i, at) - height) < none for at in places):
+            empty[label] = i
+    if not empty or height < end.value - _LOWER:
+        return
+    try:
+        if not settle(objective, x, [*fixed, *empty.values()]).peaks:
+            return
+    except NumericalError:
+        return
+    where, names = " and ".join(f"{label} = {edge:.6g}" for label, edge in values.items()), " and ".join(empty)
+    raise NoMaximumError(
+        "edge",
+        f"the likelihood has its highest point, {round(height, _DIGITS) + 0.0:.6g} nats, at the edge of the support, "
+        f"{where}, where {names} can be anything: the data do not determine {names}",
+        next(iter(values)),
+        f"give {names} a fixed value, with which the profile gives a one-sided interval, or use the posterior",
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
-from workbench.likelihood.boundary import Edge, peaks_slightly, settle_at_edge
+from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.holding import held
 from workbench.likelihood.marginal import MarginalLikelihood
@@ -111,6 +111,7 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
+            refuse_empty_edge(problem, climbs[0], scalar_parameters(problem))
             refuse_meeting(problem, climbs[0])
             jump = find_jump(problem, climbs[0])
             if jump is not None and (jump.settled or jump.unbounded):
