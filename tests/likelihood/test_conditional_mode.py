@@ -3,8 +3,10 @@
 import numpy as np
 import pymc as pm
 import pytest
+from scipy import stats
 
 from workbench import Study
+from workbench.errors import NumericalError
 from workbench.likelihood.problem import pose
 from workbench.model.density import INTEGRAND
 from workbench.numerics.curvature import hessian
@@ -92,3 +94,17 @@ def test_information_about_the_effects_is_the_exact_one_on_a_straight_line_and_o
         effects = study.density.space.theta(at.z[None])
         exact = 1.0 / effects["scale"][0] ** 2 + np.exp(1.0 + effects["u"][0])
         np.testing.assert_allclose(np.sort(blocks.ravel()), np.sort(exact.ravel()), rtol=1e-9)
+
+
+def test_effects_narrower_than_numbers_can_tell_are_an_error_and_not_a_likelihood():
+    y = np.random.default_rng(2).normal(3.0, 1.0, size=(8, 5))
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("tau", 5.0)
+        effect = pm.Normal("effect", mu, tau, shape=8)
+        pm.Normal("y", effect[:, None], 1.0, observed=y)
+    marginal = pose(Study(model, seed=1).density).objective
+    covariance = 1e-8**2 * np.ones((5, 5)) + np.eye(5)
+    exact = stats.multivariate_normal(np.full(5, 3.0), covariance).logpdf(y).sum()
+    assert marginal.value(np.array([3.0, np.log(1e-8)])) == pytest.approx(exact, abs=1e-5)
+    with pytest.raises(NumericalError, match="too steep"):
+        marginal.value(np.array([3.0, np.log(1e-18)]))

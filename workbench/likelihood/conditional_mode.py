@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.model.elements import Structure
+from workbench.numerics.curvature import representable
 from workbench.numerics.objective import Objective, Vector
 
 STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12))  # five-point first derivative
 _PAIR = ((1.0, 0.5), (-1.0, -0.5))  # exact at any distance for a straight line
 _STRAIGHT = 1e-10  # of a change of the gradient over a scale: it is a straight line
+_RESOLVED = 1e3  # numbers within a scale: with fewer all nodes of an integral are the mode
 _NEWTON_STEPS = 60
 
 
@@ -59,12 +61,13 @@ class ConditionalMode:
         Raises
         ------
         NumericalError
-            If the gradient is not finite next to it.
+            If the gradient is not finite next to it, or the density is narrower than numbers can tell.
         """
         u = self.structure.coordinates
         known = self.scale > 0
         straight = self._straight and bool(known.all())
-        h = np.where(known, (1.0 if straight else 1e-3) * self.scale, 1e-4 * np.maximum(1.0, np.abs(z[u])))
+        h = np.where(known, 1e-3 * self.scale, 1e-4 * np.maximum(1.0, np.abs(z[u])))
+        h = representable(z[u], self.scale) if straight else h
         columns = np.zeros((len(self.structure.colours), u.size))
         for c, colour in enumerate(self.structure.colours):
             for step, weight in _PAIR if straight else STENCIL:
@@ -86,6 +89,8 @@ class ConditionalMode:
         fresh[order] = diagonal
         first = not known.all()
         self.scale = np.where(fresh > 0, 1.0 / np.sqrt(np.maximum(fresh, 1e-300)), self.scale)
+        if np.any(self.scale < _RESOLVED * np.spacing(np.abs(z[u])), where=fresh > 0):
+            raise NumericalError("the density of the latent variables is too steep for numbers there", "latents")
         if first and np.all((fresh > 0) & (self.scale > 0)):
             return self.information(z)  # once more, with steps of the right size
         if not all(np.all(np.isfinite(block)) for block in found):
@@ -99,7 +104,8 @@ class ConditionalMode:
         differences of it over the parameters need.
         """
         u, step = self.structure.coordinates, np.zeros_like(z)
-        step[u] = np.where(np.arange(u.size) % 2, -0.7, 1.0) * self.scale
+        sides = np.where(np.arange(u.size) % 2, -1.0, 1.0)
+        step[u] = sides * representable(z[u], np.where(sides < 0, 0.7, 1.0) * self.scale)
         try:
             near, back, far = (self.joint.value_and_gradient(z + k * step)[1] - gradient for k in (1.0, -1.0, 2.0))
         except NumericalError:

@@ -308,7 +308,7 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     """
     # Where the likelihood levels off and the others have no peak of their own, any of their values would do.
     free = tail.bounded and not tail.settled
-    singular = "" if tail.label not in factor_diagonals(problem) else lost_rank(problem, tail.x)
+    singular = "" if tail.bounded or tail.label not in factor_diagonals(problem) else lost_rank(problem, tail.x)
     others = "" if free or singular else scalars_in_words(problem, tail.x, [tail.label, *tail.along])
     rest = f"{', with ' * bool(others)}{others}"
     goes = [f"{label} -> {limit}" for label, limit in [(tail.label, tail.limit), *tail.along.items()]]
