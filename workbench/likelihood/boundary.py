@@ -207,14 +207,20 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     x, fixed, values = _edges_ahead(problem, end, scalars)
     if not fixed:
         return None
-    try:
-        best = settle(objective, x, fixed)
-    except NumericalError:
-        return None
     covariance = np.zeros((x.size, x.size))
-    if best.end is None:
-        return Edge(x, values, best.value, 0.0, 0.0, covariance, 1.0)
-    if not best.peaks or best.value < end.value - _LOWER:
+    # Farther out than the climb itself the rounding of a covariance without an inverse may hide the peak.
+    nearer = x.copy()
+    nearer[fixed] = np.clip(end.z[fixed], -_SATURATED, _SATURATED)
+    for place in (x, nearer):
+        try:
+            best = settle(objective, place, fixed)
+        except NumericalError:
+            continue
+        if best.end is None:
+            return Edge(place, values, best.value, 0.0, 0.0, covariance, 1.0)
+        if best.peaks and best.value >= end.value - _LOWER:
+            break
+    else:
         return None
     bend = best.end.curvature
     covariance[np.ix_(best.free, best.free)] = bend.covariance

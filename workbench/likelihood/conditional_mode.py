@@ -22,7 +22,7 @@ STENCIL = ((1.0, 8.0 / 12), (-1.0, -8.0 / 12), (2.0, -1.0 / 12), (-2.0, 1.0 / 12
 _PAIR = ((1.0, 0.5), (-1.0, -0.5))  # exact at any distance for a straight line
 _STRAIGHT = 1e-10  # of a change of the gradient over a scale: it is a straight line
 _RESOLVED = 1e3  # numbers within a scale: with fewer all nodes of an integral are the mode
-_NEWTON_STEPS = 60
+_NEWTON_STEPS, _AGAIN = 60, 5
 
 
 class ConditionalMode:
@@ -148,8 +148,9 @@ class ConditionalMode:
         value, gradient = self.joint.value_and_gradient(z)
         if not np.isfinite(value):
             raise NumericalError("the log density is -inf at the start of the latent variables", "latents")
-        self._straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
-        for _ in range(_NEWTON_STEPS):
+        for count in range(_NEWTON_STEPS):
+            if count % _AGAIN == 0:  # from afar, where the gradient is huge, its rounding may hide that it is straight
+                self._straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
             blocks = self.information(z)
             step = self._newton_step(gradient[u], blocks)
             if not np.all(np.isfinite(step)):
