@@ -3,7 +3,7 @@
 import numpy as np
 import pymc as pm
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import workbench as wb
 from workbench.likelihood.nesting import least_departure
@@ -99,3 +99,26 @@ def test_effects_that_are_integrated_out_are_not_compared_observation_by_observa
         pm.Normal("y", pm.Normal("a", 0.0, 5.0) + u[group], pm.HalfNormal("sigma", 5.0), observed=Y)
 
     assert departure(study(effects), study(lambda: line("normal", slope=False))) is None
+
+
+def test_raw_columns_of_very_different_size_do_not_hide_that_a_regression_is_inside_another():
+    rng = np.random.default_rng(3)
+    year = np.linspace(1947.0, 1962.0, 60)
+    product = 234e3 + (year - 1947) * 2e4 + rng.normal(size=60) * 9e3
+    design = np.column_stack([np.ones(60), year, product])
+    answer = (rng.random(60) < special.expit(0.2 * (year - 1954))).astype(int)
+
+    def regression(k):
+        return study(lambda: pm.Bernoulli("y", logit_p=design[:, :k] @ pm.Normal("b", 0.0, 1e3, shape=k),
+                                          observed=answer))  # fmt: skip
+
+    def highest(k):
+        columns = np.column_stack([np.ones(60), stats.zscore(design[:, 1:k])])
+        b = np.zeros(k)
+        for _ in range(20):
+            p = special.expit(columns @ b)
+            b += np.linalg.solve(columns.T @ (columns * (p * (1 - p))[:, None]), columns.T @ (answer - p))
+        return np.sum(np.where(answer, special.log_expit(columns @ b), special.log_expit(-columns @ b)))
+
+    found = regression(3).likelihood.nested(regression(2))
+    assert found.statistic["likelihood ratio"] == pytest.approx(2 * (highest(3) - highest(2)), abs=1e-6)

@@ -26,6 +26,25 @@ def test_every_good_model_passes(density, name):
     assert {check.status for check in checks} == {"ok"}
 
 
+def test_a_probability_that_rounds_to_zero_as_pymc_writes_it_is_compared_in_stable_form():
+    # 1,000 times a coefficient of the probes: written out, log(1 - sigmoid) is minus infinity.
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 1.0)
+        pm.Bernoulli("y", logit_p=b * np.array([3000.0, -3000.0]), observed=[1, 1])
+    checks = check_before_fit(LogDensity(model))
+    assert [check.status for check in checks] == ["ok", "ok"]
+
+
+def test_a_density_without_its_support_is_refused_also_where_both_routes_are_in_stable_form(monkeypatch):
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 1.0)
+        pm.Uniform("y", -1.0, 1.0 + 0.01 * b, observed=[0.99])
+    density = LogDensity(model)
+    monkeypatch.setattr(density, "pymc_target", lambda points, **_: np.full(len(points), -np.inf))
+    with pytest.raises(RefusalError, match="do not add up"):
+        check_before_fit(density)
+
+
 def test_a_start_where_the_curve_is_not_a_number_moves_near_by():
     with pm.Model() as model:
         width = pm.Normal("width", 0.0, 10.0)  # 0 where the model starts: 0 / 0

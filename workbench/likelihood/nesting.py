@@ -25,7 +25,8 @@ from workbench.numerics.objective import Vector
 _NONE = 1e-4  # nats an observation; what is left of a limit where rounding begins, as of alpha = 1e6
 _STARTS = 8
 _LOOKS = 400  # of one search
-_STEP = 1e-5  # of max(1, abs(x)), to both sides
+_STEP = 1e-5  # of max(1, abs(u)), to both sides
+_FLAT = 1e-10  # of the scaled information: a direction with less has no standard deviation
 _IMPOSSIBLE = -1e3  # nats below the least: stands for minus infinity, from where no slope leads back
 _MANY = 100_000  # observations: a slope of each takes too much memory
 
@@ -91,13 +92,21 @@ def least_departure(larger: tuple[Problem, Summit], smaller: tuple[Problem, Summ
     if goal.size > _MANY or terms(summit.x[None]).shape[1] != goal.size or not np.all(np.isfinite(goal)):
         return None
     generator, start = np.random.default_rng(0), origin(problem)
-    others = [start + generator.normal(size=start.size) for _ in range(_STARTS - 2)]
-    least = np.inf
-    for x in (summit.x, start, *others):
-        least = min(least, _departure(terms, goal, x))
+    starts = [summit.x, start, *(start + generator.normal(size=start.size) for _ in range(_STARTS - 2))]
+    axes, least = _axes(summit), np.inf
+    for u in np.linalg.solve(axes, (np.array(starts) - summit.x).T).T:
+        least = min(least, _departure(lambda points: terms(summit.x + points @ axes.T), goal, u))
         if least < _NONE:
             return 0.0
     return float(least)
+
+
+def _axes(summit: Summit) -> NDArray[np.float64]:
+    """Columns that are a standard deviation long and uncorrelated at the summit, as columns of raw data seldom are."""
+    information = summit.information * np.outer(summit.scale, summit.scale)
+    sizes, axes = np.linalg.eigh((information + information.T) / 2)
+    lengths = np.where(sizes > _FLAT, np.abs(sizes), 1.0) ** -0.5
+    return summit.scale[:, None] * axes * lengths
 
 
 def _departure(terms: Callable[[NDArray[np.float64]], NDArray[np.float64]], goal: Vector, start: Vector) -> float:
@@ -108,13 +117,13 @@ def _departure(terms: Callable[[NDArray[np.float64]], NDArray[np.float64]], goal
         with np.errstate(all="ignore"):
             return np.nan_to_num(np.maximum(terms(points), least), nan=least) - goal
 
-    def slopes(x: Vector) -> NDArray[np.float64]:
-        steps = np.diag(_STEP * np.maximum(1.0, np.abs(x)))
-        ahead, behind = np.split(differences(np.concatenate([x + steps, x - steps])), 2)
+    def slopes(u: Vector) -> NDArray[np.float64]:
+        steps = np.diag(_STEP * np.maximum(1.0, np.abs(u)))
+        ahead, behind = np.split(differences(np.concatenate([u + steps, u - steps])), 2)
         return ((ahead - behind) / (2.0 * np.diag(steps)[:, None])).T
 
-    def value(x: Vector) -> Vector:
-        return differences(x[None])[0]
+    def value(u: Vector) -> Vector:
+        return differences(u[None])[0]
 
     with np.errstate(all="ignore"):
         end = optimize.least_squares(

@@ -328,7 +328,7 @@ class LogDensity:
             self._need_sides("weigh prior and likelihood apart")
         return self._program.objective(weights, data or {})
 
-    def pymc_target(self, points: NDArray[np.float64]) -> Vector:
+    def pymc_target(self, points: NDArray[np.float64], stable: bool = False) -> Vector:
         """The log density on z as PyMC adds it up itself (constants widened), to compare with.
 
         It runs as PyMC wrote it, without any rewriting, so it shares nothing with the other two routes.
@@ -336,6 +336,9 @@ class LogDensity:
         Parameters
         ----------
         points : ndarray, shape (m, d)
+        stable : bool
+            Whether to bring the sum into numerically stable form first, as PyMC does before it samples: as written, the
+            log of a probability that rounds to 0 is minus infinity.
 
         Returns
         -------
@@ -344,13 +347,13 @@ class LogDensity:
         """
         points = np.atleast_2d(points)
         if self.summation is None:
-            return np.array([self._pymc_value(point) for point in points])
+            return np.array([self._pymc_value(stable, point) for point in points])
         # PyMC does not sum over discrete variables: it is asked at values of them, and what these have less than the
         # sum over all values is added. The two agree only if the sum holds every term where it belongs.
         log_weights = self.recovery.log_weights(points)
         chosen = self.recovery.choose(log_weights, np.random.default_rng(0))
         values = [a.astype(self.summation.terms.values[n].dtype) for n, a in self.recovery.values(chosen).items()]
-        whole = [self._pymc_value(point, *(a[i] for a in values)) for i, point in enumerate(points)]
+        whole = [self._pymc_value(stable, point, *(a[i] for a in values)) for i, point in enumerate(points)]
         return np.array(whole) - self.recovery.excess(log_weights, chosen)
 
     @cached_property
@@ -366,14 +369,22 @@ class LogDensity:
             raise RefusalError("no variable was summed out", "model", "ask for what the model has")
         return Recovery(self.summation, self.space)
 
-    def _pymc_value(self, z: Vector, *discrete: NDArray) -> float:
+    def _pymc_value(self, stable: bool, z: Vector, *discrete: NDArray) -> float:
+        target = self._stable_pymc_target if stable else self._pymc_target
         try:
-            return float(self._pymc_target(z, *discrete)[0])
+            return float(target(z, *discrete)[0])
         except ParameterValueError:  # PyMC's way to say that a parameter is outside its range
             return -np.inf
 
     @cached_property
     def _pymc_target(self) -> Any:
+        return self._compiled_pymc_target(stable=False)
+
+    @cached_property
+    def _stable_pymc_target(self) -> Any:
+        return self._compiled_pymc_target(stable=True)
+
+    def _compiled_pymc_target(self, stable: bool) -> Any:
         target = self.space.on_vector([symbolic_target(self.model)])
         discrete = [] if self.summation is None else [self.summation.terms.values[n] for n in self.summed]
-        return interpreted([self.space.vector, *discrete], target, stable=False)
+        return interpreted([self.space.vector, *discrete], target, stable)

@@ -214,6 +214,9 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
             "see that the numbers in its distribution are possible, such as a standard deviation above 0, or give the "
             "free variables an `initval` at which the data are possible",
         )
+    unlike = np.isfinite(total) != np.isfinite(target)
+    if unlike.any():
+        target[unlike] = density.pymc_target(points[unlike], stable=True)
     finite = np.isfinite(total) & np.isfinite(target)
     gap = np.max(np.abs(total[finite] - target[finite]) / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
     if gap > _ADDS_UP or np.any(np.isfinite(total) != np.isfinite(target)):
