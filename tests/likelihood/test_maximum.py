@@ -355,3 +355,25 @@ def test_draws_are_starting_points_where_there_are_any():
     found = study.likelihood.maximum()
     assert found.theta["mu"] == pytest.approx(2.0, abs=0.01)
     assert found.certificate.starts == 3
+
+
+def test_climbs_that_stopped_beside_an_overflow_are_no_optima():
+    # A Poisson regression on raw columns is concave; far from its maximum exp() overflows and no climb gets on.
+    rng = np.random.default_rng(3)
+    year = np.linspace(1947.0, 1962.0, 60)
+    product = 234e3 + (year - 1947) * 2e4 + rng.normal(size=60) * 9e3
+    design, counts = np.column_stack([np.ones(60), year, product]), rng.poisson(np.exp(0.1 * (year - 1950)))
+    with pm.Model() as model:
+        pm.Poisson("y", pm.math.exp(design @ pm.Normal("b", 0.0, 1e3, shape=3)), observed=counts)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    columns, b = np.column_stack([np.ones(60), stats.zscore(design[:, 1:])]), np.array([np.log(counts.mean()), 0, 0])
+    for _ in range(30):
+        mean = np.exp(columns @ b)
+        b = b + np.linalg.solve(columns.T @ (columns * mean[:, None]), columns.T @ (counts - mean))
+    assert found.log_likelihood == pytest.approx(stats.poisson.logpmf(counts, np.exp(columns @ b)).sum(), abs=1e-8)
+    assert found.estimate[1:] == pytest.approx(b[1:] / design[:, 1:].std(axis=0), rel=1e-6)
+    assert found.certificate.optima == 1
+    check = next(check for check in found.checks if check.code == "starts-agree")
+    assert check.status == "caution"
+    assert "stopped on a slope" in check.message
+    assert "scale the data" in check.fix

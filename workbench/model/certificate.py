@@ -34,6 +34,7 @@ _SIGNED = 4  # scalars in a message
 _FAR_ALONG = (50.0, 100.0)  # of a direction, in units of z: a scalar that is the same at both has come to an edge
 _BOUND = "report the bound, not an error; more data, or a prior that falls off there, give a finite answer"
 _ELSEWHERE = "start elsewhere: set `initval`"
+_STEEP = 1.0  # nats a unit of z
 _RESCALE = "scale the data so that parameters are near 1"
 
 
@@ -289,6 +290,11 @@ def _inertia(curvature: Curvature) -> tuple[int, int, int]:
     return positive, eigenvalues.size - positive - negative, negative
 
 
+def _on_a_slope(climb: Climb) -> bool:
+    """Whether a climb ended where the density still rises steeply, as beside an overflow: at no optimum."""
+    return not climb.curvature.is_peak and climb.gradient_norm > _STEEP
+
+
 def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, Missing | None]:
     """The checks on the best of several climbs.
 
@@ -328,10 +334,13 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
         missing = missing or stopped
         message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
         checks.append(Check("gradient-zero", "failed", message, _RESCALE))
-    agreeing, optima = int(np.sum(labels == 0)), int(labels.max()) + 1
-    status: Status = "ok" if optima == 1 else "caution"
+    stopped_short = np.array([_on_a_slope(climb) for climb in climbs]) & (labels > 0)
+    agreeing, optima = int(np.sum(labels == 0)), len(np.unique(labels[~stopped_short]))
+    status: Status = "ok" if optima == 1 and not stopped_short.any() else "caution"
     message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
-    remedy = "" if optima == 1 else "the model has several modes: look at each"
+    message += f"; {np.sum(stopped_short)} stopped on a slope" * bool(stopped_short.any())
+    remedy = _RESCALE if status == "caution" else ""
+    remedy = remedy if optima == 1 else "the model has several modes: look at each"
     checks.append(Check("starts-agree", status, message, remedy))
     certificate = Certificate(
         tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,
