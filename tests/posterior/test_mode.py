@@ -144,3 +144,19 @@ def test_the_edge_is_named_by_its_element_where_other_variables_have_to_find_the
     with pytest.raises(RefusalError, match=r"the edge of the support, sd\[1\] = 1 ") as refusal:
         maximise_posterior(pose(d), examine(d), starts)
     assert "infinity" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_the_edge_at_which_a_scale_of_latent_effects_ends_is_named():
+    # Half-Cauchy's density is highest at 0, and so is the likelihood: tau = 0, also where a step of 30 underflows.
+    y, sigma = np.array([28.0, 8, -3, 7, -1, 1, 18, 12]), np.array([15.0, 10, 16, 11, 9, 11, 10, 18])
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0, 5), pm.HalfCauchy("tau", 5)
+        pm.Normal("y", pm.Normal("theta", mu, tau, shape=8), sigma, observed=y)
+    d = LogDensity(model)
+    for start in (-4.0, -8.0, 1.0):
+        starts = np.zeros((2, d.space.dimension))
+        starts[:, d.space.blocks["tau"]] = start
+        with pytest.raises(RefusalError, match="the edge of the support, tau = 0 ") as refusal:
+            maximise_posterior(pose(d), examine(d), starts)
+        assert "infinity" not in str(refusal.value)

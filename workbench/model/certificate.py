@@ -134,7 +134,7 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     if away is not None:
         bound = _edge_along(chart, end, away)
         if bound:
-            return Missing("edge", f"it keeps rising towards the edge of the support, {bound}", _BOUND)
+            return _towards_edge(bound)
         return Missing(
             "at infinity",
             f"it keeps rising along {' and '.join(_signed(chart, end, away))} without end: the maximum is at infinity",
@@ -161,6 +161,9 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
                 f"it rises without bound, or to the edge of the support, along {' and '.join(edge)}",
                 "data without spread, or an edge in the prior, cause this: report the bound, not an error",
             )
+        level = _level_edge(objective, chart, end, direction)  # where numbers end before the last of the steps
+        if level is not None:
+            return level
         if 1 < end.z.size <= _RIDGE and _returns(objective, end, direction):
             return _flat(objective, chart, climbs, names)
         reason = f"a peak too sharp or too flat along {along} for its curvature to be measured"
@@ -168,6 +171,9 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
     if not any(fallen):
         return _flat(objective, chart, climbs, names)
     sign = -1.0 if fallen[0] else 1.0
+    bound = _edge_along(chart, end, sign * direction)
+    if bound:
+        return _towards_edge(bound)
     far = chart.theta(end.z + sign * _STEPS[-1] * direction)
     limits = [f"{n} = {_short(far[n][0])}" for n in names if np.all(np.isfinite(far[n]))]
     towards = f" ({', '.join(limits)} far out)" if limits else ""
@@ -180,6 +186,21 @@ def _what_is_there(objective: Objective, chart: Chart, climbs: list[Climb], dire
         f"it keeps rising along {along}{towards}: the maximum is {place}",
         _BOUND,
     )
+
+
+def _towards_edge(bound: str) -> Missing:
+    """What stands at an edge of the support, such as ``tau = 0``."""
+    return Missing("edge", f"it keeps rising towards the edge of the support, {bound}", _BOUND)
+
+
+def _level_edge(objective: Objective, chart: Chart, end: Climb, direction: Vector) -> Missing | None:
+    """The edge that is reached along a direction on one side without a fall, while there is one on the other side."""
+    for sign in (1.0, -1.0):
+        bound = _edge_along(chart, end, sign * direction)
+        ahead = [_change(objective, end, sign * length * direction) for length in _STEPS[:-1]]
+        if bound and min(ahead) > -_REAL and _change(objective, end, -sign * _STEPS[-1] * direction) < -_REAL:
+            return _towards_edge(bound)
+    return None
 
 
 def _edge_along(chart: Chart, end: Climb, direction: Vector) -> str:
