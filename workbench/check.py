@@ -70,6 +70,7 @@ CATALOGUE: dict[str, str] = {
     "robustness-prior": "Half and twice a number in a prior change the evidence by little.",
     "ordinate-tails": "The posterior density at a fixed value does not hang on a few draws (Pareto k).",
     "sequential-error": "The sum of one-step predictions is known well enough to be quoted.",
+    "sequential-draws": "Every set of draws behind the one-step predictions counts as enough.",
     "routes-agree": "Independent routes to the same number agree within their errors.",
     # information
     "account-balances": "log evidence = E_post[log likelihood] - KL(posterior || prior), from independent routes.",

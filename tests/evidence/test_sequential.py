@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from scipy import stats
-from scipy.special import betaln, digamma
+from scipy.special import betaln, digamma, logsumexp
 
 import workbench as wb
 from tests import models_zoo, studies
@@ -128,6 +128,50 @@ def test_many_observations_are_taken_in_blocks_and_an_order_is_kept():
     assert sizes.sum() == 481
     assert set(sizes) <= {9, 10}
     assert found.surprise == pytest.approx(-found.score / sizes)
+
+
+def _penguins():
+    """Body masses on flipper length and species, with hardly more observations than coefficients to begin with."""
+    generator = np.random.default_rng(1)
+    species = generator.choice(3, 300)
+    flipper = 10 * generator.standard_normal(300)
+    noise = 0.35 * generator.standard_normal(300)
+    mass = 4.2 + 0.05 * flipper + np.array([-0.4, -0.2, 0.6])[species] + noise
+    return np.column_stack([np.eye(3)[species], flipper])[:24], mass[:24]
+
+
+def _exact_regression(x, y):
+    """Log p(y) with Normal(4, 2) intercepts, a Normal(0, 0.5) slope and a HalfNormal(1) sigma, by quadrature."""
+    grid = np.linspace(-8.0, 2.5, 2001)
+    mean, wide = x @ [4.0, 4.0, 4.0, 0.0], (x * [4.0, 4.0, 4.0, 0.25]) @ x.T
+    heights = [
+        stats.multivariate_normal.logpdf(y, mean, wide + np.eye(len(y)) * np.exp(2 * u))
+        + stats.halfnorm.logpdf(np.exp(u)) + u
+        for u in grid
+    ]  # fmt: skip
+    return logsumexp(heights) + np.log(grid[1] - grid[0])
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+def test_a_funnel_on_the_way_is_marked_and_does_not_spoil_the_sum(monkeypatch):
+    # Six observations leave most of the mass at sigma near 0.01, where NUTS hardly comes; twelve leave none there.
+    monkeypatch.setattr(sequential_module, "MOST_STEPS", 4)
+    x, y = _penguins()
+    with pm.Model() as model:
+        a, b = pm.Normal("a", 4.0, 2.0, shape=3), pm.Normal("b", 0.0, 0.5)
+        pm.Normal("y", x[:, :3] @ a + x[:, 3] * b, pm.HalfNormal("sigma", 1.0), observed=y)
+    density = LogDensity(model)
+    exact = np.array([_exact_regression(x[:n], y[:n]) for n in (6, 12, 18, 24)])
+    evidence = Evidence((), float(exact[-1]), 0.0, "grid", {}, None, {}, y.size, {})
+    rows = []
+    for seed in range(3):
+        found = score_in_order(density, prior_groups(density, examine(density), seed), evidence, 77 * seed)
+        rows.append((found.cumulative - exact) / found.cumulative_error)
+        assert found.cumulative_error.max() < 0.25
+        assert {c.code: c.status for c in found.checks}["sequential-draws"] == "caution"
+        assert {c.code: c.status for c in found.checks}["routes-agree"] == "ok"
+    assert np.all(np.abs(rows) < STANDARD_ERRORS)
 
 
 def test_an_observation_that_is_counted_twice_is_a_conflict(monkeypatch):
