@@ -124,7 +124,7 @@ class EvidenceView(View):
                 return without_data(audit)
             if not s.density.space.dimension:
                 _, log_likelihood, _ = s.density.sums(s.density.space.start)
-                return without_parameters(audit, float(log_likelihood[0]), s.density.n_observations)
+                return without_parameters(audit, float(log_likelihood[0]), s.density.n_observed)
             routes: dict[str, Any] = {}
             refused: dict[str, str] = {}
             routes_taken: dict[str, Callable[[], Result]] = {
@@ -149,7 +149,7 @@ class EvidenceView(View):
                 refused[name] = reason
                 del routes[name]
             r_hat = float(np.max(s.diagnosis().r_hat))
-            return combine(routes, refused, s.density.n_observations, (*s.doubts(), seen), audit, r_hat)
+            return combine(routes, refused, s.density.n_observed, (*s.doubts(), seen), audit, r_hat)
 
         return s.once("evidence.estimate", compute)
 

@@ -315,7 +315,7 @@ def compare_models(studies: Mapping[str, Any]) -> ModelsCompared:
         criteria=criteria,
         fit=fit,
         reasons=reasons,
-        n_observations=next(iter(studies.values())).density.n_observations,
+        n_observations=next(iter(studies.values())).density.n_observed,
     )
 
 

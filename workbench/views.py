@@ -241,7 +241,7 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
             covariance = curvature_at(study.problem.objective, x).covariance
             at_map = dict(zip(chart.labels, np.sqrt(np.diag(delta_method(chart, x, covariance))), strict=True))
     context = Context(
-        n_observations=study.density.n_observations,
+        n_observations=study.density.n_observed,
         n_parameters=space.dimension if mle is None else mle.n_parameters,
         modes=max((mode.certificate.optima for mode in (mle, map_ and map_.map) if mode is not None), default=1),
         support={} if mle is None else support_edges(study.problem, mle.z[study.problem.chart.coordinates]),

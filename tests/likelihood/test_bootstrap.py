@@ -11,6 +11,7 @@ from workbench.errors import InputError, RefusalError
 from workbench.likelihood.bootstrap import bootstrap_maximum
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
+from workbench.likelihood.units import independent_units
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
 from workbench.result import result_from_json
@@ -205,6 +206,53 @@ def test_one_observation_cannot_be_drawn_again_but_simulated():
     mode = maximise_likelihood(problem, examine(density), density.space.start[None])
     boot = bootstrap_maximum(problem, mode, 400)
     close(boot.std_error, np.sqrt(0.61 * 0.39 / 100), boot, factor=5.0)
+
+
+def _change_point():
+    counts = np.random.default_rng(8).poisson(np.where(np.arange(40) < 18, 3.0, 1.0))
+    with pm.Model() as model:
+        switch = pm.DiscreteUniform("switch", 0, 39)
+        early, late = pm.Exponential("early", 1.0), pm.Exponential("late", 1.0)
+        pm.Poisson("y", pm.math.switch(switch >= np.arange(40), early, late), observed=counts)
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["nonparametric", "bayesian"])
+def test_observations_that_share_a_change_point_cannot_be_drawn_again(kind):
+    refusal = _refused(_change_point(), kind)
+    assert refusal.where == "y"
+    assert "share switch are dependent, which leaves 2 independent units" in refusal.what
+
+
+@pytest.mark.slow
+def test_criteria_count_every_observation_of_a_change_point_and_the_sandwich_is_refused():
+    density = LogDensity(_change_point())
+    problem = pose(density)
+    mode = maximise_likelihood(problem, examine(density), density.space.start[None])
+    assert mode.n_observations == 40
+    assert mode.bic == pytest.approx(2 * np.log(40) - 2 * mode.log_likelihood)
+    assert mode.aicc == pytest.approx(mode.aic + 2 * 2 * 3 / 37)
+    units = independent_units(problem)
+    assert (units.count, units.least) == (2, 5)
+    assert "independent units" in units.alone
+
+
+@pytest.mark.slow
+def test_many_sequences_with_a_label_each_are_drawn_as_sequences():
+    generator = np.random.default_rng(9)
+    label = generator.random(40) < 0.4
+    y = generator.normal(np.where(label, 3.0, 0.0)[:, None], 1.0, size=(40, 3))
+    with pm.Model() as model:
+        z, mu = pm.Bernoulli("z", 0.4, shape=40), pm.Normal("mu", [0.0, 3.0], 0.5)
+        pm.Normal("y", mu[z][:, None], 1.0, observed=y)
+    density = LogDensity(model)
+    problem = pose(density)
+    mode = maximise_likelihood(problem, examine(density), density.space.start[None])
+    boot = bootstrap_maximum(problem, mode, 200, "nonparametric", seed=2)
+    assert (mode.n_observations, boot.unit) == (120, "all observations that share z")
+    assert {c.code: c.status for c in boot.checks}["blocks-enough"] == "ok"
+    close(boot.std_error, mode.errors, boot, factor=8.0)
 
 
 def test_the_rounding_of_a_constant_is_no_standard_error():

@@ -49,6 +49,13 @@ def test_observations_are_counted_one_a_likelihood_term(density, name, count):
     assert density(name).n_observations == count
 
 
+@pytest.mark.parametrize(("name", "count"), [("mvnormal", 5), ("autoregression", None), ("coin_bias", 48)])
+def test_each_observation_of_a_joint_density_counts_and_a_row_counts_once(density, name, count):
+    found = density(name)
+    (observed,) = found.symbolic.observed.values()
+    assert found.n_observed == (observed.size if count is None else count)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_objective_gives_the_same_value_bit_for_bit_and_a_gradient_of_its_own(density, points, name):

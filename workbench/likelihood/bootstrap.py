@@ -162,7 +162,7 @@ def _units(problem: Problem, kind: str, count: int) -> Units | None:
         if urn.size < units.least:
             raise RefusalError(
                 f"the {kind} bootstrap is refused: {units.too_few(name)}", name,
-                "give the observations one by one, or ask for the parametric kind",
+                units.remedy,
             )  # fmt: skip
     return units
 

@@ -301,7 +301,7 @@ def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
 def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> tuple[NDArray[np.float64], float, float]:
     """Scores on the free coordinates, shape ``(n, f)``; the largest misfit of the information; its p-value."""
     if units.count < units.least:
-        raise RefusalError(units.alone, ", ".join(units.urns), "give the rows apart")
+        raise RefusalError(units.alone, ", ".join(units.urns), units.remedy)
     # Along the columns of C a step of one standard error moves every scalar by about its own.
     lengths = np.sqrt(np.diag(peak.covariance))
     directions = np.zeros((peak.free.size, peak.x.size))

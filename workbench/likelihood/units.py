@@ -5,8 +5,9 @@
 Without latent variables the units are the observations. With latent variables integrated out, observations that share
 one are dependent, and the unit is a block: latent values with every observation that they enter
 (`workbench.model.elements`), such as a group effect with its group. An observation that no latent variable enters is
-a unit of its own. A bootstrap then draws blocks (the cluster bootstrap), and a sandwich is made of their scores (it is
-cluster-robust).
+a unit of its own. Observations that share a discrete variable which was summed out, such as a change point, are
+dependent too, and a unit together. A bootstrap then draws blocks (the cluster bootstrap), and a sandwich is made of
+their scores (it is cluster-robust).
 
 Units that share a variable are alike and lie in one urn; each urn is drawn from by itself, so that two samples keep
 their sizes.
@@ -29,7 +30,7 @@ from workbench.check import Check
 from workbench.errors import RefusalError
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.problem import Problem
-from workbench.model.observations import Observations, scores_along
+from workbench.model.observations import Observations, scores_along, together_of
 from workbench.model.program import Weights
 from workbench.numerics.objective import Objective, Vector
 
@@ -51,6 +52,7 @@ class Units(ABC):
     problem: Problem
     urns: dict[str, NDArray[np.int64]]
     least: ClassVar[int]  # units an urn must hold to be drawn from
+    remedy: ClassVar[str] = "give the observations one by one, or ask for the parametric kind"
 
     @property
     def count(self) -> int:
@@ -114,7 +116,7 @@ class ObservationUnits(Units):
     @property
     def alone(self) -> str:
         """Why one observation has no scores."""
-        return "there is one observation, so its score is zero"
+        return "there is one log likelihood term, and its score is zero at the maximum"
 
     def too_few(self, name: str) -> str:
         """Why one observation is not enough."""
@@ -143,6 +145,48 @@ class ObservationUnits(Units):
         return self._observations.along(chart.z(x)[0], on_z, data)
 
 
+class SharingUnits(ObservationUnits):
+    """Observations that share a discrete variable which was summed out are dependent: together they are a unit."""
+
+    least: ClassVar[int] = FEWEST_BLOCKS
+    remedy: ClassVar[str] = "ask for the parametric bootstrap, or the profile likelihood"
+
+    @property
+    def text(self) -> str:
+        """What a unit is."""
+        return f"all observations that share {self._shared}"
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Whether there are enough of them to see how they vary."""
+        return _enough(min(urn.size for urn in self.urns.values()), f"sets of observations that share {self._shared}")
+
+    @property
+    def alone(self) -> str:
+        """Why so few have no scores."""
+        return self.too_few(next(iter(self.urns)))
+
+    def too_few(self, name: str) -> str:
+        """Why so few are not enough."""
+        return (
+            f"observations of {name} that share {self._shared} are dependent, which leaves "
+            f"{self.urns[name].size} independent units; fewer than {FEWEST_BLOCKS} do not show how units vary"
+        )
+
+    @property
+    def _shared(self) -> str:
+        return ", ".join(self.problem.density.summed)
+
+
+def _enough(few: int, of_what: str) -> tuple[Check, ...]:
+    """Whether there are enough units for errors from how they vary."""
+    message = f"{few} independent {of_what}"
+    if few >= _MANY:
+        return (Check("blocks-enough", "ok", message),)
+    fix = "errors from so few are too small: quote the profile likelihood, or collect more groups"
+    return (Check("blocks-enough", "caution", f"only {message}", fix),)
+
+
 class BlockUnits(Units):
     """Blocks of latent values with their observations, and observations outside all blocks."""
 
@@ -169,12 +213,9 @@ class BlockUnits(Units):
     @property
     def checks(self) -> tuple[Check, ...]:
         """Whether there are enough blocks to see how they vary."""
-        few = min(urn.size for urn in self.urns.values())
-        message = f"{few} independent blocks of latent variables with their observations"
-        if few >= _MANY:
-            return (Check("blocks-enough", "ok", message),)
-        fix = "errors from so few are too small: quote the profile likelihood, or collect more groups"
-        return (Check("blocks-enough", "caution", f"only {message}", fix),)
+        return _enough(
+            min(urn.size for urn in self.urns.values()), "blocks of latent variables with their observations"
+        )
 
     @property
     def alone(self) -> str:
@@ -277,4 +318,5 @@ def independent_units(problem: Problem) -> Units:
         size = int(np.prod(shape))
         urns[name] = np.arange(position, position + size)
         position += size
-    return ObservationUnits(problem, urns)
+    sharing = any(together_of(density, name) for name in urns)
+    return SharingUnits(problem, urns) if sharing else ObservationUnits(problem, urns)

@@ -272,7 +272,7 @@ def examine(density: LogDensity) -> Anatomy:
         widened=(),
         ledger=_ledger(density),
         dimension=space.dimension,
-        n_observations=density.n_observations,
+        n_observations=density.n_observed,
     )
 
 

@@ -183,6 +183,25 @@ class LogDensity:
         """The number of log likelihood terms: one per observation, or per vector of a multivariate likelihood."""
         return sum(int(np.prod(shape)) for shape in self.likelihood_shapes.values())
 
+    @cached_property
+    def n_observed(self) -> int:
+        """The number of observations: what BIC and AICc count, and what a cost an observation is divided by.
+
+        A likelihood term counts as one, as a row of a multivariate likelihood does, except where it is the joint
+        density of several observations: then each of them counts. Such are a series or a process, whose whole array
+        has one term, and observations that share a discrete variable which was summed out.
+        """
+        members = {} if self.summation is None else self.summation.members
+        count = 0
+        for name, shape in self.likelihood_shapes.items():
+            terms = int(np.prod(shape))
+            if members.get(name):
+                terms = sum(places.size for places in members[name])
+            elif not shape:
+                terms = int(self.symbolic.observed[name].size)
+            count += terms
+        return count
+
     @property
     def has_data(self) -> bool:
         """Whether anything is observed, or a potential stands for data."""

@@ -63,6 +63,7 @@ class Mode(Result):
     log_likelihood, log_prior : float
         At the mode, nats.
     n_parameters, n_observations : int
+        Free dimensions, and observations as `LogDensity.n_observed` counts them.
     level : float
         Probability of the intervals in the table.
     certificate : Certificate
@@ -201,7 +202,7 @@ class Mode(Result):
         ]
         if self.kind == "MLE":
             corrected = f", AICc {self.aicc:.6g}" if self.n_observations > self.n_parameters + 1 else ""
-            # With one log likelihood term, as of a Gaussian process, log n = 0 and BIC would charge nothing.
+            # With one observation log n = 0, and BIC would charge nothing.
             bic = f", BIC {self.bic:.6g}" if self.n_observations > 1 else ""
             lines.append(f"AIC {self.aic:.6g}{corrected}{bic}")
         if self.no_error:
@@ -381,7 +382,7 @@ def describe_mode(
         log_likelihood=log_likelihood,
         log_prior=float(sum(log_prior)),
         n_parameters=chart.dimension,
-        n_observations=density.n_observations,
+        n_observations=density.n_observed,
         level=level,
         certificate=certificate,
     )
