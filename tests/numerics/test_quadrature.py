@@ -234,3 +234,25 @@ def test_a_jump_along_a_line_has_an_error_that_covers_the_truth():
 @pytest.mark.parametrize("logs", [[0.0], [1.0, 2.0], [-1e5, -1e5 - 1.0], [-np.inf, 3.0], [-np.inf, -np.inf]])
 def test_the_log_of_a_sum_is_that_of_scipy(logs):
     assert log_sum(np.array([logs])) == pytest.approx(float(special.logsumexp(logs)), rel=1e-15)
+
+
+def test_a_rougher_tolerance_looks_at_fewer_points_and_is_kept():
+    # A log Gamma density of shape 0.6 falls slowly on one side: most of the way down to 45 nats is of no weight.
+    looked = []
+
+    def function(z):
+        looked.append(z)
+        return float(0.6 * z[0] - np.exp(z[0])), np.array([0.6 - np.exp(z[0])])
+
+    objective, exact = FunctionObjective(1, function), special.gammaln(0.6)
+    counts = []
+    for tolerance in (1e-10, 1e-5):
+        looked.clear()
+        found = integrate(objective, np.array([np.log(0.6)]), np.eye(1), tolerance=tolerance)
+        counts.append(len(looked))
+        assert found.converged
+        assert abs(found.log_integral - exact) < tolerance
+        along, error = integrate_lines(objective, np.zeros((1, 1)), 0, 1.0, np.zeros(1), tolerance)
+        assert abs(along[0] - exact) < tolerance
+        assert error[0] < tolerance
+    assert counts[1] < 0.6 * counts[0]

@@ -46,6 +46,8 @@ _QUESTION = "evidence savage-dickey"
 _ERROR_LIMIT = 0.2  # nats, as for the bridge
 _SIGMAS = 3.0  # combined standard errors within which the two routes have to agree
 _FIRST = 400  # draws whose conditional density is integrated at first, all chains together
+_EXACT = 1e-10  # nats between two refinements of the quadrature that is the answer itself
+_FINE = 1e-5  # the same of one whose result has a Monte Carlo error of 0.02 nats, or is held against one that has
 _FAR = 1000.0  # widths of the conditional density: a value beyond is far from all that it holds
 _STARTS = 16  # draws from which the fixed model is climbed
 _MOST_QUADRATURE = 2  # dimensions of the rest up to which the fixed model is integrated as well
@@ -274,10 +276,10 @@ class _Slice:
 
 
 def _conditionals(
-    objective: Objective, place: _Place, z: Matrix, spread: float, cover: Vector
+    objective: Objective, place: _Place, z: Matrix, spread: float, cover: Vector, tolerance: float
 ) -> tuple[Vector, Vector]:
     """Log of the normalised conditional densities on z of the coordinate at the value, and their errors."""
-    log_integrals, errors = integrate_lines(objective, z, place.coordinate, spread, cover)
+    log_integrals, errors = integrate_lines(objective, z, place.coordinate, spread, cover, tolerance)
     fixed = z.copy()
     fixed[:, place.coordinate] = place.z
     return values(objective, fixed) - log_integrals, errors
@@ -296,12 +298,12 @@ def _posterior_ordinate(
     near = float(np.clip(place.z, own.min() - _FAR * spread, own.max() + _FAR * spread))
     cover = np.array([own.min(), own.max(), near])
     if d == 1:  # there is nothing to average over
-        (value,), (rounding,) = _conditionals(objective, place, z[0, :1], spread, cover)
+        (value,), (rounding,) = _conditionals(objective, place, z[0, :1], spread, cover, _EXACT)
         return reweight(np.full(z.shape[:2], value)), 1, float(rounding)
     every = max(1, z.shape[0] * z.shape[1] // _FIRST)
     while True:
         used = z[:, ::every]
-        logs, errors = _conditionals(objective, place, used.reshape(-1, d), spread, cover)
+        logs, errors = _conditionals(objective, place, used.reshape(-1, d), spread, cover, _FINE)
         found = reweight(logs.reshape(used.shape[:2]))
         if every == 1 or found.error <= target_error:
             return found, logs.size, float(errors.max())
@@ -328,7 +330,7 @@ def _over_peaks(objective: Objective, draws: Matrix) -> GridIntegral:
         raise NumericalError("no climb ends on a peak", _QUESTION, "draw more")
     top = max((z for z, _ in peaks), key=objective.value)
     narrowest = min((factor for _, factor in peaks), key=lambda factor: float(np.linalg.slogdet(factor)[1]))
-    return integrate(objective, top, narrowest, np.concatenate([np.array([z for z, _ in peaks]), draws]))
+    return integrate(objective, top, narrowest, np.concatenate([np.array([z for z, _ in peaks]), draws]), _FINE)
 
 
 def _other_route(objective: ObjectiveOfMany, place: _Place, z: Matrix, evidence: Evidence) -> tuple[float, float]:

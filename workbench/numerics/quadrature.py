@@ -22,6 +22,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.numerics.objective import Objective, Vector, values
 
 _FALL = 45.0  # nats below the peak at which the density at the edge is exp(-45) = 3e-20 of it
+_BEYOND = 12.0  # nats: how far below its accuracy a rough grid may end, since what lies beyond is wider than a point
 _TOLERANCE = 1e-10  # nats between two refinements
 _FIRST_SPACING = 0.5  # of a standard deviation
 _MOST_POINTS = 600_000
@@ -163,8 +164,17 @@ def _jump(objective: Objective, points: NDArray[np.float64], log_f: Vector, shap
     return float(abs(high - low)) if low != high else 0.0
 
 
+def _fall(tolerance: float) -> float:
+    """How far below the peak, in nats, the density has to be at the edge of a grid of this accuracy."""
+    return min(_FALL, _BEYOND - math.log(tolerance))
+
+
 def integrate(
-    objective: Objective, centre: Vector, factor: NDArray[np.float64], cover: NDArray[np.float64] | None = None
+    objective: Objective,
+    centre: Vector,
+    factor: NDArray[np.float64],
+    cover: NDArray[np.float64] | None = None,
+    tolerance: float = _TOLERANCE,
 ) -> GridIntegral:
     """The integral of exp(log f) over R^d, d = 1 or 2.
 
@@ -177,6 +187,8 @@ def integrate(
         L with L L' near the covariance of the peak.
     cover : ndarray, shape (m, d), optional
         Points on z that the grid must contain, such as other modes or draws.
+    tolerance : float
+        Nats between two refinements.
 
     Returns
     -------
@@ -196,7 +208,7 @@ def integrate(
     if cover is not None and len(cover):
         u = np.linalg.solve(factor, (cover - centre).T).T
         low, high = np.minimum(low, u.min(axis=0) - 2.0), np.maximum(high, u.max(axis=0) + 2.0)
-    spacing = _FIRST_SPACING
+    spacing, fall = _FIRST_SPACING, _fall(tolerance)
 
     for _ in range(60):
         lines = _axes(low, high, spacing)
@@ -206,9 +218,9 @@ def integrate(
             raise NumericalError("the density is zero everywhere on the grid", "grid", "check the data")
         grown = False
         for k, (first, last) in enumerate(_edges(log_f, tuple(len(line) for line in lines))):
-            if first > top - _FALL:
+            if first > top - fall:
                 low[k], grown = low[k] * 1.4, True
-            if last > top - _FALL:
+            if last > top - fall:
                 high[k], grown = high[k] * 1.4, True
         if not grown:
             break
@@ -225,7 +237,7 @@ def integrate(
         points, log_f = _evaluate(objective, centre, factor, lines)
         current = log_sum(log_f) + d * np.log(spacing) + scale
         change = abs(current - previous)
-        if change < max(_TOLERANCE, rounding):
+        if change < max(tolerance, rounding):
             return GridIntegral(points, log_f, float(current), change + rounding, spacing, True)
         _refuse_jump(objective, points, log_f, tuple(map(len, lines)))
         if len(points) * 2**d > _MOST_POINTS:
@@ -235,7 +247,12 @@ def integrate(
 
 
 def integrate_lines(
-    objective: Objective, points: NDArray[np.float64], coordinate: int, spread: float, cover: Vector
+    objective: Objective,
+    points: NDArray[np.float64],
+    coordinate: int,
+    spread: float,
+    cover: Vector,
+    tolerance: float = _TOLERANCE,
 ) -> tuple[Vector, Vector]:
     """The integrals of exp(log f) over one coordinate, along the lines through many points.
 
@@ -250,6 +267,8 @@ def integrate_lines(
         About as wide as a peak along it.
     cover : ndarray, shape (k,)
         Values of the coordinate that the grid must contain on every line; that of the point is always among them.
+    tolerance : float
+        Nats between two refinements.
 
     Returns
     -------
@@ -268,7 +287,7 @@ def integrate_lines(
         some = points[first : first + _LINES]
         low = min(some[:, coordinate].min() - 8.0 * spread, float(np.min(cover)) - 2.0 * spread)
         high = max(some[:, coordinate].max() + 8.0 * spread, float(np.max(cover)) + 2.0 * spread)
-        found.append(_lines(objective, some, coordinate, _FIRST_SPACING * spread, (low, high)))
+        found.append(_lines(objective, some, coordinate, _FIRST_SPACING * spread, (low, high), tolerance))
     log_integrals, errors = np.concatenate(found, axis=1)
     return log_integrals, errors
 
@@ -289,10 +308,16 @@ def _along(objective: Objective, points: NDArray[np.float64], coordinate: int, x
 
 
 def _lines(
-    objective: Objective, points: NDArray[np.float64], coordinate: int, spacing: float, ends: tuple[float, float]
+    objective: Objective,
+    points: NDArray[np.float64],
+    coordinate: int,
+    spacing: float,
+    ends: tuple[float, float],
+    tolerance: float,
 ) -> NDArray[np.float64]:
     """`integrate_lines` on one grid that begins with these ends: integrals and errors, shape ``(2, k)``."""
     low, high = ends
+    fall = _fall(tolerance)
     for _ in range(60):
         x = spacing * np.arange(np.floor(low / spacing), np.ceil(high / spacing) + 1)
         if x.size > _MOST_POINTS:
@@ -304,7 +329,7 @@ def _lines(
         total, top, *edges = _along(objective, points, coordinate, x)
         if not np.all(np.isfinite(top)):
             raise NumericalError("the density is zero everywhere on the grid", "grid", "check the data")
-        first, last = (bool(np.any(edge > top - _FALL)) for edge in edges)
+        first, last = (bool(np.any(edge > top - fall)) for edge in edges)
         if not first and not last:
             break
         low, high = low - first * (high - low) / 5, high + last * (high - low) / 5
@@ -316,7 +341,7 @@ def _lines(
         added = _along(objective, points[left], coordinate, between)[0] + np.log(spacing)
         finer = np.logaddexp(log_integral[left], added) - np.log(2.0)
         error[left], log_integral[left] = np.abs(finer - log_integral[left]), finer
-        left = left[error[left] >= _TOLERANCE]
+        left = left[error[left] >= tolerance]
         x, spacing = np.sort(np.concatenate([x, between])), spacing / 2
         if not left.size or 2 * x.size > _MOST_POINTS:
             break
