@@ -9,9 +9,10 @@ from tests.models_zoo import HEIGHTS, _normals
 from workbench.errors import InputError, RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose, scalar_parameters
-from workbench.likelihood.surface import explore_surface
+from workbench.likelihood.surface import _profile, explore_surface
 from workbench.model.anatomy import examine
 from workbench.model.density import LogDensity
+from workbench.numerics.objective import FunctionObjective
 
 # A climb stops within 1e-10 nats of the profile (the EDM); the maximum adds as much.
 NATS = 1e-8
@@ -134,3 +135,33 @@ def test_a_parameter_with_an_upper_bound_has_the_closed_form_curve():
     y = _normals(60, 30)
     expected = -15 * (found.points["top"] - y.mean()) ** 2
     assert found.curves["top"] == pytest.approx(expected, abs=NATS)
+
+
+def test_a_walk_along_a_bent_profile_is_its_closed_form_from_few_gradients():
+    # The best y at x is x^2, at a height of -x^2 / 2.
+    asked = []
+
+    def function(z):
+        asked.append(z)
+        x, y = z
+        return float(-0.5 * x**2 - 5.0 * (y - x**2) ** 2), np.array([-x + 20.0 * x * (y - x**2), -10.0 * (y - x**2)])
+
+    along = np.linspace(0.0, 2.0, 41)
+    found = _profile(FunctionObjective(2, function), np.zeros(2), np.array([0]), along[:, None])
+    assert found == pytest.approx(-0.5 * along**2, abs=1e-9)
+    assert len(asked) < 25 * along.size
+
+
+def test_a_straight_line_that_leaves_the_support_is_no_end_of_the_walk():
+    # The best y at x is exp(-x) > 0: the line through two points before, with long steps, runs below 0.
+    def function(z):
+        x, y = z
+        if y <= 0:
+            return -np.inf, np.zeros(2)
+        gap = np.log(y) + x
+        return float(-0.5 * gap**2), np.array([-gap, -gap / y])
+
+    found = _profile(
+        FunctionObjective(2, function), np.array([0.0, 1.0]), np.array([0]), np.array([[0.0], [1.0], [3.0]])
+    )
+    assert found == pytest.approx(np.zeros(3), abs=1e-8)

@@ -84,15 +84,20 @@ def crossings(points: Vector, curve: Vector, drop: float) -> tuple[float, float]
 
 def _profile(objective: Objective, best: Vector, fixed: NDArray[np.int64], path: NDArray[np.float64]) -> Vector:
     """Maximum over the free coordinates at every point of a path of fixed ones, warm-started along it."""
-    result, start = np.empty(len(path)), best
+    result, start, step = np.empty(len(path)), best, np.zeros(best.size)
     for k, values in enumerate(path):
-        point = start.copy()
-        point[fixed] = values
-        try:
-            end = settle(objective, point, fixed)
-            result[k], start = end.value, end.x
-        except NumericalError:
-            result[k], start = -np.inf, best
+        result[k] = -np.inf
+        for origin in (start + step, start):  # on the straight line through the two points before, or from the last
+            point = origin.copy()
+            point[fixed] = values
+            try:
+                end = settle(objective, point, fixed)
+            except NumericalError:
+                continue
+            result[k], start, step = end.value, end.x, end.x - start
+            break
+        else:
+            start, step = best, np.zeros(best.size)
     return result
 
 
@@ -162,10 +167,12 @@ def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple
         lines = [line(label, _GRID) for label in pair]
         axes = tuple(natural(label, along) for label, along in zip(pair, lines, strict=True))
         fixed = np.array([place[label] for label in pair])
-        path = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, 2)
+        path = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1)
+        path[1::2] = path[1::2, ::-1]  # every other row backwards: each point is beside the one before
         order = np.argsort(fixed)
-        values = _profile(objective, best, fixed[order], path[:, order]) - mode.log_likelihood
-        surface = values.reshape(len(lines[0]), len(lines[1]))
+        values = _profile(objective, best, fixed[order], path.reshape(-1, 2)[:, order]) - mode.log_likelihood
+        surface = values.reshape(path.shape[:2])
+        surface[1::2] = surface[1::2, ::-1].copy()
     return Surface((), points, curves, pair, axes, surface)
 
 
