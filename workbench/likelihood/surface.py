@@ -171,7 +171,7 @@ def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple
         path[1::2] = path[1::2, ::-1]  # every other row backwards: each point is beside the one before
         order = np.argsort(fixed)
         values = _profile(objective, best, fixed[order], path.reshape(-1, 2)[:, order]) - mode.log_likelihood
-        surface = values.reshape(path.shape[:2])
+        surface = values.reshape(len(path), -1)
         surface[1::2] = surface[1::2, ::-1].copy()
     return Surface((), points, curves, pair, axes, surface)
 
