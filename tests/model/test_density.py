@@ -56,6 +56,14 @@ def test_each_observation_of_a_joint_density_counts_and_a_row_counts_once(densit
     assert found.n_observed == (observed.size if count is None else count)
 
 
+def test_counts_by_category_are_one_observation_a_row():
+    with pm.Model() as model:
+        p = pm.Dirichlet("p", np.ones(3))
+        pm.Multinomial("one", n=6, p=p, observed=[1, 2, 3])
+        pm.DirichletMultinomial("two", n=6, a=p, observed=[[1, 2, 3], [3, 2, 1]])
+    assert LogDensity(model).n_observed == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_objective_gives_the_same_value_bit_for_bit_and_a_gradient_of_its_own(density, points, name):

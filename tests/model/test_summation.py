@@ -146,7 +146,7 @@ def made():
 def brute_force(d, points):
     """Log of the sum over every joint state of PyMC's own log density on z."""
     s = d.summation
-    target = d._pymc_target
+    target = d._pymc_target(stable=False)
     ranges = []
     for name, shape in s.shapes.items():
         values = np.unique(s.states[:, [c for (n, _), c in s.slots.items() if n == name]])

@@ -37,6 +37,7 @@ from workbench.model.summation import Summation, sum_out
 from workbench.model.terms import SymbolicTerms, is_discrete, symbolic_target, symbolic_terms
 from workbench.numerics.objective import Vector
 
+_ONE_COUNT = ("multinomial", "dirichlet_multinomial")  # of which a vector is one draw, however it is stored
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
 
 Model = pm.Model  # under this name for the layers that do not import PyMC
@@ -140,6 +141,7 @@ class LogDensity:
                 raise InputError(f"there is no potential {name!r}", "potentials", f"the model has: {known or 'none'}")
             if side not in ("prior", "likelihood"):
                 raise InputError(f"{side!r} is no side", f"potentials[{name!r}]", "say 'prior' or 'likelihood'")
+        self._pymc_targets: dict[bool, Any] = {}
         self.summed = () if self.summation is None else self.summation.names
         self.roles = decide_roles(model, parameters, latents, self.summed)
         self.latents = tuple(name for name in self.space.names if self.roles[name][0] == "latent")
@@ -187,20 +189,18 @@ class LogDensity:
     def n_observed(self) -> int:
         """The number of observations: what BIC and AICc count, and what a cost an observation is divided by.
 
-        A likelihood term counts as one, as a row of a multivariate likelihood does, except where it is the joint
-        density of several observations: then each of them counts. Such are a series or a process, whose whole array
-        has one term, and observations that share a discrete variable which was summed out.
+        A likelihood term counts as one, as a row of a multivariate likelihood or counts by category do, unless it is
+        the joint density of several observations: of a series, of a process, or of those that share a summed label.
         """
         members = {} if self.summation is None else self.summation.members
-        count = 0
-        for name, shape in self.likelihood_shapes.items():
-            terms = int(np.prod(shape))
+
+        def count(name: str, shape: tuple[int, ...]) -> int:
             if members.get(name):
-                terms = sum(places.size for places in members[name])
-            elif not shape:
-                terms = int(self.symbolic.observed[name].size)
-            count += terms
-        return count
+                return sum(places.size for places in members[name])
+            joint = not shape and getattr(self.model[name].owner.op, "name", "") not in _ONE_COUNT
+            return int(self.symbolic.observed[name].size if joint else np.prod(shape))
+
+        return sum(count(name, shape) for name, shape in self.likelihood_shapes.items())
 
     @property
     def has_data(self) -> bool:
@@ -348,16 +348,13 @@ class LogDensity:
         return self._program.objective(weights, data or {})
 
     def pymc_target(self, points: NDArray[np.float64], stable: bool = False) -> Vector:
-        """The log density on z as PyMC adds it up itself (constants widened), to compare with.
-
-        It runs as PyMC wrote it, without any rewriting, so it shares nothing with the other two routes.
+        """The log density on z as PyMC adds it up (constants widened): written so, nothing of it is shared with ours.
 
         Parameters
         ----------
         points : ndarray, shape (m, d)
         stable : bool
-            Whether to bring the sum into numerically stable form first, as PyMC does before it samples: as written, the
-            log of a probability that rounds to 0 is minus infinity.
+            Whether in numerically stable form: as written, the log of a probability that rounds to 0 is -inf.
 
         Returns
         -------
@@ -389,21 +386,14 @@ class LogDensity:
         return Recovery(self.summation, self.space)
 
     def _pymc_value(self, stable: bool, z: Vector, *discrete: NDArray) -> float:
-        target = self._stable_pymc_target if stable else self._pymc_target
         try:
-            return float(target(z, *discrete)[0])
+            return float(self._pymc_target(stable)(z, *discrete)[0])
         except ParameterValueError:  # PyMC's way to say that a parameter is outside its range
             return -np.inf
 
-    @cached_property
-    def _pymc_target(self) -> Any:
-        return self._compiled_pymc_target(stable=False)
-
-    @cached_property
-    def _stable_pymc_target(self) -> Any:
-        return self._compiled_pymc_target(stable=True)
-
-    def _compiled_pymc_target(self, stable: bool) -> Any:
-        target = self.space.on_vector([symbolic_target(self.model)])
-        discrete = [] if self.summation is None else [self.summation.terms.values[n] for n in self.summed]
-        return interpreted([self.space.vector, *discrete], target, stable)
+    def _pymc_target(self, stable: bool) -> Any:
+        if stable not in self._pymc_targets:
+            target = self.space.on_vector([symbolic_target(self.model)])
+            discrete = [] if self.summation is None else [self.summation.terms.values[n] for n in self.summed]
+            self._pymc_targets[stable] = interpreted([self.space.vector, *discrete], target, stable)
+        return self._pymc_targets[stable]
