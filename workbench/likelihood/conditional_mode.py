@@ -43,7 +43,7 @@ class ConditionalMode:
     def __init__(self, joint: Objective, structure: Structure) -> None:
         self.joint, self.structure = joint, structure
         self.scale = np.zeros(structure.coordinates.size)
-        self._straight = False
+        self.straight = False
 
     def on(self, joint: Objective) -> ConditionalMode:
         """The same search over another log f with the same blocks, from here on with scales of its own."""
@@ -65,7 +65,7 @@ class ConditionalMode:
         """
         u = self.structure.coordinates
         known = self.scale > 0
-        straight = self._straight and bool(known.all())
+        straight = self.straight and bool(known.all())
         h = np.where(known, 1e-3 * self.scale, 1e-4 * np.maximum(1.0, np.abs(z[u])))
         h = representable(z[u], self.scale) if straight else h
         columns = np.zeros((len(self.structure.colours), u.size))
@@ -150,7 +150,7 @@ class ConditionalMode:
             raise NumericalError("the log density is -inf at the start of the latent variables", "latents")
         for count in range(_NEWTON_STEPS):
             if count % _AGAIN == 0:  # from afar, where the gradient is huge, its rounding may hide that it is straight
-                self._straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
+                self.straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
             blocks = self.information(z)
             step = self._newton_step(gradient[u], blocks)
             if not np.all(np.isfinite(step)):

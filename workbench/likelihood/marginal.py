@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode
+from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
 from workbench.model.elements import Elements, Structure, find_structure
@@ -36,7 +37,7 @@ from workbench.numerics.objective import Vector
 from workbench.numerics.quadrature import nodes_of
 
 QUADRATURE_DIMENSIONS = 2
-_CORRECTION_STEP = 2e-2  # of the scale of the integrand, along which the determinant of H varies slowly
+_MODE_STEP = 1e-2  # of the conditional standard deviations: a difference of the gradient along the latents
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,30 @@ class Expansion:
     def log_determinants(self) -> list[Vector]:
         """Log determinant of H of every block, by group."""
         return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Nodes or draws around the conditional mode of the blocks of a group.
+
+    Attributes
+    ----------
+    x : ndarray, shape (q, s)
+        In units of the curvature.
+    points : ndarray, shape (q, d)
+    log_average : ndarray, shape (B,)
+        Of f over the nodes, in units of its Gaussian.
+    weights : ndarray, shape (q, B)
+        Posterior weight of every node in every block.
+    gradients : ndarray, shape (q, d), optional
+        Of the terms of the block, where there is one.
+    """
+
+    x: NDArray[np.float64]
+    points: NDArray[np.float64]
+    log_average: Vector
+    weights: NDArray[np.float64]
+    gradients: NDArray[np.float64] | None
 
 
 class MarginalLikelihood:
@@ -88,6 +113,7 @@ class MarginalLikelihood:
         self._mode = ConditionalMode(joint, self.structure)
         self._weight = np.zeros(self.elements.count)  # what `_weighted` reads; written anew before every use
         self._weighted = density.objective(self.elements.weights(self._weight))
+        self._transformed = any(name in density.symbolic.log_jacobian for name in density.latents)
         self._last = density.space.start.copy()
         outside = int(np.sum(self.structure.block_of_term < 0))
         self._shares = np.ones(self.structure.n_blocks + outside)  # weights of blocks, then of terms outside them
@@ -144,7 +170,7 @@ class MarginalLikelihood:
         """Whether importance draws correct the Laplace approximation of a group."""
         return self.draws > 0 and group.shape[1] > QUADRATURE_DIMENSIONS
 
-    def _nodes(self, size: int) -> tuple[NDArray[np.float64], Vector]:
+    def _standard_nodes(self, size: int) -> tuple[NDArray[np.float64], Vector]:
         """Standardised nodes of a block and their log weights: Gauss-Hermite, or draws in pairs of opposite sign."""
         if size <= QUADRATURE_DIMENSIONS:
             return nodes_of(self.order, size)
@@ -226,33 +252,35 @@ class MarginalLikelihood:
         """The parts, each block by quadrature or by Laplace, and the gradient of their weighted sum."""
         p, blocks = self.chart.coordinates, self.structure.n_blocks
         block_of = self.structure.block_of_term
-        outside, slope = block_of < 0, np.zeros(p.size)
+        outside, slope = block_of < 0, np.zeros(at.z.size)
         looked_at = outside.any() or any(self._by_laplace(group) for group in self.structure.groups)
         at_mode = self.elements(at.z[None])[0] if looked_at else np.zeros(block_of.size)
         parts = np.concatenate([np.zeros(blocks), at_mode[outside]])
         expanded = np.zeros(block_of.size)  # weights of terms whose gradient is taken at the mode
         expanded[outside] = self._shares[blocks:]
-        determinants = at.log_determinants()
+        middles, determinants = [], at.log_determinants()
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
-            mine = (block_of >= numbers.start) & (block_of < numbers.stop)
-            own, shares = block_of[mine] - numbers.start, self._shares[numbers]
-            if self._by_laplace(group):
-                sums = np.bincount(own, at_mode[mine], len(group))
-                parts[numbers] = sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
-                if self._by_draws(group):
-                    parts[numbers] = self._quadrature(at.z, numbers, group, root, log_det)[0]
-                expanded[mine] = shares[own]
+            mine, shares = (block_of >= numbers.start) & (block_of < numbers.stop), self._shares[numbers]
+            parts[numbers] = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
+            drawn = self._by_draws(group)
+            middles.append(shares * self._by_laplace(group))
+            if self._by_laplace(group) and not drawn:
+                parts[numbers] += np.bincount(block_of[mine] - numbers.start, at_mode[mine], len(group))
+                expanded[mine] = shares[block_of[mine] - numbers.start]
                 continue
-            parts[numbers], of_nodes, points = self._quadrature(at.z, numbers, group, root, log_det)
+            nodes = self._nodes_around(at.z, numbers, group, root)
+            parts[numbers] += nodes.log_average
             if gradient:
-                for of_node, point in zip(of_nodes, points, strict=True):
-                    weight = np.zeros(block_of.size)
-                    weight[mine] = (shares * of_node)[own]
-                    slope += self._slope(point, weight)
+                slopes = self._slopes_at(nodes, numbers)
+                slope[p] += slopes[:, p].sum(axis=0)
+            if gradient and drawn:  # draws are few: what they say moves with their places, which follow mode and H
+                here = slopes[:, self.structure.coordinates[group]]
+                slope[self.structure.coordinates[group]] = here.sum(axis=0)
+                middles[-1] = _stretched(shares, here, nodes.x, root)
         if gradient:
-            slope += self._slope(at.z, expanded)
-            slope += self._correction_slope(at)
-        return parts, slope
+            slope[p] += self._slope(at.z, expanded)
+            slope[p] += self._following(at, slope, middles)
+        return parts, slope[p]
 
     def _slope(self, z: Vector, weight: Vector) -> Vector:
         """Gradient over the parameters of the weighted sum of terms."""
@@ -261,56 +289,97 @@ class MarginalLikelihood:
         self._weight[:] = weight
         return self._weighted.value_and_gradient(z)[1][self.chart.coordinates]
 
-    def _quadrature(
-        self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64], log_det: Vector
-    ) -> tuple[Vector, NDArray[np.float64], NDArray[np.float64]]:
-        """Log integral of every block of a group, the posterior weight of every node in every block, and the nodes."""
-        x, log_weights = self._nodes(group.shape[1])
-        inverse = np.linalg.inv(root)
+    def _gradients(self, points: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gradients over z of log f with a weight for every block and none outside, shape ``(m, d)``.
+
+        Weights have the shape ``(B,)``, or ``(m, B)`` where each point has its own.
+        """
+        structure = self.structure
+        u, inside = structure.coordinates, structure.block_of_term >= 0
+        own = weights[..., structure.block_of_term[inside]]
+        self._weight[:] = 0.0
+        if weights.ndim == 1:
+            self._weight[inside] = own
+            found = self._weighted.sweep(points)[1]
+        else:
+            found = np.empty(points.shape)
+            for k, point in enumerate(points):
+                self._weight[inside] = own[k]
+                found[k] = self._weighted.sweep(point[None])[1][0]
+        if self._transformed:  # the Jacobians of the latent variables have the weight 1 whatever their terms have
+            self._weight[:] = 0.0
+            found[:, u] += (weights[..., structure.block_of_position] - 1.0) * self._weighted.sweep(points)[1][:, u]
+        return found
+
+    def _nodes_around(self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64]) -> _Nodes:
+        """Nodes or draws in every block of a group, and what its terms say at them."""
+        x, log_weights = self._standard_nodes(group.shape[1])
         points = np.tile(z, (len(x), 1))
         # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
-        points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", inverse, x)
-        terms = self.elements(points)
-        order, starts = self.structure.terms_of[numbers.start]
-        sums = np.add.reduceat(terms[:, order], starts, axis=1)
+        points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", np.linalg.inv(root), x)
+        gradients = None
+        if self.structure.n_blocks == 1 and self._by_draws(
+            group
+        ):  # one sum of terms at many points: the compiled one is faster
+            self._weight[:] = self.structure.block_of_term == 0
+            values, gradients = self._weighted.sweep(points)
+            sums = values[:, None]
+        else:
+            order, starts = self.structure.terms_of[numbers.start]
+            sums = np.add.reduceat(self.elements(points)[:, order], starts, axis=1)
         heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
-        log_sums = np.logaddexp.reduce(heights, axis=0)
-        log_integrals = log_sums + 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
-        return log_integrals, np.exp(heights - log_sums), points
+        log_average = np.logaddexp.reduce(heights, axis=0)
+        return _Nodes(x, points, log_average, np.exp(heights - log_average), gradients)
 
-    def _correction(self, z: Vector) -> float:
-        """What Laplace, and draws where there are any, add to log f at the mode: a sum over their blocks, nats."""
-        total, block_of = 0.0, self.structure.block_of_term
-        drawn = any(self._by_draws(group) for group in self.structure.groups)
-        at_mode = self.elements(z[None])[0] if drawn else np.zeros(block_of.size)
-        for block, (numbers, group) in zip(self._mode.information(z), self.structure.numbered(), strict=True):
-            log_det = np.linalg.slogdet(block)[1]
-            gain = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det) * self._by_laplace(group)
-            if self._by_draws(group):
-                mine = (block_of >= numbers.start) & (block_of < numbers.stop)
-                sums = np.bincount(block_of[mine] - numbers.start, at_mode[mine], len(group))
-                gain = self._quadrature(z, numbers, group, np.linalg.cholesky(block), log_det)[0] - sums
-            total += float(gain @ self._shares[numbers])
-        return total
+    def _slopes_at(self, nodes: _Nodes, numbers: slice) -> NDArray[np.float64]:
+        """Gradients over z of the terms of a group at its nodes, by posterior weight and share, shape ``(q, d)``."""
+        weights = nodes.weights * self._shares[numbers]
+        if nodes.gradients is not None:
+            return np.where(weights > 0, weights * nodes.gradients, 0.0)
+        spread = np.zeros((len(weights), self.structure.n_blocks))
+        spread[:, numbers] = weights
+        return self._gradients(nodes.points, spread)
 
-    def _correction_slope(self, at: Expansion) -> Vector:
-        """Total derivative of `_correction` over the parameters, the latent variables following their mode."""
-        p, u, slope = self.chart.coordinates, self.structure.coordinates, np.zeros(self.dimension)
-        if not any(self._by_laplace(group) for group in self.structure.groups):
-            return slope
-        for k, coordinate in enumerate(p):
-            cross = self._difference(at.z, np.eye(at.z.size)[coordinate], 1e-4 * max(1.0, abs(at.z[coordinate])))
-            curvature = abs(cross[coordinate])
-            direction = np.zeros_like(at.z)
-            direction[coordinate] = 1.0
-            for group, root in zip(self.structure.groups, at.roots, strict=True):
-                half = np.linalg.solve(root, cross[u[group]][..., None])
-                direction[u[group]] = np.linalg.solve(root.transpose(0, 2, 1), half)[..., 0]
-            h = _CORRECTION_STEP / np.sqrt(curvature) if curvature > 0 else 1e-3
-            slope[k] = sum(weight * self._correction(at.z + step * h * direction) for step, weight in STENCIL) / h
-        return slope
+    def _following(self, at: Expansion, slope: Vector, middles: list[NDArray[np.float64]]) -> Vector:
+        """What the gradient gains because H moves with theta and z, and the conditional mode with theta.
 
-    def _difference(self, z: Vector, direction: Vector, h: float) -> Vector:
-        """Derivative of the gradient of log f along a direction of z."""
-        slopes = [w * self._mode.joint.value_and_gradient(z + s * h * direction)[1] for s, w in STENCIL]
-        return np.sum(slopes, axis=0) / h
+        `slope` holds the slopes along the latent coordinates with H as it is.
+        """
+        p, u, structure = self.chart.coordinates, self.structure.coordinates, self.structure
+        if not any(self._by_laplace(group) for group in structure.groups):
+            return np.zeros(p.size)
+        factors = [np.linalg.inv(root).transpose(0, 2, 1) for root in at.roots]
+        few = 2 * len(structure.colours) < max(group.shape[1] for group in structure.groups)
+        plain = all(middle.ndim == 1 for middle in middles)
+        moves = (moves_of_colours if few and plain else moves_of_blocks)(structure, factors, middles)
+        found = 0.5 * contracted(self._gradients, structure.coordinates, at.z, moves, self._mode.straight)
+        pull, direction, scale = slope + found, np.zeros(at.z.size), np.ones(at.z.size)
+        for group, factor in zip(structure.groups, factors, strict=True):
+            direction[u[group]] = np.einsum("bij,bkj,bk->bi", factor, factor, pull[u[group]])
+            scale[u[group]] = np.sqrt(np.sum(factor**2, axis=2))
+        length = float(np.max(np.abs(direction) / scale))
+        if length > 0:  # the mode moves by H^-1 d2 log f/du dtheta
+            h = _MODE_STEP / length
+            slopes = [w * self._mode.joint.value_and_gradient(at.z + k * h * direction)[1] for k, w in STENCIL]
+            found += np.sum(slopes, axis=0) / h
+        return found[p]
+
+
+def _stretched(
+    shares: Vector, slopes: NDArray[np.float64], x: NDArray[np.float64], root: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """M of every block, so that -tr(A M A' dH) / 2 is what log det H and the places u-hat + A x of the draws change.
+
+    With A = R^-T, dA = -A F' where F is the lower triangle of A' dH A with half of its diagonal.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (B,)
+    slopes : ndarray, shape (q, B, s)
+        Of the weighted average, along the latent coordinates of every draw.
+    x : ndarray, shape (q, s)
+    root : ndarray, shape (B, s, s)
+    """
+    turned = np.linalg.solve(root, np.einsum("qbi,qj->bij", slopes, x))  # sum of A' slope x'
+    upper = np.triu(turned)
+    return shares[:, None, None] * np.eye(x.shape[1]) + np.triu(turned, 1).transpose(0, 2, 1) + upper
