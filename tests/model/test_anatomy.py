@@ -134,6 +134,20 @@ def test_a_standardised_effect_in_another_guise_is_never_taken_for_a_parameter(b
     assert role_of(build)["eta"] in ("latent", "ambiguous")
 
 
+def item_response(scale, shape=8):
+    ability, slope = pm.Normal("ability", 0, 1, shape=60), pm.LogNormal("slope", 0, 0.5, shape=shape)
+    difficulty = pm.Normal("difficulty", 0, scale, shape=8)
+    pm.Bernoulli("answer", logit_p=slope * (ability[:, None] - difficulty), observed=np.ones((60, 8), dtype=int))
+
+
+def test_a_vector_with_a_factor_for_each_of_its_values_is_a_parameter_unless_it_is_standardised_or_shares_one():
+    assert role_of(lambda: item_response(2.0)) == {
+        "ability": "latent", "slope": "parameter", "difficulty": "parameter",
+    }  # fmt: skip
+    assert role_of(lambda: item_response(1.0))["difficulty"] == "latent"
+    assert role_of(lambda: item_response(2.0, shape=()))["difficulty"] == "latent"
+
+
 def test_a_product_of_two_coefficients_is_ambiguous():
     assert role_of(plain_product) == {"w": "ambiguous", "z": "ambiguous"}
 

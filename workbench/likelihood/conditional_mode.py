@@ -23,6 +23,7 @@ _PAIR = ((1.0, 0.5), (-1.0, -0.5))  # exact at any distance for a straight line
 _STRAIGHT = 1e-10  # of a change of the gradient over a scale: it is a straight line
 _RESOLVED = 1e3  # numbers within a scale: with fewer all nodes of an integral are the mode
 _NEWTON_STEPS, _AGAIN = 60, 5
+_FIX = "start nearer to the data (initval), or use draws: study.posterior.draws()"
 
 
 class ConditionalMode:
@@ -147,14 +148,16 @@ class ConditionalMode:
         u = self.structure.coordinates
         value, gradient = self.joint.value_and_gradient(z)
         if not np.isfinite(value):
-            raise NumericalError("the log density is -inf at the start of the latent variables", "latents")
+            raise NumericalError("the log density is -inf at the start of the latent variables", "latents", _FIX)
         for count in range(_NEWTON_STEPS):
             if count % _AGAIN == 0:  # from afar, where the gradient is huge, its rounding may hide that it is straight
                 self.straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
             blocks = self.information(z)
             step = self._newton_step(gradient[u], blocks)
             if not np.all(np.isfinite(step)):
-                raise NumericalError("the density of the latent variables is too steep or too flat there", "latents")
+                raise NumericalError(
+                    "the density of the latent variables is too steep or too flat there", "latents", _FIX
+                )
             gain, rounding = float(gradient[u] @ step) / 2, 1e-13 * max(1.0, abs(value))
             if gain < 1e-5 * rounding:
                 return z, value, blocks
@@ -167,9 +170,9 @@ class ConditionalMode:
                     break
                 length /= 2
             else:
-                raise NumericalError("the search for the mode of the latent variables got stuck", "latents")
+                raise NumericalError("the search for the mode of the latent variables got stuck", "latents", _FIX)
             at_rounding = new_value <= value and gain < 10 * rounding
             z, value, gradient = moved, new_value, new_gradient
             if at_rounding:
                 return z, value, self.information(z)
-        raise NumericalError("the search for the mode of the latent variables did not end", "latents")
+        raise NumericalError("the search for the mode of the latent variables did not end", "latents", _FIX)

@@ -240,12 +240,25 @@ class MarginalLikelihood:
         with np.errstate(all="ignore"):
             return self._by_block(self.expand(theta), gradient=False)[0]
 
+    def effective_draws(self, theta: Vector) -> float:
+        """The smallest number of equally weighted draws that an average over the draws of a block is worth."""
+        with np.errstate(all="ignore"):
+            at, worth = self.expand(theta), [float(self.draws)]
+            for (numbers, group), root in zip(self.structure.numbered(), at.roots, strict=True):
+                if self._by_draws(group):
+                    weights = self._nodes_around(at.z, numbers, group, root).weights
+                    worth.append(float(np.min(1.0 / np.sum(weights**2, axis=0))))
+        return min(worth)
+
     def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         with np.errstate(all="ignore"):  # what is not finite is an error of its own below
             parts, slope = self._by_block(self.expand(theta), gradient)
             value = float(np.where(self._shares == 0.0, 0.0, self._shares * parts).sum())
         if np.isnan(value) or value == np.inf or not np.all(np.isfinite(slope)):
-            raise NumericalError(f"the integral over the latent variables is {value}, slope {slope}", "latents")
+            raise NumericalError(
+                f"the integral over the latent variables is {value}, slope {slope}", "latents",
+                "use draws: study.posterior.draws()",
+            )  # fmt: skip
         return value, slope
 
     def _by_block(self, at: Expansion, gradient: bool) -> tuple[Vector, Vector]:

@@ -39,7 +39,9 @@ _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after th
 _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
+_LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
 _STEPS = 30
+_LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _NO_PROFILE = "the errors of the others hold with that category left out"
 _LONG = 5e-2  # of the local scale: the gradient of Laplace is known to seven digits, that of nodes to twelve
@@ -217,6 +219,7 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         if same or (shift < _SHIFT and (arrived or change < _EXACT)):
             break
     if not marginal.all_by_nodes and shift > _UPGRADE:
+        _require_draws(finer, climbs[0], change)
         fine, climbs = finer, [_follow(finer, climbs[0])]
         shift, change = _moved_by(fine.with_draws(_DRAWS, seed=2), climbs[0])
     if not fine.all_by_nodes and climbs[0].curvature.is_peak:
@@ -241,7 +244,8 @@ def _refined(fine: MarginalLikelihood, climbs: list[Climb]) -> list[Climb]:
         with contextlib.suppress(NumericalError):
             ends[k] = climb(fine, climbs[int(np.flatnonzero(labels == k)[0])].z)
     if not ends:
-        raise NumericalError("the latent variables cannot be integrated near the maximum", "latents", "use draws")
+        raise NumericalError("the latent variables cannot be integrated near the maximum", "latents",
+                             "use draws: study.posterior.draws()")  # fmt: skip
     return sorted((ends[k] for k in labels if k in ends), key=lambda end: -end.value)
 
 
@@ -255,17 +259,38 @@ def _moved_by(finer: MarginalLikelihood, end: Climb) -> tuple[float, float]:
     return float(np.max(np.abs(covariance @ gradient) / np.sqrt(np.diag(covariance)))), change
 
 
+def _require_draws(finer: MarginalLikelihood, end: Climb, change: float) -> None:
+    """Refuse where Laplace is wrong and the draws that would correct it are too few for so many latent values."""
+    worth = finer.effective_draws(end.z)
+    if worth < _LEAST_EFFECTIVE:
+        names, block = ", ".join(finer.density.latents), max(group.shape[1] for group in finer.structure.groups)
+        raise NumericalError(
+            f"the integral over {names} is not known: Laplace and {finer.draws} importance draws differ by "
+            f"{change:.3g} nats, and {block} latent values in one block leave {worth:.2g} effective draws",
+            names,
+            "if one of them is a parameter, say so (parameters=[...]), and the rest may fall apart; or use draws: "
+            "study.posterior.draws()",
+        )
+
+
 def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
     """The maximum of the sampled integral, by steps with the information of the coarser one.
 
     Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
     """
-    x, covariance = end.z.copy(), end.curvature.covariance
+    x, covariance, first = end.z.copy(), end.curvature.covariance, -np.inf
     for _ in range(_STEPS):
         value, gradient = finer.value_and_gradient(x)
         edm = float(gradient @ covariance @ gradient) / 2
         if edm < EDM_TOLERANCE:
             break
+        first = max(first, value)
+        if not value > first - _LOST:
+            names = ", ".join(finer.density.latents)
+            raise NumericalError(
+                f"steps to the maximum of the integral over {names} by importance draws lead down: Laplace is too far "
+                "off there", names, "use draws: study.posterior.draws()",
+            )  # fmt: skip
         x = x + covariance @ gradient
     bend = curvature_at(finer, x)
     return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)

@@ -4,7 +4,9 @@ A variable whose distribution depends on other free variables is latent. So is t
 effect, which looks like a coefficient: eta ~ Normal(0, 1), and tau * eta enters the model. What gives it away is that
 an affine function of a variable centred on 0 (indexed, summed, shifted, multiplied by fixed numbers) is multiplied or
 divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
-otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1.
+otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1,
+and so is a vector of which every value has a factor of its own, such as the difficulties b of a slope (ability - b):
+what is shared by no two values is no scale that they have in common.
 """
 
 from __future__ import annotations
@@ -95,6 +97,21 @@ def _standard(rv: Variable) -> bool:
     return _always(rv, _CENTRE[type(rv.owner.op).__name__] + 1, 1.0)
 
 
+def _one_each(model: pm.Model, rv: Variable, scales: list[Variable]) -> bool:
+    """Whether every value of a vector has its own value of every scale, and a prior that is not standardised."""
+    if type(rv.owner.op).__name__ not in _CENTRE or rv.owner.op.ndim_supp or rv.type.ndim == 0 or _standard(rv):
+        return False
+    dims = model.named_vars_to_dims
+
+    def alike(scale: Variable) -> bool:
+        named = dims.get(rv.name)
+        return (named is not None and dims.get(scale.name) == named) or (
+            None not in rv.type.shape and scale.type.shape == rv.type.shape
+        )
+
+    return all(alike(scale) for scale in scales)
+
+
 def _always(rv: Variable, place: int, value: float) -> bool:
     """Whether a parameter of a distribution is fixed at this value everywhere."""
     parameter = rv.owner.op.dist_params(rv.owner)[place]
@@ -150,7 +167,7 @@ def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[s
         ) - covariates
         for rv in _affine_in(factor, targets, set(free)):
             scales = [s for s in free if s is not rv and s in above]
-            if not scales:
+            if not scales or _one_each(model, rv, scales):
                 continue
             names = ", ".join(s.name for s in scales)
             positive = [type(model.rvs_to_transforms.get(s)).__name__ in _POSITIVE for s in scales]
