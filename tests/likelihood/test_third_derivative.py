@@ -3,6 +3,7 @@
 import numpy as np
 import pymc as pm
 import pytest
+from scipy import stats
 
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours
@@ -87,3 +88,31 @@ def test_moves_of_colours_and_of_blocks_say_the_same_and_know_the_derivative_in_
     assert marginal.chart.labels == ("step", "level")
     assert by_blocks[marginal.chart.coordinates[1]] == pytest.approx(-np.sum(spread * rate), abs=1e-8)
     assert by_blocks[structure.coordinates] == pytest.approx(-spread * rate, abs=1e-8)
+
+
+def test_a_block_of_normals_has_the_same_parts_and_slopes_by_nodes_and_by_laplace_which_is_exact_there():
+    rng = np.random.default_rng(7)
+    group, day = np.repeat(np.arange(6), 5), np.tile(np.arange(5.0), 6)
+    y = rng.normal(size=30) + rng.normal(size=6)[group] + day * rng.normal(size=6)[group]
+    with pm.Model() as model:
+        level, scale = pm.Normal("level", 0.0, 2.0), pm.HalfNormal("scale", 1.0, shape=2)
+        noise, effect = pm.HalfNormal("noise", 1.0), pm.Normal("effect", 0.0, scale, shape=(6, 2))
+        pm.Normal("y", level + effect[group, 0] + day * effect[group, 1], noise, observed=y)
+    nodes, theta = MarginalLikelihood(LogDensity(model)), np.array([0.3, -0.2, 0.1, 0.2])
+    first = nodes.expand(theta)  # the scales are not known yet: by nodes
+    assert not first.straight
+    by_nodes = nodes._by_block(first, nodes.elements(first.z[None])[0], gradient=True)
+    again = nodes.expand(theta)
+    assert again.straight
+    by_laplace = nodes._by_block(again, nodes.elements(again.z[None])[0], gradient=True)
+    assert by_laplace[0] == pytest.approx(by_nodes[0], rel=1e-11)
+    assert by_laplace[1] == pytest.approx(by_nodes[1], rel=1e-10, abs=1e-10)
+    assert nodes.parts(theta[None])[0] == pytest.approx(by_laplace[0], rel=1e-12)
+    # The same by the multivariate normal density of every group.
+    mean, sd, noise = theta[0], np.exp(theta[1:3]), np.exp(theta[3])
+    design = np.column_stack([np.ones(5), np.arange(5.0)]) * sd
+    exact = stats.multivariate_normal(np.full(5, mean), design @ design.T + noise**2 * np.eye(5))
+    assert by_laplace[0] == pytest.approx(exact.logpdf(y.reshape(6, 5)), rel=1e-11)
+    value, slope = nodes.value_and_gradient(theta)
+    assert value == pytest.approx(by_laplace[0].sum(), rel=1e-12)
+    assert slope == pytest.approx(by_laplace[1], rel=1e-12, abs=1e-11)

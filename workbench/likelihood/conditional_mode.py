@@ -8,6 +8,7 @@ rounding.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,33 @@ _STRAIGHT = 1e-10  # of a change of the gradient over a scale: it is a straight 
 _RESOLVED = 1e3  # numbers within a scale: with fewer all nodes of an integral are the mode
 _NEWTON_STEPS, _AGAIN = 60, 5
 _FIX = "start nearer to the data (initval), or use draws: study.posterior.draws()"
+_Factor = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The integrand around its conditional mode.
+
+    Attributes
+    ----------
+    z : ndarray, shape (d,)
+        The parameters as given, the latent coordinates at their conditional mode.
+    value : float
+        Log f at z, nats.
+    roots : tuple of ndarray
+        Lower Cholesky factors of H by group, shapes ``(B_s, s, s)``.
+    straight : bool
+        Whether log f is a parabola in the latent coordinates.
+    """
+
+    z: Vector
+    value: float
+    roots: tuple[NDArray[np.float64], ...]
+    straight: bool
+
+    def log_determinants(self) -> list[Vector]:
+        """Log determinant of H of every block, by group."""
+        return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
 
 
 class ConditionalMode:
@@ -124,15 +152,23 @@ class ConditionalMode:
             for group in self.structure.groups
         ]  # fmt: skip
 
-    def _newton_step(self, gradient: Vector, blocks: list[NDArray[np.float64]]) -> Vector:
-        """The Newton step of every block, with the absolute eigenvalues of H where it is not positive definite."""
-        step = np.zeros_like(gradient)
-        for group, block in zip(self.structure.groups, blocks, strict=True):
-            # In units of the diagonal: beside an effect whose scale is all but 0 another one is not flat.
+    def _factored(self, blocks: list[NDArray[np.float64]]) -> list[_Factor]:
+        """Unit, absolute eigenvalues and eigenvectors of H of every block, by group, in units of its diagonal.
+
+        Beside an effect whose scale is all but 0 another one is not flat.
+        """
+        found = []
+        for block in blocks:
             unit = 1.0 / np.sqrt(np.maximum(np.abs(np.diagonal(block, axis1=1, axis2=2)), 1e-300))
             values, vectors = np.linalg.eigh(block * unit[:, :, None] * unit[:, None, :])
             floor = 1e-10 * np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
-            values = np.maximum(np.abs(values), floor)
+            found.append((unit, np.maximum(np.abs(values), floor), vectors))
+        return found
+
+    def _newton_step(self, gradient: Vector, factors: list[_Factor]) -> Vector:
+        """The Newton step of every block, with the absolute eigenvalues of H where it is not positive definite."""
+        step = np.zeros_like(gradient)
+        for group, (unit, values, vectors) in zip(self.structure.groups, factors, strict=True):
             along = np.einsum("bji,bj->bi", vectors, gradient[group] * unit)
             step[group] = np.einsum("bij,bj->bi", vectors, along / values) * unit
         return step
@@ -151,9 +187,12 @@ class ConditionalMode:
             raise NumericalError("the log density is -inf at the start of the latent variables", "latents", _FIX)
         for count in range(_NEWTON_STEPS):
             if count % _AGAIN == 0:  # from afar, where the gradient is huge, its rounding may hide that it is straight
-                self.straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
-            blocks = self.information(z)
-            step = self._newton_step(gradient[u], blocks)
+                straight = bool(np.all(self.scale > 0)) and self._is_straight(z, gradient)
+                if count == 0 or straight != self.straight:
+                    self.straight = straight
+                    blocks = self.information(z)
+                    factors = self._factored(blocks)
+            step = self._newton_step(gradient[u], factors)
             if not np.all(np.isfinite(step)):
                 raise NumericalError(
                     "the density of the latent variables is too steep or too flat there", "latents", _FIX
@@ -173,6 +212,10 @@ class ConditionalMode:
                 raise NumericalError("the search for the mode of the latent variables got stuck", "latents", _FIX)
             at_rounding = new_value <= value and gain < 10 * rounding
             z, value, gradient = moved, new_value, new_gradient
+            if not self.straight:  # else H is the same everywhere
+                blocks = self.information(z)
             if at_rounding:
-                return z, value, self.information(z)
+                return z, value, blocks
+            if not self.straight:
+                factors = self._factored(blocks)
         raise NumericalError("the search for the mode of the latent variables did not end", "latents", _FIX)

@@ -190,9 +190,10 @@ def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[s
     simulator = Simulator(density, problem.chart.names)
     theta = {name: array[0] for name, array in problem.chart.theta(peak.x[None]).items()}
     informations, data = [], []
+    scale = 1.0 / np.sqrt(np.diag(np.linalg.inv(peak.covariance)))  # theirs is much like that of the data themselves
     for b in range(count):
         drawn = simulator(theta, (seed, b))
-        informations.append(-hessian(peak.section(problem.on(drawn)), peak.x[peak.free]))
+        informations.append(-hessian(peak.section(problem.on(drawn)), peak.x[peak.free], scale))
         data.append(drawn)
     return np.array(informations), data
 

@@ -20,8 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import RefusalError
+from workbench.likelihood.conditional_mode import Expansion
 from workbench.likelihood.holding import held
-from workbench.likelihood.marginal import Expansion, MarginalLikelihood
+from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.problem import Problem, edge_coordinates
 from workbench.model.chart import delta_method, whole_chart
 from workbench.model.mode import Mode

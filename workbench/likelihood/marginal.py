@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode
-from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours
+from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode, Expansion
+from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours, stretched
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
 from workbench.model.elements import Elements, Structure, find_structure
@@ -38,29 +38,6 @@ from workbench.numerics.quadrature import nodes_of
 
 QUADRATURE_DIMENSIONS = 2
 _MODE_STEP = 1e-2  # of the conditional standard deviations: a difference of the gradient along the latents
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """The integrand around its conditional mode.
-
-    Attributes
-    ----------
-    z : ndarray, shape (d,)
-        The parameters as given, the latent coordinates at their conditional mode.
-    value : float
-        Log f at z, nats.
-    roots : tuple of ndarray
-        Lower Cholesky factors of H by group, shapes ``(B_s, s, s)``.
-    """
-
-    z: Vector
-    value: float
-    roots: tuple[NDArray[np.float64], ...]
-
-    def log_determinants(self) -> list[Vector]:
-        """Log determinant of H of every block, by group."""
-        return [2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) for root in self.roots]
 
 
 @dataclass(frozen=True)
@@ -162,9 +139,12 @@ class MarginalLikelihood:
         other._shares = shares
         return other
 
-    def _by_laplace(self, group: NDArray[np.int64]) -> bool:
-        """Whether the blocks of a group are integrated by Laplace, which draws may correct, and not by quadrature."""
-        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS
+    def _by_laplace(self, group: NDArray[np.int64], at: Expansion) -> bool:
+        """Whether the blocks of a group are integrated by Laplace, which draws may correct, and not by quadrature.
+
+        Where log f is a parabola in the latent coordinates nodes would give the same.
+        """
+        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS or at.straight
 
     def _by_draws(self, group: NDArray[np.int64]) -> bool:
         """Whether importance draws correct the Laplace approximation of a group."""
@@ -223,7 +203,7 @@ class MarginalLikelihood:
                 "the density of the latent variables has no peak there", "latents", "use draws: study.posterior.draws()"
             ) from error
         self._last = z
-        return Expansion(z, value, roots)
+        return Expansion(z, value, roots, self._mode.straight)
 
     # -- the integral ---------------------------------------------------------------------------------------------
 
@@ -235,10 +215,24 @@ class MarginalLikelihood:
         """L(theta), nats, and its gradient, shape ``(p,)``."""
         return self._integrated(theta, gradient=True)
 
-    def parts(self, theta: Vector) -> Vector:
-        """Log L of every block, then of every observation outside all blocks, nats; their sum is L(theta)."""
+    def parts(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log L of every block, then of every observation outside all blocks, at many theta; each row sums to L(theta).
+
+        Parameters
+        ----------
+        points : ndarray, shape (m, p)
+
+        Returns
+        -------
+        ndarray, shape (m, number of parts)
+            Nats.
+        """
         with np.errstate(all="ignore"):
-            return self._by_block(self.expand(theta), gradient=False)[0]
+            places = [self.expand(theta) for theta in points]
+            terms = self.elements(np.stack([at.z for at in places]))
+            return np.stack(
+                [self._by_block(at, here, gradient=False)[0] for at, here in zip(places, terms, strict=True)]
+            )
 
     def effective_draws(self, theta: Vector) -> float:
         """The smallest number of equally weighted draws that an average over the draws of a block is worth."""
@@ -252,8 +246,14 @@ class MarginalLikelihood:
 
     def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         with np.errstate(all="ignore"):  # what is not finite is an error of its own below
-            parts, slope = self._by_block(self.expand(theta), gradient)
-            value = float(np.where(self._shares == 0.0, 0.0, self._shares * parts).sum())
+            at, groups = self.expand(theta), self.structure.groups
+            laplace = [self._by_laplace(group, at) for group in groups]
+            # Where every term enters at the mode and with the weight 1 their sum there is enough, which is known.
+            whole = all(laplace) and bool(np.all(self._shares == 1.0)) and not any(map(self._by_draws, groups))
+            read = not whole and (any(laplace) or self._shares.size > self.structure.n_blocks)
+            at_mode = self.elements(at.z[None])[0] if read else np.zeros(self.elements.count)
+            parts, slope = self._by_block(at, at_mode, gradient)
+            value = float(np.where(self._shares == 0.0, 0.0, self._shares * parts).sum()) + at.value * whole
         if np.isnan(value) or value == np.inf or not np.all(np.isfinite(slope)):
             raise NumericalError(
                 f"the integral over the latent variables is {value}, slope {slope}", "latents",
@@ -261,25 +261,28 @@ class MarginalLikelihood:
             )  # fmt: skip
         return value, slope
 
-    def _by_block(self, at: Expansion, gradient: bool) -> tuple[Vector, Vector]:
-        """The parts, each block by quadrature or by Laplace, and the gradient of their weighted sum."""
+    def _by_block(self, at: Expansion, at_mode: Vector, gradient: bool) -> tuple[Vector, Vector]:
+        """The parts, each block by quadrature or by Laplace, and the gradient of their weighted sum.
+
+        `at_mode` holds the terms at the mode, shape ``(T,)``.
+        """
         p, blocks = self.chart.coordinates, self.structure.n_blocks
         block_of = self.structure.block_of_term
         outside, slope = block_of < 0, np.zeros(at.z.size)
-        looked_at = outside.any() or any(self._by_laplace(group) for group in self.structure.groups)
-        at_mode = self.elements(at.z[None])[0] if looked_at else np.zeros(block_of.size)
         parts = np.concatenate([np.zeros(blocks), at_mode[outside]])
         expanded = np.zeros(block_of.size)  # weights of terms whose gradient is taken at the mode
         expanded[outside] = self._shares[blocks:]
+        resting = np.zeros(blocks)
         middles, determinants = [], at.log_determinants()
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
             mine, shares = (block_of >= numbers.start) & (block_of < numbers.stop), self._shares[numbers]
             parts[numbers] = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
             drawn = self._by_draws(group)
-            middles.append(shares * self._by_laplace(group))
-            if self._by_laplace(group) and not drawn:
+            middles.append(shares * self._by_laplace(group, at))
+            if self._by_laplace(group, at) and not drawn:
                 parts[numbers] += np.bincount(block_of[mine] - numbers.start, at_mode[mine], len(group))
                 expanded[mine] = shares[block_of[mine] - numbers.start]
+                resting[numbers] = shares
                 continue
             nodes = self._nodes_around(at.z, numbers, group, root)
             parts[numbers] += nodes.log_average
@@ -289,9 +292,11 @@ class MarginalLikelihood:
             if gradient and drawn:  # draws are few: what they say moves with their places, which follow mode and H
                 here = slopes[:, self.structure.coordinates[group]]
                 slope[self.structure.coordinates[group]] = here.sum(axis=0)
-                middles[-1] = _stretched(shares, here, nodes.x, root)
+                middles[-1] = stretched(shares, here, nodes.x, root)
         if gradient:
             slope[p] += self._slope(at.z, expanded)
+            # Along the latent coordinates it is what rounding left at the mode, whose first order the mode then undoes.
+            slope[self.structure.coordinates] += self._gradients(at.z[None], resting)[0, self.structure.coordinates]
             slope[p] += self._following(at, slope, middles)
         return parts, slope[p]
 
@@ -359,13 +364,13 @@ class MarginalLikelihood:
         `slope` holds the slopes along the latent coordinates with H as it is.
         """
         p, u, structure = self.chart.coordinates, self.structure.coordinates, self.structure
-        if not any(self._by_laplace(group) for group in structure.groups):
+        if not any(self._by_laplace(group, at) for group in structure.groups):
             return np.zeros(p.size)
         factors = [np.linalg.inv(root).transpose(0, 2, 1) for root in at.roots]
         few = 2 * len(structure.colours) < max(group.shape[1] for group in structure.groups)
         plain = all(middle.ndim == 1 for middle in middles)
         moves = (moves_of_colours if few and plain else moves_of_blocks)(structure, factors, middles)
-        found = 0.5 * contracted(self._gradients, structure.coordinates, at.z, moves, self._mode.straight)
+        found = 0.5 * contracted(self._gradients, structure.coordinates, at.z, moves, at.straight)
         pull, direction, scale = slope + found, np.zeros(at.z.size), np.ones(at.z.size)
         for group, factor in zip(structure.groups, factors, strict=True):
             direction[u[group]] = np.einsum("bij,bkj,bk->bi", factor, factor, pull[u[group]])
@@ -376,23 +381,3 @@ class MarginalLikelihood:
             slopes = [w * self._mode.joint.value_and_gradient(at.z + k * h * direction)[1] for k, w in STENCIL]
             found += np.sum(slopes, axis=0) / h
         return found[p]
-
-
-def _stretched(
-    shares: Vector, slopes: NDArray[np.float64], x: NDArray[np.float64], root: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """M of every block, so that -tr(A M A' dH) / 2 is what log det H and the places u-hat + A x of the draws change.
-
-    With A = R^-T, dA = -A F' where F is the lower triangle of A' dH A with half of its diagonal.
-
-    Parameters
-    ----------
-    shares : ndarray, shape (B,)
-    slopes : ndarray, shape (q, B, s)
-        Of the weighted average, along the latent coordinates of every draw.
-    x : ndarray, shape (q, s)
-    root : ndarray, shape (B, s, s)
-    """
-    turned = np.linalg.solve(root, np.einsum("qbi,qj->bij", slopes, x))  # sum of A' slope x'
-    upper = np.triu(turned)
-    return shares[:, None, None] * np.eye(x.shape[1]) + np.triu(turned, 1).transpose(0, 2, 1) + upper

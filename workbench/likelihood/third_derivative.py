@@ -136,3 +136,23 @@ def contracted(
     if resting.any():
         found += centre * gradients(z[None], resting)[0]
     return found / step**2
+
+
+def stretched(
+    shares: Vector, slopes: NDArray[np.float64], x: NDArray[np.float64], root: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """M of every block, so that -tr(A M A' dH) / 2 is what log det H and the places u-hat + A x of the draws change.
+
+    With A = R^-T, dA = -A F' where F is the lower triangle of A' dH A with half of its diagonal.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (B,)
+    slopes : ndarray, shape (q, B, s)
+        Of the weighted average, along the latent coordinates of every draw.
+    x : ndarray, shape (q, s)
+    root : ndarray, shape (B, s, s)
+    """
+    turned = np.linalg.solve(root, np.einsum("qbi,qj->bij", slopes, x))  # sum of A' slope x'
+    upper = np.triu(turned)
+    return shares[:, None, None] * np.eye(x.shape[1]) + np.triu(turned, 1).transpose(0, 2, 1) + upper

@@ -241,7 +241,7 @@ class BlockUnits(Units):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores and curvatures of every block."""
         marginal = self._marginal if data is None else self._marginal.with_data(data)
-        return scores_along(lambda points: np.stack([marginal.parts(p)[self._places] for p in points]), x, directions)
+        return scores_along(lambda points: marginal.parts(points)[:, self._places], x, directions)
 
 
 def _blocks_of_observations(marginal: MarginalLikelihood) -> NDArray[np.int64]:
