@@ -159,7 +159,7 @@ def brute_force(d, points):
             states = [a.astype(t) for a, t in zip(joint, types, strict=True)]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                heights.append(d._pymc_value(z, *states))
+                heights.append(d._pymc_value(False, z, *states))
         found.append(logsumexp(heights))
     assert target is not None
     return np.array(found)

@@ -22,6 +22,8 @@ from workbench.numerics.optimise import EDM_TOLERANCE
 
 _FAR = 700.0  # on a log or logit scale this is the edge itself in double precision
 _SATURATED = 300.0  # where a climb went farther, it is looked at from here
+# Farther out than this the rounding of a covariance without an inverse may hide the peak over the other coordinates.
+_NEARER = (_SATURATED, 25.0, 20.0, 17.0)
 _STRIDE = 2.0  # of z, from one look towards the edge to the next
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _REAL = 0.02  # nats: a change below this is called flat
@@ -98,7 +100,7 @@ def _towards(objective: Objective, end: Climb, i: int, side: float, start: float
     if np.max(falls[~outwards], initial=0.0) < _REAL or np.max(falls[outwards], initial=0.0) > _REAL:
         return None
     value, still = here, 0
-    none = _LEVEL * max(1.0, abs(here))
+    none = max(_LEVEL * max(1.0, abs(here)), min(4.0 * _noise(objective, end.z, i, at), _LOWER))
     while abs(at) < _FAR:
         further = value_with(objective, end.z, i, at + side * _STRIDE)
         if further < value - none:
@@ -108,6 +110,12 @@ def _towards(objective: Objective, end: Climb, i: int, side: float, start: float
         if still == 2:
             return at
     return None
+
+
+def _noise(objective: Objective, z: Vector, i: int, at: float) -> float:
+    """The rounding of the likelihood near a value of one coordinate, nats, as where a covariance has no digits left."""
+    near = np.array([value_with(objective, z, i, at + 1e-3 * k) for k in range(-3, 4)])
+    return float(np.max(np.abs(np.diff(near, 2)))) if np.all(np.isfinite(near)) else 0.0
 
 
 def peaks_slightly(objective: Objective, end: Climb) -> bool:
@@ -208,10 +216,9 @@ def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edg
     if not fixed:
         return None
     covariance = np.zeros((x.size, x.size))
-    # Farther out than the climb itself the rounding of a covariance without an inverse may hide the peak.
-    nearer = x.copy()
-    nearer[fixed] = np.clip(end.z[fixed], -_SATURATED, _SATURATED)
-    for place in (x, nearer):
+    for farthest in (np.inf, *_NEARER):
+        place = x.copy()
+        place[fixed] = x[fixed] if np.isinf(farthest) else np.clip(end.z[fixed], -farthest, farthest)
         try:
             best = settle(objective, place, fixed)
         except NumericalError:

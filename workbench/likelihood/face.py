@@ -26,7 +26,7 @@ _REAL = 0.02  # nats: a smaller change is called none
 _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is none
 _LOST = 1e-6  # nats, relative where the log likelihood is large, by which an edge may be lower than the way there
 _AHEAD = (4.0, 1.0, 0.3)  # of z, from where a climb towards an edge ended, until a density can be computed there
-_BACK = (1.0, 3.0, 10.0, 30.0)  # of z
+_BACK = (1.0, 3.0, 10.0, 30.0, 100.0)  # of z; a climb may go on until a deviation is e^-40 of the others
 _SINGULAR = 20.0  # of the logarithm of a deviation: none is left
 _AT = 1e-7  # a correlation that differs from 1 by less, or two values by as much of their size
 
