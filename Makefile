@@ -6,11 +6,12 @@ PYTHON := .venv/bin/python
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile
 ARGS :=
 
-.PHONY: help bootstrap demo test test-fast lint format bench clean distclean
+.PHONY: help bootstrap demo test test-deep test-fast lint format bench clean distclean
 
 help:
 	@echo "make demo       set up, fit a model to real data, say where the report is"
-	@echo "make test       set up, check style and types, run all tests"
+	@echo "make test       set up, check style and types, run the tests"
+	@echo "make test-deep  set up, run the tests that take long: repetitions over seeds, large models"
 	@echo "make test-fast  set up, run the tests that take no more than a few seconds each"
 	@echo "make lint       style and types only"
 	@echo "make format     let ruff put the code in order"
@@ -24,10 +25,13 @@ demo: bootstrap
 	@$(PYTHON) -m workbench demo
 
 test: lint
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not deep" $(ARGS)
+
+test-deep: bootstrap
+	$(PYTEST) -m deep $(ARGS)
 
 test-fast: bootstrap
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not deep" $(ARGS)
 
 lint: bootstrap
 	$(PYTHON) -m ruff check

@@ -106,6 +106,7 @@ def test_start_up_is_measured():
     assert_sane(list(startup.measure(1)), 2)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_sampling_is_measured_with_a_model_that_was_seen_before(monkeypatch):
@@ -157,6 +158,7 @@ def test_the_cost_of_the_evidence_is_measured(monkeypatch):
     assert [found.what.split()[0].strip(",") for found in rows] == ["bridge", "tempering"] * models
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_equal_errors_of_the_bridge_and_of_smc_are_sought(monkeypatch):
@@ -164,6 +166,7 @@ def test_equal_errors_of_the_bridge_and_of_smc_are_sought(monkeypatch):
     assert_sane(list(evidence.measure(1, [], draws=100, parts=("smc",), most=100)), 1)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_evaluations_of_nested_sampling_are_counted(monkeypatch):
     pytest.importorskip("dynesty")

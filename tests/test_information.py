@@ -63,7 +63,7 @@ class NormalNormal:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("d", [1, 10, 100, 1000])
+@pytest.mark.parametrize("d", [1, 10, 100, pytest.param(1000, marks=pytest.mark.deep)])
 def test_divergence_from_draws_is_within_a_twentieth_of_a_bit_and_its_error_of_the_closed_form(d):
     target = NormalNormal(d)
     value, error, _ = target.account().entries["KL(posterior || prior)"]
@@ -130,6 +130,7 @@ class PoissonGamma:
         return account(evidence, self.log_likelihood, self.log_prior, covariances=found.covariances)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.statistical
 def test_the_error_of_the_divergence_is_honest():
@@ -153,6 +154,7 @@ def test_covariance_narrows_or_widens_the_error_of_a_difference():
     assert errors[0.0] ** 2 - errors[1.0] ** 2 == pytest.approx(drawn**2)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_the_bridge_states_how_it_moves_with_the_fit():
     # At draws of which more lie where the likelihood is high, both the fit and the bridge move.

@@ -194,6 +194,7 @@ def test_letters_have_a_total_and_a_perplexity_per_letter():
     assert row["perplexity"] == pytest.approx(np.exp(-row["nats"] / len(LETTERS)))
 
 
+@pytest.mark.deep
 def test_letters_that_depend_on_the_one_before_are_predicted_better():
     before, letters = LETTERS[:-1], LETTERS[1:]
     with pm.Model() as model:

@@ -35,6 +35,7 @@ def test_bridge_matches_densities_of_the_literature(target):
     assert worst_status(found.checks) in ("ok", "caution")
 
 
+@pytest.mark.deep
 def test_a_thousand_dimensions_cost_no_accuracy_where_the_target_is_gaussian():
     # White noise, so that a value costs microseconds; the proposal does not know that it is white.
     constant = 500 * np.log(2 * np.pi)

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.slow  # minutes of repetitions, in a file of their own:
 
 
 # 5 seeds each are 55 scores, whose standard deviation is known to 10%; `python -m benchmarks.calibration` takes 50.
+@pytest.mark.deep
 @pytest.mark.statistical
 def test_stated_error_is_honest_over_closed_forms_and_repetitions():
     found = np.concatenate([scores(name, range(1000, 1004)) for name in NAMES])

@@ -276,6 +276,7 @@ def test_slow_draws_are_a_caution_where_a_route_of_another_making_says_the_same(
     assert judged(()) == ("ok", bridge.std_error)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_a_centred_local_level_is_right_with_a_caution_although_its_draws_are_slow():
     # 60 states of a random walk seen with noise: the Kalman filter gives the likelihood of the two scales, and
@@ -325,6 +326,7 @@ def test_tempering_whose_moves_go_nowhere_is_quoted_only_where_the_prior_average
         assert (method, status) == ("bridge", "failed")
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_a_mixture_with_exchangeable_labels_has_its_evidence_from_runs_that_share_nothing():
     # Six points, two components of known spread: the sum over all 2^6 labellings is exact, each Gaussian in the means.
@@ -485,6 +487,7 @@ def test_an_empty_observed_array_beside_another_changes_nothing():
     assert list(study.prediction().scores) == ["x"]
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_a_dirichlet_with_poles_at_its_edges_has_the_evidence_of_the_closed_form():
     alpha, y = np.full(10, 0.1), np.array([30, 0, 0, 0, 5, 0, 0, 0, 0, 1])
@@ -519,6 +522,7 @@ def test_a_direction_is_integrated_over_one_turn(y):
     assert worst_status(found.checks) != "failed"
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_few_particles_that_contradict_the_bridge_are_followed_by_more():
     # Brownlee's stack loss under Student t errors: of 512 particles too few were where the mass is, and with a stated

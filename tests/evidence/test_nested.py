@@ -25,6 +25,7 @@ def _means(d=1, seed=1):
     return wb.Study(model, seed=seed), truth
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_nested_sampling_matches_the_closed_form_within_its_error(monkeypatch):
     monkeypatch.setattr(nested, "_LIVE", 50)
@@ -46,6 +47,7 @@ def test_nested_sampling_agrees_with_the_bridge_on_the_tosses(monkeypatch):
     assert abs(found.log_evidence - bridge.log_evidence) < STANDARD_ERRORS * found.std_error
 
 
+@pytest.mark.deep
 @pytest.mark.statistical
 @pytest.mark.slow
 def test_stated_error_covers_the_truth_over_seeds(monkeypatch):
@@ -58,6 +60,7 @@ def test_stated_error_covers_the_truth_over_seeds(monkeypatch):
     assert np.all(np.abs(scores) < STANDARD_ERRORS)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(monkeypatch):
     monkeypatch.setattr(nested, "_LIVE", 25)

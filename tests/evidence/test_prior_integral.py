@@ -88,6 +88,7 @@ def test_two_variables_tied_by_a_potential_match_a_quadrature():
     assert abs(value - truth) < STANDARD_ERRORS * error
 
 
+@pytest.mark.deep
 @pytest.mark.statistical
 @pytest.mark.slow
 def test_stated_error_of_the_priors_integral_covers_the_truth():

@@ -90,6 +90,7 @@ def test_a_walk_takes_new_draws_on_the_way_and_arrives_within_its_error():
     assert rows[:, 2].max() <= TAIL_LIMIT
 
 
+@pytest.mark.deep
 @pytest.mark.statistical
 @pytest.mark.slow
 def test_the_error_of_a_walk_is_honest_over_repetitions():

@@ -210,6 +210,7 @@ def test_the_band_is_honest_over_repetitions(monkeypatch):
     assert np.all((scores.std(axis=0) > 0.75) & (scores.std(axis=0) < 1.3))
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_bounds_that_were_moved_give_the_bridge_of_the_model_with_these_bounds():
     def study(half):

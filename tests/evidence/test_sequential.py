@@ -91,6 +91,7 @@ def test_the_sum_is_the_evidence_of_the_other_routes(name):
     assert abs(found.information[-1] - taught) < STANDARD_ERRORS * found.information_error[-1]
 
 
+@pytest.mark.deep
 @pytest.mark.statistical
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
@@ -152,6 +153,7 @@ def _exact_regression(x, y):
     return logsumexp(heights) + np.log(grid[1] - grid[0])
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.statistical
 def test_a_funnel_on_the_way_is_marked_and_does_not_spoil_the_sum(monkeypatch):

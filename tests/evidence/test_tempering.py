@@ -85,6 +85,7 @@ def test_two_separated_modes_in_ten_dimensions_are_both_found():
     assert abs(found.log_evidence) < STANDARD_ERRORS * found.std_error
 
 
+@pytest.mark.deep
 @pytest.mark.statistical
 @pytest.mark.slow
 def test_runs_that_share_nothing_state_an_honest_error_where_the_moves_of_each_go_nowhere():

@@ -217,6 +217,7 @@ def _change_point():
     return model
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nonparametric", "bayesian"])
 def test_observations_that_share_a_change_point_cannot_be_drawn_again(kind):
@@ -282,6 +283,7 @@ def test_a_potential_in_the_likelihood_is_refused_for_every_kind():
 KINDS = [("parametric", "BCa"), ("nonparametric", "BCa"), ("parametric", "percentile")]
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_intervals_of_an_exponential_rate_cover_as_often_as_they_say():
     # 16 data sets of 40 waits; 90% intervals from 200 replicates. Nonparametric BCa is known to be a little short.

@@ -38,6 +38,7 @@ def test_a_share_of_zeros_that_nobody_needs_is_zero():
     assert found.log_likelihood == pytest.approx(stats.poisson.logpmf(y, y.mean()).sum(), abs=1e-8)
 
 
+@pytest.mark.deep
 def test_of_two_nested_variances_the_outer_one_is_zero_and_the_inner_one_is_that_of_one_way_data():
     outer, inner = np.repeat(np.arange(6), 8), np.repeat(np.arange(24), 2)
     y = np.random.default_rng(1).normal(size=48)

@@ -53,6 +53,7 @@ def exact_errors(y):
     return means - np.eye(3) * sigma2 / REPEATS, np.sqrt(variance)
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.parametrize("observed", [False, True])
 def test_errors_of_a_free_covariance_of_effects_agree_with_their_closed_form_to_eight_digits(measurements, observed):

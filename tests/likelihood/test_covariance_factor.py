@@ -35,6 +35,7 @@ def combination(text, size):
     return weights
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("count", "size", "centred"), [(3, 3, False), (2, 2, False), (2, 3, True)])
 def test_with_no_more_rows_than_columns_the_likelihood_of_a_free_covariance_has_no_bound(count, size, centred):
     y = np.random.default_rng(16).normal(size=(count, size))
@@ -49,6 +50,7 @@ def test_with_no_more_rows_than_columns_the_likelihood_of_a_free_covariance_has_
     assert columns @ combination(error.what, size)[:-1] == pytest.approx(goal, abs=2e-3)
 
 
+@pytest.mark.deep
 def test_a_column_that_is_twice_another_is_named():
     y = np.random.default_rng(3).normal(size=(20, 3))
     y[:, 2] = 2 * y[:, 1] + 1

@@ -212,6 +212,7 @@ def test_errors_survive_json_and_the_same_seed_repeats_them():
     assert found(model).to_json() == found(model).to_json()
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 def test_the_check_of_a_true_model_fails_no_more_often_than_it_says():
     # p below 0.05 for 5% of true models, within three standard errors of that count.

@@ -91,6 +91,7 @@ def by_correlation():
     return {"cov": pt.stack([pt.stack([t[0] ** 2, off]), pt.stack([off, t[1] ** 2])])}
 
 
+@pytest.mark.deep
 def test_effects_of_a_group_that_are_proportional_to_each_other_have_a_correlation_of_one(proportional):
     y, height = proportional
     with pytest.raises(NoMaximumError) as refusal:
@@ -101,6 +102,7 @@ def test_effects_of_a_group_that_are_proportional_to_each_other_have_a_correlati
     assert "where chol_corr[0, 1] = 1:" in refusal.value.what
 
 
+@pytest.mark.deep
 def test_a_correlation_goes_to_the_edge_on_its_own_side_and_not_to_the_other(proportional):
     y, height = proportional
     found = effects_model(y, by_correlation).likelihood.maximum()

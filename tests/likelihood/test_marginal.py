@@ -112,6 +112,7 @@ def test_herds_match_published_laplace_and_exact_fits():
     assert found.errors == pytest.approx(errors, rel=1e-5)
 
 
+@pytest.mark.deep
 def test_plain_laplace_is_upgraded_where_it_is_off_by_more_than_a_standard_error():
     # 300 people with 2 to 7 yes/no answers each and a wide spread between people: each integrand is far from normal.
     generator = np.random.default_rng(5)
@@ -218,6 +219,7 @@ PASTES = np.array([
 ])  # fmt: skip
 
 
+@pytest.mark.deep
 def test_casks_within_batches_match_lme4_and_the_batch_variance_can_be_tested():
     cask = np.repeat(np.arange(30), 2)
     with pm.Model() as model:
@@ -263,6 +265,7 @@ def _reactions(centred):
     return model, y, days, person
 
 
+@pytest.mark.deep
 @pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 def test_correlated_slopes_match_the_published_fit_in_both_parametrisations():
     fits = {}
@@ -292,6 +295,7 @@ def test_correlated_slopes_match_the_published_fit_in_both_parametrisations():
     assert one.log_likelihood == pytest.approx(stats.multivariate_normal(mean, covariance).logpdf(y), rel=1e-10)
 
 
+@pytest.mark.deep
 def test_crossed_effects_have_their_standard_errors_to_six_digits():
     rng, rows, columns = np.random.default_rng(3), np.repeat(np.arange(8), 5), np.tile(np.arange(5), 8)
     y = 23.0 + rng.normal(size=8)[rows] + 2.0 * rng.normal(size=5)[columns] + 0.5 * rng.normal(size=40)
@@ -367,6 +371,7 @@ def _item_response(answers, scale):
     return model
 
 
+@pytest.mark.deep
 def test_item_response_is_maximised_over_slopes_and_difficulties_with_the_abilities_integrated_out():
     answers = _answers(60, 8, 9)
     mode = wb.Study(_item_response(answers, 2.0), seed=1).likelihood.maximum()
@@ -388,6 +393,7 @@ def test_item_response_is_maximised_over_slopes_and_difficulties_with_the_abilit
     assert np.all(np.abs(mode.estimate - found) < 0.01 * errors)
 
 
+@pytest.mark.deep
 def test_an_integral_that_draws_cannot_correct_is_refused_with_a_way_out():
     study = wb.Study(_item_response(_answers(40, 5, 9), 2.0), seed=1, latents=["difficulty", "ability"])
     with pytest.raises(NumericalError, match="effective draws") as caught:

@@ -275,6 +275,7 @@ def test_a_product_of_two_coefficients_is_asked_about():
     assert "has no maximum" in decided.what
 
 
+@pytest.mark.deep
 def test_mixture_labels_are_summed_out_to_the_maximum_of_the_mixture():
     y = np.concatenate([_normals(52, 30) - 2.0, _normals(53, 20) + 2.5])
     with pm.Model() as labelled:

@@ -59,6 +59,7 @@ def test_a_poisson_is_a_limit_of_the_negative_binomial():
     assert found.log_likelihood_held == pytest.approx(stats.poisson.logpmf(COUNTS, mean).sum(), abs=1e-9)
 
 
+@pytest.mark.deep
 def test_a_normal_line_is_a_limit_of_students_and_inside_it_without_its_slope_too():
     larger = study(lambda: line("t"))
     for slope, degrees in ((True, 1), (False, 2)):
@@ -81,6 +82,7 @@ def test_a_less_likely_model_of_another_kind_is_not_inside():
     assert departure(larger, other) > np.sqrt(min(grid) / Y.size) / 2
 
 
+@pytest.mark.deep
 def test_a_poisson_is_not_inside_a_negative_binomial_of_another_mean():
     larger = study(
         lambda: pm.ZeroInflatedNegativeBinomial(

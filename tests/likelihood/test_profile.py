@@ -167,6 +167,7 @@ def test_elements_of_a_simplex_have_the_interval_of_their_binomial():
             assert 2 * drop == pytest.approx(CUT, abs=1e-7)
 
 
+@pytest.mark.deep
 def test_a_correlation_agrees_with_the_closed_form_of_a_bivariate_normal():
     rng = np.random.default_rng(2)
     y = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 2]], size=40)
@@ -262,6 +263,7 @@ def _two_peaks():
     return model
 
 
+@pytest.mark.deep
 def test_a_bound_just_below_the_level_of_infinity_is_found_without_going_there():
     # The deviance of an infinite concentration is 4.78, a little above the quantile 3.84. Far out the density of PyMC
     # is the difference of large numbers, and seems to be higher than the maximum.

@@ -187,6 +187,7 @@ def test_events_that_took_no_time_have_no_bound_although_no_climb_gets_away_from
     assert "as lam -> infinity" in error.what
 
 
+@pytest.mark.deep
 def test_separated_grades_send_slope_and_cutpoints_to_infinity():
     x, ordered = np.arange(9.0) - 4, pm.distributions.transforms.ordered
     with pm.Model() as model:

@@ -75,6 +75,7 @@ def test_two_scales_with_names_of_their_own_are_found_in_a_mixture():
     assert "unbounded as s -> 0 (at m = " in refused(model).what
 
 
+@pytest.mark.deep
 def test_ordered_means_and_precisions_do_not_hide_it():
     with pm.Model() as model:
         ordered = pm.distributions.transforms.ordered

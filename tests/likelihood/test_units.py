@@ -146,6 +146,7 @@ def test_whole_blocks_are_drawn_again(kind):
     assert any("block of b" in note for note in boot.notes())
 
 
+@pytest.mark.deep
 def test_the_spread_over_new_data_and_over_blocks_is_near_the_wald_error():
     for kind in ("parametric", "nonparametric"):
         boot = drawn("intercepts", kind, 150)

@@ -355,6 +355,7 @@ DISASTERS = np.array([
 ])  # fmt: skip
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.statistical
 @pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
