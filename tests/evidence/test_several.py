@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tolerance import STANDARD_ERRORS
+from workbench.errors import NumericalError
 from workbench.evidence.reweighting import Joined
 from workbench.evidence.several import Several
 
@@ -83,3 +84,12 @@ def test_a_single_set_is_its_own_origin():
     value, influence, _ = several.integral(-0.5 * (every / 0.8) ** 2)
     assert several.constants == pytest.approx([0.0])
     assert abs(value - np.log(0.8)) < STANDARD_ERRORS * several.error(influence)
+
+
+def test_sets_that_do_not_overlap_are_refused():
+    rng = np.random.default_rng(7)
+    places = (0.0, 200.0)
+    draws = [place + rng.normal(size=(4, 250)) for place in places]
+    sets = [np.stack([-0.5 * (x - place) ** 2 for place in places]) for x in draws]
+    with pytest.raises(NumericalError, match="do not overlap"):
+        Several(sets, np.full(2, 1000.0))

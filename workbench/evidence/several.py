@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize
 from scipy.special import logsumexp
 
+from workbench.errors import NumericalError
 from workbench.evidence.bridge_equation import effective_size
 from workbench.numerics.objective import Vector
 
@@ -31,6 +32,18 @@ Matrix = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-3  # of the largest spread of a set's mean: what adds less than a millionth of the variance
 _SOLVED = 1e-6  # of the effective draws: what is left of the equations
+_LEFT = 1e-4  # the same, where rounding ends the search
+_OVERLAP = 1e-6  # of the effective draws of the poorest set: less tells nothing
+
+
+def _require(known: bool, sets: int) -> None:
+    """Refuse where the draws do not tell how far apart the constants of their densities are."""
+    if not known:
+        raise NumericalError(
+            f"the constants of {sets} sets of draws cannot be told: some of the sets do not overlap",
+            "evidence sequential",
+            "state the prior in the units of the data, or use study.evidence.estimate()",
+        )
 
 
 class Several:
@@ -47,6 +60,11 @@ class Several:
     ----------
     constants : ndarray, shape (k,)
         Log integrals; the first is the origin, 0. Nats.
+
+    Raises
+    ------
+    NumericalError
+        If the equations of the constants cannot be solved.
     """
 
     def __init__(self, sets: list[Matrix], effective: Vector) -> None:
@@ -62,6 +80,7 @@ class Several:
         slope = np.diag(self.chances @ self.weights) - (self.chances * self.weights) @ self.chances.T
         self.moves = np.zeros_like(self.chances)
         if len(slope) > 1:
+            _require(float(np.min(linalg.eigvalsh(slope[1:, 1:]))) > _OVERLAP * float(np.min(effective)), len(slope))
             self.moves[1:] = linalg.solve(slope[1:, 1:], self.chances[1:], assume_a="sym")
 
     def _mixture(self, logs: Matrix, constants: Vector) -> tuple[Vector, Matrix]:
@@ -93,6 +112,7 @@ class Several:
         found: Any = optimize.minimize(
             value, start[1:], jac=True, hess=curvature, method="trust-exact", options=options
         )
+        _require(bool(np.max(np.abs(found.jac)) < _LEFT * self.effective.sum()), k)
         return np.concatenate([[0.0], found.x])
 
     def integral(self, logs: Vector) -> tuple[float, Vector, Vector]:
@@ -102,6 +122,12 @@ class Several:
         ----------
         logs : ndarray, shape (m,)
             Its log at all draws, set after set, nats.
+
+        Returns
+        -------
+        value : float
+            Nats.
+        influence, shares : ndarray, shape (m,)
         """
         terms = np.log(self.weights) + logs - self.log_mixture
         value = float(logsumexp(terms))
@@ -118,6 +144,11 @@ class Several:
             The draws' weights under the density.
         array : ndarray, shape (m,)
             The quantity at all draws.
+
+        Returns
+        -------
+        mean : float
+        influence : ndarray, shape (m,)
         """
         centre = float(shares @ array)
         terms = shares * (array - centre)

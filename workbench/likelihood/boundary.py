@@ -259,11 +259,9 @@ def refuse_empty_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> 
         return
     height = value_with(objective, x, fixed[0], x[fixed[0]])
     none = _LEVEL * max(1.0, abs(height))
-    empty: dict[str, int] = {}
+    empty, start = dict[str, int](), origin(problem)
     for label, i in scalars.items():
-        places = [
-            problem.chart.space.start[problem.chart.coordinates[i]] + way * step for way in _WAYS for step in _NEAR
-        ]
+        places = [start[i] + way * step for way in _WAYS for step in _NEAR]
         if i not in fixed and all(abs(value_with(objective, x, i, at) - height) < none for at in places):
             empty[label] = i
     if not empty or height < end.value - _LOWER:

@@ -119,7 +119,7 @@ class ConditionalMode:
         first = not known.all()
         self.scale = np.where(fresh > 0, 1.0 / np.sqrt(np.maximum(fresh, 1e-300)), self.scale)
         if np.any(self.scale < _RESOLVED * np.spacing(np.abs(z[u])), where=fresh > 0):
-            raise NumericalError("the density of the latent variables is too steep for numbers there", "latents")
+            raise NumericalError("the density of the latent variables is too steep for numbers", "latents", _FIX)
         if first and np.all((fresh > 0) & (self.scale > 0)):
             return self.information(z)  # once more, with steps of the right size
         if not all(np.all(np.isfinite(block)) for block in found):

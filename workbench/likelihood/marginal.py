@@ -336,9 +336,8 @@ class MarginalLikelihood:
         # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
         points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", np.linalg.inv(root), x)
         gradients = None
-        if self.structure.n_blocks == 1 and self._by_draws(
-            group
-        ):  # one sum of terms at many points: the compiled one is faster
+        if self.structure.n_blocks == 1 and self._by_draws(group):
+            # One sum of terms at many points: the compiled one is faster.
             self._weight[:] = self.structure.block_of_term == 0
             values, gradients = self._weighted.sweep(points)
             sums = values[:, None]

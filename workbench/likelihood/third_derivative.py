@@ -151,7 +151,13 @@ def stretched(
     slopes : ndarray, shape (q, B, s)
         Of the weighted average, along the latent coordinates of every draw.
     x : ndarray, shape (q, s)
+        The draws in units of the curvature.
     root : ndarray, shape (B, s, s)
+        R with H = R R'.
+
+    Returns
+    -------
+    ndarray, shape (B, s, s)
     """
     turned = np.linalg.solve(root, np.einsum("qbi,qj->bij", slopes, x))  # sum of A' slope x'
     upper = np.triu(turned)
