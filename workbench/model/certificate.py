@@ -311,9 +311,37 @@ def _inertia(curvature: Curvature) -> tuple[int, int, int]:
     return positive, eigenvalues.size - positive - negative, negative
 
 
-def _on_a_slope(climb: Climb) -> bool:
-    """Whether a climb ended where the density still rises steeply, as beside an overflow: at no optimum."""
-    return not climb.curvature.is_peak and climb.gradient_norm > _STEEP
+def starts_agree(climbs: list[Climb], one: str, many: str, several: str) -> tuple[Check, int, int]:
+    """Whether climbs from different starts ended at one place.
+
+    A climb that stopped where the density still rises steeply, as beside an overflow, is at no optimum.
+
+    Parameters
+    ----------
+    climbs : list of Climb
+        Highest first.
+    one, many : str
+        What such a place is called, and several of them.
+    several : str
+        What to do where there are several.
+
+    Returns
+    -------
+    check : Check
+        Of code ``starts-agree``.
+    agreeing, optima : int
+        Climbs that reached the highest, and how many there are.
+    """
+    labels = distinct(climbs)
+    stopped = np.array([not c.curvature.is_peak and c.gradient_norm > _STEEP for c in climbs]) & (labels > 0)
+    agreeing, optima = int(np.sum(labels == 0)), len(np.unique(labels[~stopped]))
+    place = f"the only {one}" if optima == 1 else f"the highest of {optima} {many}"
+    message = f"{agreeing} of {len(climbs)} starts reached {place}"
+    if stopped.any():
+        message += f"; {np.sum(stopped)} stopped on a slope"
+    if optima == 1 and not stopped.any():
+        return Check("starts-agree", "ok", message), agreeing, optima
+    return Check("starts-agree", "caution", message, several if optima > 1 else _RESCALE), agreeing, optima
 
 
 def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, Missing | None]:
@@ -333,7 +361,7 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     missing : Missing or None
         Why there is no maximum with standard errors; None if there is one.
     """
-    best, labels = climbs[0], distinct(climbs)
+    best = climbs[0]
     falls, direction = falls_away(objective, best)
     checks = []
     missing = None if falls else _what_is_there(objective, chart, climbs, direction)
@@ -355,14 +383,8 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
         missing = missing or stopped
         message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
         checks.append(Check("gradient-zero", "failed", message, _RESCALE))
-    stopped_short = np.array([_on_a_slope(climb) for climb in climbs]) & (labels > 0)
-    agreeing, optima = int(np.sum(labels == 0)), len(np.unique(labels[~stopped_short]))
-    status: Status = "ok" if optima == 1 and not stopped_short.any() else "caution"
-    message = f"{agreeing} of {len(climbs)} starts reached the highest of {optima} optima"
-    message += f"; {np.sum(stopped_short)} stopped on a slope" * bool(stopped_short.any())
-    remedy = _RESCALE if status == "caution" else ""
-    remedy = remedy if optima == 1 else "the model has several modes: look at each"
-    checks.append(Check("starts-agree", status, message, remedy))
+    agree, agreeing, optima = starts_agree(climbs, "optimum", "optima", "the model has several modes: look at each")
+    checks.append(agree)
     certificate = Certificate(
         tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,
         tuple(end.value for end in climbs), _inertia(best.curvature),

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.model.anatomy import Anatomy, require
+from workbench.model.certificate import starts_agree
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.exchange import with_exchanged
-from workbench.numerics.climbs import distinct, falls_away
+from workbench.numerics.climbs import falls_away
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
 from workbench.numerics.optimise import climb
@@ -125,11 +126,8 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
     log_integral = best.value + 0.5 * space.dimension * np.log(2 * np.pi) - 0.5 * best.curvature.log_determinant
     slopes = jacobian(whole_chart(space).scalars, best.z, np.sqrt(np.diag(covariance)))
     variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
-    labels = distinct(ends)
-    optima = int(labels.max()) + 1
-    found = f"{int(np.sum(labels == 0))} of {len(ends)} starts reached the highest of {optima} modes"
-    remedy = "" if optima == 1 else "several modes: see whether the draws visit them all, in proportion"
-    agree = Check("starts-agree", "ok" if optima == 1 else "caution", found, remedy)
+    several = "several modes: see whether the draws visit them all, in proportion"
+    agree, _, _ = starts_agree(ends, "mode", "modes", several)
     return Laplace(
         checks=(
             agree,
