@@ -100,7 +100,7 @@ def test_stated_errors_are_honest_over_repetitions(name):
     density, (score, learnt) = LogDensity(build()), exact()
     evidence = Evidence((), float(score.sum()), 0.0, "grid", {}, None, {}, score.size, {})
     reading, rows = examine(density), []
-    for seed in range(20):
+    for seed in range(30):
         found = score_in_order(density, prior_groups(density, reading, 1000 + seed), evidence, 5000 * seed)
         total = (found.cumulative[-1] - score.sum()) / found.cumulative_error[-1]
         gained = (found.information[-1] - learnt[-1]) / found.information_error[-1]

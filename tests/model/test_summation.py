@@ -362,7 +362,7 @@ DISASTERS = np.array([
 def test_a_change_point_has_the_evidence_and_the_posterior_of_conjugate_sums():
     import workbench as wb
 
-    disasters = DISASTERS[:56]  # the sum has as many terms as years times places of the change
+    disasters = DISASTERS[:64]  # the sum has as many terms as years times places of the change
     n = disasters.size
     with pm.Model() as model:
         at = pm.DiscreteUniform("at", 1, n - 1)
