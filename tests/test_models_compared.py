@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import betaln, gammaln
 
 import workbench as wb
+from workbench import models_compared
 from workbench.check import Check
 from workbench.models_compared import ModelsCompared, _scores, model_probabilities, observations_hash
 
@@ -172,10 +173,39 @@ def test_scores_that_arviz_cannot_give_are_a_finding_and_no_traceback(monkeypatc
             "/log_likelihood": xr.Dataset({"y": (("chain", "draw", "row"), np.zeros((*shape, 3)))}),
         }
     )
-    found, checks = _scores({"a": tree, "b": tree})
-    assert found == {}
+    reasons = {}
+    assert _scores({"a": tree, "b": tree}, reasons) == ({}, [])
+    assert all("all log likelihoods are the same" in reasons[f"{name}, elpd"] for name in "ab")
+
+
+def test_scores_that_cannot_be_compared_are_a_finding_and_no_traceback(monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("the numbers of observations differ")
+
+    monkeypatch.setattr("arviz_stats.compare", fail)
+    reasons = {}
+    found, checks = _scores({name: study.posterior.draws() for name, study in _studies().items()}, reasons)
+    assert (found, reasons) == ({}, {})
     assert [(check.code, check.status) for check in checks] == [("pareto-k", "unknown")]
-    assert "all log likelihoods are the same" in checks[0].message
+    assert "the numbers of observations differ" in checks[0].message
+
+
+def test_a_model_whose_draws_failed_leaves_the_scores_of_the_others_and_stands_last(monkeypatch):
+    studies = {**_studies(), "wide": wb.Study(_poisson(0.01), seed=1)}
+    honest = models_compared._evidence_of
+    high = {"wide": (0.0, 0.01, "failed")}
+    with monkeypatch.context() as patch:
+        patch.setattr(studies["wide"], "doubts", lambda: (Check("r-hat", "failed", "R-hat 1.7", "draw more"),))
+        patch.setattr(models_compared, "_evidence_of", lambda name, *rest: high.get(name) or honest(name, *rest))
+        found = wb.compare_models(studies)
+    whole = _compared()
+    assert found.names == ["poisson", "geometric", "wide"]
+    assert found.bayes_factor("poisson", "geometric") == whole.bayes_factor("poisson", "geometric")
+    assert found.elpd == whole.elpd
+    assert found.winners()["elpd"] == found.winners()["evidence"] == "poisson"
+    notes = " ".join(found.notes())
+    assert "elpd compares poisson, geometric: it has no number for wide" in notes
+    assert "nan" not in notes
 
 
 def test_scores_from_draws_that_failed_are_left_out_and_the_evidence_without_draws_stays(monkeypatch):

@@ -45,7 +45,7 @@ _NOT = float("nan")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ModelsCompared(Result):
-    """Models of the same data, the one with the highest evidence first.
+    """Models of the same data, the one with the highest evidence first and those without a reliable one last.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class ModelsCompared(Result):
         Model -> its posterior probability and the standard error; NaN where one of the evidences is unreliable.
     elpd : dict of str to (float, float, float, float, float)
         Model -> elpd, its standard error, the difference from the best one, the standard error of that difference
-        (nats), and the stacking weight.
+        (nats), and the stacking weight: among the models that have scores, if there are two.
     criteria : dict of str to (float, float, float)
         Model -> maximised log likelihood (nats), AIC, BIC.
     fit : dict of str to float
@@ -76,7 +76,7 @@ class ModelsCompared(Result):
 
     @property
     def names(self) -> list[str]:
-        """The models, highest evidence first."""
+        """The models, highest evidence first, those without a reliable one last."""
         return list(self.evidence)
 
     def bayes_factor(self, first: str, second: str) -> tuple[float, float, str]:
@@ -124,17 +124,19 @@ class ModelsCompared(Result):
         return pd.DataFrame(rows)
 
     def winners(self) -> dict[str, str]:
-        """Criterion -> the model that it prefers, for every criterion that compares all the models."""
+        """Criterion -> the model that it prefers, for every criterion that has a number for two models or more."""
+        return {c: max(score, key=score.__getitem__) for c, score in self._scored().items()}
+
+    def _scored(self) -> dict[str, dict[str, float]]:
+        """Criterion -> its number of every model that has one, the higher the better; two models or more."""
         scores: dict[str, dict[str, float]] = {
             "evidence": {n: v for n, (v, _, status) in self.evidence.items() if status != "failed"},
             "elpd": {n: v[0] for n, v in self.elpd.items()},
             "AIC": {n: -v[1] for n, v in self.criteria.items()},
             "BIC": {n: -v[2] for n, v in self.criteria.items()},
         }
-        whole = {
-            c: s for c, s in scores.items() if len(s) == len(self.evidence) and np.isfinite(list(s.values())).all()
-        }
-        return {criterion: max(score, key=score.__getitem__) for criterion, score in whole.items()}
+        known = {c: {n: v for n, v in score.items() if np.isfinite(v)} for c, score in scores.items()}
+        return {c: score for c, score in known.items() if len(score) > 1}
 
     def notes(self) -> list[str]:
         """Where the criteria disagree and why, what has no number and why."""
@@ -142,12 +144,17 @@ class ModelsCompared(Result):
         best = self.winners()
         if len(set(best.values())) > 1:
             lines.append("the criteria disagree: " + ", ".join(f"{c} prefers {n}" for c, n in best.items()))
-            if "evidence" in best and np.isfinite(list(self.fit.values())).all():
-                lines += [
-                    self._why(best["evidence"], other) for other in sorted(set(best.values()) - {best["evidence"]})
-                ]
+            first = best.get("evidence", "")
+            lines += [
+                self._why(first, other)
+                for other in sorted(set(best.values()) - {first})
+                if other in self._scored().get("evidence", ()) and np.isfinite([self.fit[first], self.fit[other]]).all()
+            ]
         elif best:
             lines.append(f"{', '.join(best)}: all prefer {next(iter(best.values()))}")
+        for criterion, score in self._scored().items():
+            if left_out := [name for name in self.names if name not in score]:
+                lines.append(f"{criterion} compares {', '.join(score)}: it has no number for {', '.join(left_out)}")
         lines += [f"{where}: {why}" for where, why in self.reasons.items()]
         return lines + super().notes()
 
@@ -209,30 +216,26 @@ def model_probabilities(log_evidence: NDArray[np.float64], errors: NDArray[np.fl
 
 
 def _scores(
-    trees: Mapping[str, xr.DataTree],
+    trees: Mapping[str, xr.DataTree], reasons: dict[str, str]
 ) -> tuple[dict[str, tuple[float, float, float, float, float]], list[Check]]:
-    """Elpd, differences and stacking weights by ArviZ; nothing unless every model has a score per observation."""
+    """Elpd, differences and stacking weights by ArviZ, of the models that it can score, where those are two or more."""
     from arviz_stats import compare
 
+    scored = {}
+    for name, tree in trees.items():
+        try:
+            scored[name] = arviz_loo(pointwise_tree(observations_together(tree), tree["posterior"].to_dataset()))
+        except RefusalError as refusal:
+            reasons[f"{name}, elpd"] = refusal.what
+    if len(scored) < 2:
+        return {}, []
     try:
-        scored = {
-            name: arviz_loo(pointwise_tree(observations_together(tree), tree["posterior"].to_dataset()))
-            for name, tree in trees.items()
-        }
         with arviz_scores():
             frame = compare(scored, method="stacking", round_to="none")
     except RefusalError as refusal:
         return {}, [unscored(refusal)]
-    found = {
-        str(name): (
-            float(row["elpd"]),
-            float(row["se"]),
-            float(row["elpd_diff"]),
-            float(row["dse"]),
-            float(row["weight"]),
-        )
-        for name, row in frame.iterrows()
-    }
+    columns = frame[["elpd", "se", "elpd_diff", "dse", "weight"]].astype(float).itertuples(name=None)
+    found = {str(name): (elpd, error, gap, gap_error, weight) for name, elpd, error, gap, gap_error, weight in columns}
     worst = {name: float(np.max(result.pareto_k)) for name, result in scored.items()}
     return found, [pareto_check(worst, min(float(result.good_k) for result in scored.values()))]
 
@@ -293,22 +296,19 @@ def compare_models(studies: Mapping[str, Any]) -> ModelsCompared:
             criteria[name] = (mle.log_likelihood, mle.aic, mle.bic)
         except WorkbenchError as error:
             reasons[f"{name}, AIC and BIC"] = error.what
-    hidden = [name for name, study in studies.items() if study.density.symbolic.potential]
-    checks = [_reliability(evidence)]
-    elpd: dict[str, tuple[float, float, float, float, float]] = {}
-    if hidden:
-        reasons[f"{', '.join(hidden)}, elpd"] = (
-            "a potential is no observation, and may hold data that nobody can compare"
-        )
-    elif np.isfinite(list(fit.values())).all():
-        elpd, found = _scores(trees)
-        checks += found
-    order = sorted(evidence, key=lambda name: -np.nan_to_num(evidence[name][0], nan=-np.inf))
+    for name, study in studies.items():
+        if name in trees and study.density.symbolic.potential:
+            reasons[f"{name}, elpd"] = "a potential is no observation, and may hold data that nobody can compare"
+            del trees[name]
+    elpd, scoring = _scores({name: tree for name, tree in trees.items() if np.isfinite(fit[name])}, reasons)
+    order = sorted(
+        evidence, key=lambda name: (evidence[name][2] == "failed", -np.nan_to_num(evidence[name][0], nan=-np.inf))
+    )
     values = np.array([evidence[name][:2] for name in order])
     usable = all(status != "failed" for _, _, status in evidence.values())
     shares, errors = model_probabilities(*values.T) if usable else (np.full(len(order), _NOT),) * 2
     return ModelsCompared(
-        checks=tuple(checks),
+        checks=(_reliability(evidence, elpd), *scoring),
         evidence={name: evidence[name] for name in order},
         probability={n: (float(p), float(e)) for n, p, e in zip(order, shares, errors, strict=True)},
         elpd=elpd,
@@ -333,13 +333,13 @@ def _evidence_of(name: str, study: Any, reasons: dict[str, str]) -> tuple[float,
     return found.log_evidence, found.std_error, status
 
 
-def _reliability(evidence: Mapping[str, tuple[float, float, str]]) -> Check:
+def _reliability(evidence: Mapping[str, tuple[float, float, str]], elpd: Mapping[str, Any]) -> Check:
     """Whether every evidence in the comparison can be relied on."""
     statuses: list[Status] = [status for _, _, status in evidence.values()]  # type: ignore[misc]
     worst = max(statuses, key=SEVERITY.__getitem__)
     guilty = ", ".join(name for name, (_, _, status) in evidence.items() if status == worst and worst != "ok")
     if worst == "failed":
-        return Check("evidence-reliable", "failed", f"no reliable evidence for {guilty}",
-                     "see study.evidence.estimate() of that model; compare by elpd meanwhile")  # fmt: skip
+        remedy = "see study.evidence.estimate() of that model" + ("; compare by elpd meanwhile" if elpd else "")
+        return Check("evidence-reliable", "failed", f"no reliable evidence for {guilty}", remedy)
     message = f"the least reliable evidence is {worst}" + (f" ({guilty})" if guilty else "")
     return Check("evidence-reliable", worst, message, "" if worst == "ok" else "read the checks of that evidence")
