@@ -1,8 +1,9 @@
 """A model file and its data become a `pm.Model`.
 
 A model file is plain Python with a docstring and a function ``build``. The parameters of ``build`` that have no default
-are columns of the data and are bound to them by name; those with a default are hyperparameters. ``DATA`` names the
-file that is used when the user gives none, relative to the model file.
+are columns of the data and are bound to them by name, as arrays of numbers, or of labels where a column holds no number
+at all; those with a default are hyperparameters. ``DATA`` names the file that is used when the user gives none,
+relative to the model file.
 """
 
 from __future__ import annotations
@@ -138,30 +139,39 @@ def _read_table(data: Data) -> tuple[pd.DataFrame, str]:
     return table, str(path)
 
 
-def _number_column(table: pd.DataFrame, name: str, where: str) -> NDArray:
-    """One column as numbers; every row that is no finite number is named by its line."""
-    column = table[name]
+def _column(table: pd.DataFrame, name: str, where: str) -> NDArray:
+    """One column as numbers, or as labels where no row is a number; a row that is neither is named by its line."""
+    column = table[name].reset_index(drop=True)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
     numbers = pd.to_numeric(column, errors="coerce")
     text = column[numbers.isna() & column.notna()]
-    if len(text):
+    commas = text.astype(str).str.fullmatch(r"\s*[+-]?\d*,\d+\s*")
+    labels = len(text) > 0 and not numbers.notna().any() and not commas.any()
+    if len(text) and not labels:
         row, value = text.index[0], text.iloc[0]
         raise InputError(
             f"column {name!r} has text where a number belongs: {str(value)!r} in row {row}"
             + (f" and {len(text) - 1} more" if len(text) > 1 else ""),
             where,
-            "correct these rows, or bind another column",
+            "write decimals with a point, not a comma"
+            if commas.any()
+            else "correct these rows, or bind another column; a column of labels holds no numbers at all",
         )
-    bad = np.flatnonzero(~np.isfinite(numbers.to_numpy(dtype=np.float64)))
+    absent = column.isna() if labels else ~np.isfinite(numbers.astype(np.float64))
+    bad = np.flatnonzero(absent)
     if len(bad):
-        missing = int(numbers.isna().sum())
+        missing = int(column.isna().sum())
         kinds = [f"{missing} missing"] * bool(missing) + [f"{len(bad) - missing} infinite"] * bool(len(bad) - missing)
         shown = ("row " if len(bad) == 1 else "rows ") + ", ".join(str(i) for i in bad[:5])
         raise RefusalError(
-            f"column {name!r} has values that are no finite numbers ({', '.join(kinds)}): {shown}"
-            + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""),
+            f"column {name!r} has values that are no {'labels' if labels else 'finite numbers'} ({', '.join(kinds)}): "
+            f"{shown}" + (f" and {len(bad) - 5} more" if len(bad) > 5 else ""),
             where,
             "remove or fill in these rows; rows are counted from 0 after the header",
         )
+    if labels:
+        return column.to_numpy(dtype=str)
     array = numbers.to_numpy()
     # PyMC stores whole numbers as int32 and wraps what is larger, without a word.
     wraps = array.dtype.kind in "iu" and array.size and np.max(np.abs(array.astype(np.float64))) > _LARGEST_INT
@@ -190,7 +200,7 @@ def _bind(
         if name not in table.columns:
             found = ", ".join(map(str, table.columns))
             raise InputError(f"there is no column {name!r}", where, f"the columns are: {found}; rename one to {name!r}")
-        bound[name] = _number_column(table, name, where)
+        bound[name] = _column(table, name, where)
     chosen = dict(defaults)
     for name, value in given.items():
         default = defaults[name]
@@ -233,6 +243,8 @@ def _check_counts(model: pm.Model, bound: Mapping[str, NDArray], where: str) -> 
         if data.dtype.kind not in "iu":
             continue
         for name, column in bound.items():
+            if column.dtype.kind == "U":
+                continue
             fractional = np.flatnonzero(column != np.floor(column))
             if len(fractional) and column.shape == data.shape and np.array_equal(np.trunc(column), data):
                 row = int(fractional[0])
@@ -265,7 +277,7 @@ def load_model(
     ------
     InputError
         If a file is missing or empty, the model file does not import or its `build` fails, a column is missing or
-        holds text.
+        holds numbers and text.
     RefusalError
         If a column holds missing or infinite values, or fractions where the model counts.
     UsageError
@@ -285,7 +297,9 @@ def load_model(
     except WorkbenchError:
         raise
     except Exception as error:
-        raise InputError(f"`build` failed: {_said(error, file)}", str(file), "correct the model or its data") from error
+        labels = [f"{name!r} holds labels, as {str(a[0])!r}" for name, a in bound.items() if a.dtype.kind == "U"]
+        remedy = "correct the model or its data" + (f" (column {', column '.join(labels)})" if labels else "")
+        raise InputError(f"`build` failed: {_said(error, file)}", str(file), remedy) from error
     if not isinstance(model, pm.Model):
         raise InputError(
             f"`build` returned {type(model).__name__}, not a pm.Model", str(file), "end `build` with `return model`"
