@@ -66,6 +66,14 @@ def test_fit_as_json_is_one_object_with_every_answer(command_line):
     assert "evidence.estimate" in found["answers"]
 
 
+def test_fit_with_all_prints_also_what_draws_anew(command_line, tmp_path):
+    model = _file(tmp_path / "counts.py", POISSON)
+    data = _file(tmp_path / "counts.csv", "k\n1\n3\n2\n")
+    _, out, _ = command_line("fit", str(model), "--data", str(data), "--seed", "1", "--no-report", "--all")
+    assert "the evidence as its priors change" in out
+    assert "the evidence, one observation after the other" in out
+
+
 @pytest.mark.parametrize(
     "command",
     [

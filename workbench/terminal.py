@@ -25,8 +25,8 @@ _DOTS = Text("...")
 _STYLES = {"ok": "green", "unknown": "blue", "caution": "yellow", "failed": "bold red"}
 _IN_NATS = ("log_evidence", "nats")
 _IN_ORDER = (
-    "anatomy", "comparison", "evidence.estimate", "evidence.robustness", "information", "prediction",
-    "posterior.predictive", "diagnosis",
+    "anatomy", "comparison", "evidence.estimate", "evidence.robustness", "evidence.sequential", "information",
+    "prediction", "posterior.predictive", "diagnosis",
 )  # fmt: skip
 
 
