@@ -135,7 +135,7 @@ def _spread(summit: Summit, pair: Sequence[Quantity]) -> NDArray[np.float64]:
         if quantity.slope is not None:
             slopes[row] = quantity.slope
     try:
-        if summit.places:
+        if summit.places or summit.cells:
             raise np.linalg.LinAlgError
         root = np.linalg.cholesky(summit.information)
         covariance = slopes @ np.linalg.solve(root.T, np.linalg.solve(root, slopes.T))

@@ -38,6 +38,7 @@ _FLAT = 1e-10  # of the scaled information: a direction with less has no standar
 _IMPOSSIBLE = -1e3  # nats below the least: stands for minus infinity, from where no slope leads back
 _SPARE = 6  # equations more than unknowns: as many accidents would have to coincide
 _NEAR_EDGE = 5.0  # of z: where a scale is 1/150 of what it was
+_ENTERED = 0.05  # share of a category whose probability is 0
 _HUGE = 1e100  # stands for infinity, and its inverse for 0
 _OUT, _IN = 2.0, (2.0, 4.0, 8.0, 16.0)  # of z, away from the model's start and towards it, to see a limit
 
@@ -162,6 +163,8 @@ def _inside(problem: Problem, summit: Summit) -> Vector:
     at = summit.x.copy()
     places = list(summit.places)
     at[places] = origin(problem)[places]
+    for label in summit.cells:
+        at = summit.entered(at, label, _ENTERED)
     return at
 
 

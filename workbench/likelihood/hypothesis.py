@@ -25,7 +25,7 @@ from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.profile import Name, wald_of
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
 from workbench.likelihood.section import Sections
-from workbench.likelihood.summit import Summit
+from workbench.likelihood.summit import Summit, refuse_still
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Vector
@@ -193,6 +193,8 @@ def fix_value(problem: Problem, summit: Summit, mode: Mode | None, name: Name, v
 
 def _score(problem: Problem, summit: Summit, x: Vector) -> tuple[float, str]:
     """The score statistic at a point, or why there is none; coordinates at their edge take no part."""
+    if summit.cells:
+        return float("nan"), f"the probability of {' and '.join(summit.cells)} is 0 at the maximum"
     at_edge = [k for k, place in summit.places.items() if x[k] == place]  # the one that is tested has left its edge
     free = np.setdiff1d(np.arange(x.size), at_edge)
     gradient = problem.objective.value_and_gradient(x)[1][free]
@@ -227,9 +229,12 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
     InputError
         If the value is outside the support.
     """
+    refuse_still(summit, quantity)
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
     edges |= {k: (side,) for k, side in summit.infinite.items()}
-    sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
+    sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places), summit.inside)
+    if quantity.name in summit.cells:
+        return *_in_category(sections, quantity, summit, value), value == 0.0
     for side in (-1.0, 1.0):
         edge = quantity.edge(summit.x, side)
         if np.isfinite(edge) and abs(value - edge) <= 1e-12 * max(1.0, abs(edge)):
@@ -247,6 +252,23 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
             )
         summit.compare(x, height)
     return x, height, False
+
+
+def _in_category(sections: Sections, quantity: Quantity, summit: Summit, value: float) -> tuple[Vector, float]:
+    """The maximum with a category at a value that has the probability 0 at the maximum itself.
+
+    Raises
+    ------
+    InputError
+        If the value is no probability below 1.
+    """
+    if value == 0.0:
+        return summit.x, summit.value
+    if not 0.0 < value < 1.0:
+        raise InputError(f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support")
+    x, height = sections.peak(np.array([value]), summit.entered(summit.x, quantity.name, value))
+    summit.compare(x, height)
+    return x, height
 
 
 def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float) -> tuple[Vector, float]:

@@ -70,7 +70,7 @@ def compare_nested(
         )
     ratio = 2.0 * max(summit.value - base.value, 0.0)
     # Where the smaller model is at an edge of its own, as without any spread between groups, many models agree there.
-    edge = "" if base.places else _edge_that_nests(problem, summit, base.value)
+    edge = "" if base.places or base.cells else _edge_that_nests(problem, summit, base.value)
     if edge:
         check = Check("nested", "ok", f"where {edge} the larger model has the maximum of the smaller one")
     else:
