@@ -41,6 +41,7 @@ _MISSED = 1e-6  # nats of deviance: a bound that is further off than this is non
 _RANGE = 1e7  # standard deviations on the real line: what has not fallen there never will
 _ROUND = 1e-9  # a simplex or a correlation that comes this close to a whole number ends there
 _SHARE, _MOST_SHARE = 1e-6, 0.01  # of a category that has none at the maximum: where it is entered
+_OVERFLOW = 230.0  # on a log scale, 1e100: where other terms overflow first, nothing has changed for long
 _MOVED = 1e-4  # of zeta: less than this is still the floor from which it starts
 
 
@@ -303,7 +304,8 @@ def _end(quantity: Quantity, x: Vector, side: float) -> float:
         If it has none, so that only the refits fail.
     """
     edge, last = quantity.edge(x, side), float(quantity(x)[0])
-    if np.isfinite(edge):
+    beyond = quantity.coordinate >= 0 and not quantity.real and abs(quantity.path(x)) > _OVERFLOW
+    if np.isfinite(edge) or beyond:
         return edge
     if quantity.real or quantity.coordinate >= 0:
         raise NumericalError(

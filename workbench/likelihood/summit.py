@@ -16,8 +16,8 @@ from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.holding import settle
 from workbench.likelihood.inside import Inside, inside_of
-from workbench.likelihood.problem import Problem
-from workbench.likelihood.quantity import Quantity
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.quantity import Quantity, edges_of
 from workbench.likelihood.section import newton_step
 from workbench.likelihood.tails import find_tail
 from workbench.model.chart import jacobian
@@ -36,6 +36,7 @@ _ROUNDS = 8
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
+_WIDE = 10.0  # of z, towards an edge: a factor of 20,000
 _NEWTON_STEPS = 60
 
 
@@ -195,6 +196,9 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     information = -hessian(objective, x)
     information[fixed], information[:, fixed] = 0.0, 0.0
     scale = _scale(information, inside is not None and inside.everywhere)
+    if mode is None:  # far out rounding stands for a curvature, and on a log scale nothing has a deviation of thousands
+        bounded = list(edges_of(problem.chart, x, scalar_parameters(problem)))
+        scale[bounded] = np.minimum(scale[bounded], _WIDE)
     places = {int(k): float(x[k]) for k in fixed}
     return Summit(x, value, information, scale, places, checks, infinite, inside)
 
