@@ -177,7 +177,7 @@ def fix_value(problem: Problem, summit: Summit, mode: Mode | None, name: Name, v
         missing = dict.fromkeys(("Wald", "score"), "the value is the edge of the support")
     else:
         if np.isfinite(error):
-            statistic["Wald"] = ((estimate - value) / error) ** 2
+            statistic["Wald"] = (quantity.beyond(value, estimate) / error) ** 2
         else:
             missing["Wald"] = "the scalar has no standard error"
         statistic["score"], why = _score(problem, summit, x)
@@ -315,6 +315,8 @@ def _path_to(quantity: Quantity, summit: Summit, value: float) -> float:
     """
     if quantity.coordinate < 0:
         return value
+    if quantity.angle:
+        return quantity.path(summit.x) + quantity.beyond(value, float(quantity(summit.x)[0])) / quantity.weights[0]
 
     def gap(here: float) -> float:
         point = summit.x.copy()

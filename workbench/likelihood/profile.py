@@ -272,7 +272,7 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         if height >= _BEYOND * target:
             break
         if quantity.angle and abs(here - first) >= np.pi:  # half a turn: it has been everywhere
-            return _open(quantity, x, zeta, float(quantity(summit.x)[0]) + side * np.pi)
+            return _open(quantity, x, zeta, float(quantity(summit.x)[0]) + side * quantity.turn / 2)
         jumps.append((step, jump))
         crossed = height >= target  # the rest is for the figure, and need not be there
         if _levelled(jumps, height, _BEYOND * target if crossed else target) or _far(quantity, summit, here):
