@@ -34,6 +34,7 @@ CATALOGUE: dict[str, str] = {
     "latents-integrated": "Latent variables are integrated out finely enough: the error does not move the maximum.",
     "errors-agree": "Sandwich errors differ from the observed ones no more than data from the model would make them.",
     "replicates-complete": "Every bootstrap replicate has a maximum.",
+    "nested": "The smaller model of a likelihood-ratio test lies inside the larger one, at a place of known reference.",
     "blocks-enough": "There are enough independent blocks of latent variables to see how they vary.",
     # posterior draws
     "draws-finite": "Every draw of every free variable is finite.",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from workbench.check import Check
 from workbench.errors import InputError, NoMaximumError, NumericalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
-from workbench.likelihood.hypothesis import Test, compare_nested, fix_value
-from workbench.likelihood.nesting import same_observations
+from workbench.likelihood.departure import same_observations
+from workbench.likelihood.hypothesis import Test, fix_value
+from workbench.likelihood.nesting import compare_nested
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.model.anatomy import require
@@ -161,7 +162,7 @@ def ask_test(study: Study, name: Name, value: float) -> Test:
 
 
 def ask_nested(study: Study, smaller: Study) -> Test:
-    """The test of a model inside another; see `workbench.likelihood.hypothesis.compare_nested`.
+    """The test of a model inside another; see `workbench.likelihood.nesting.compare_nested`.
 
     Raises
     ------

@@ -65,6 +65,7 @@ class LikelihoodView(View):
         s = self._study
 
         def compute() -> Mode:
+            require(s.reading, "likelihood maximum")  # before starts are sought
             first, *later = np.split(s.starts, [1 + len(s._branch_peaks)])
             return maximise_likelihood(
                 s.problem, s.reading, np.vstack([first, _best_draws(s), *later]), s.settings.level

@@ -75,3 +75,18 @@ def test_counts_that_are_all_zero_put_the_mean_at_its_edge_where_the_dispersion_
     assert study.likelihood.maximum().at_edge == ("mu",)
     found = study.likelihood.profile("mu")
     assert found.upper[0] == pytest.approx(2.0 * np.expm1(stats.chi2.ppf(0.95, 1) / 2 / 10 / 2.0), rel=1e-7)
+
+
+def test_counts_that_are_all_zero_exclude_no_mean_while_the_dispersion_is_free():
+    with pm.Model() as model:
+        mu, alpha = pm.HalfNormal("mu", 10.0), pm.HalfNormal("alpha", 10.0)
+        pm.NegativeBinomial("y", mu=mu, alpha=alpha, observed=np.zeros(10, dtype=int))
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.profile("mu", "alpha")
+    # log L = 10 alpha log(alpha / (alpha + mu)) goes to 0, its least upper bound, at every mu as alpha goes to 0.
+    assert abs(stats.nbinom.logpmf(0, 1e-9, 1e-9 / (1e-9 + 5.0)) * 10) < 1e-6
+    assert found.lower.tolist() == [0.0, 0.0]
+    assert found.upper.tolist() == [np.inf, np.inf]
+    assert max(*found.lower_deviance, *found.upper_deviance) < 1e-6
+    assert np.isnan(found.estimate).all()  # it makes no difference
+    assert study.likelihood.test("mu", 5.0).statistic["likelihood ratio"] < 1e-6

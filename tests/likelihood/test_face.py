@@ -35,10 +35,98 @@ def test_categories_without_counts_have_the_probability_zero_and_the_others_thei
     assert any(f"{name}[1] = 0, {name}[3] = 0" in check.message for check in found.checks)
 
 
-@pytest.mark.parametrize("question", ["errors", "bootstrap"])
-def test_what_needs_single_coordinates_is_refused_on_a_face(shares, question):
-    with pytest.raises(RefusalError, match=r"face of the simplex: \w+\[1\] = 0"):
-        getattr(shares.likelihood, question)()
+def test_errors_hold_on_the_face_in_every_form(shares):
+    found = shares.likelihood.errors()
+    for form in ("observed", "expected"):
+        np.testing.assert_allclose(found.std_error[form][COUNTS > 0], np.sqrt(0.6 * 0.4 / 50), rtol=1e-6)
+        assert np.isnan(found.std_error[form][COUNTS == 0]).all()
+    # Of two shares that are left one decides the other: the rank is K - 1 - 2 = 1.
+    covariance = found.covariance("expected").to_numpy()[np.ix_(COUNTS > 0, COUNTS > 0)]
+    np.testing.assert_allclose(covariance, 0.24 / 50 * np.array([[1, -1], [-1, 1]]), rtol=1e-6)
+
+
+def test_the_profile_of_an_empty_category_is_one_sided(shares):
+    found = shares.likelihood.profile()
+    np.testing.assert_allclose(found.estimate, COUNTS / 50, atol=1e-12)
+    for level, profile in ((0.95, found), (0.8, shares.likelihood.profile(found.names[1], level=0.8))):
+        i, cut = profile.names.index(found.names[1]), stats.chi2.ppf(level, 1)
+        assert profile.lower[i] == 0.0
+        assert profile.upper[i] == pytest.approx(-np.expm1(-cut / 100), rel=1e-8)  # 50 log(1 - p) = -cut / 2
+        assert np.isnan(profile.std_error[i])
+    # The share of the others is that of a binomial: what is empty stays empty.
+    for bound in (found.lower[0], found.upper[0]):
+        deviance = 2 * (stats.binom.logpmf(30, 50, 0.6) - stats.binom.logpmf(30, 50, bound))
+        assert deviance == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-7)
+    assert any("no lower bound short of the edge" in note for note in found.notes())
+
+
+def test_an_empty_category_is_entered_where_that_pays(shares):
+    name = shares.likelihood.profile().names[0].split("[")[0]
+    found = shares.likelihood.profile({f"{name}[0]": 1.0, f"{name}[1]": -1.0}, level=0.99999)
+
+    def held(c):
+        # With p0 - p1 = c, and p1 what is best, maybe 0: 30 log p0 + 20 log(1 - p0 - p1).
+        best = optimize.minimize_scalar(
+            lambda p: -30 * np.log(c + p) - 20 * np.log(1 - c - 2 * p), bounds=(0.0, (1 - c) / 2), method="bounded",
+            options={"xatol": 1e-12},
+        ).fun  # fmt: skip
+        return -min(best, -30 * np.log(c) - 20 * np.log(1 - c))
+
+    top = 30 * np.log(0.6) + 20 * np.log(0.4)
+    lower = optimize.brentq(lambda c: 2 * (top - held(c)) - found.cut, 0.05, 0.59, xtol=1e-12)
+    assert lower < 3 / 7  # below it the second category is worth having
+    assert found.lower[0] == pytest.approx(lower, rel=1e-6)
+
+
+def test_an_empty_category_can_be_tested(shares):
+    name = shares.likelihood.profile().names[1]
+    found = shares.likelihood.test(name, 0.02)
+    assert found.statistic["likelihood ratio"] == pytest.approx(-100 * np.log(0.98), rel=1e-9)
+    at_zero = shares.likelihood.test(name, 0.0)
+    assert at_zero.statistic["likelihood ratio"] == 0.0
+    assert at_zero.mixture
+    with pytest.raises(wb.InputError, match="cannot be 1.5"):
+        shares.likelihood.test(name, 1.5)
+    other = name.replace("1", "3")
+    with pytest.raises(RefusalError, match="categories whose probability is 0"):
+        shares.likelihood.profile({name: 1.0, other: 1.0})
+
+
+def test_replicates_stay_on_the_face_and_say_nothing_of_what_is_empty(shares):
+    found = shares.likelihood.bootstrap(300)
+    assert len(found.complete) == 300
+    np.testing.assert_allclose(found.complete[:, COUNTS == 0], 0.0)
+    np.testing.assert_allclose(found.complete @ np.ones(4), 1.0)
+    drawn = np.random.default_rng(1).binomial(50, 0.6, size=20_000) / 50
+    assert found.std_error[0] == pytest.approx(drawn.std(), rel=0.15)  # 300 replicates: 4% is their Monte Carlo error
+    assert np.isnan(found.std_error[COUNTS == 0]).all()
+    assert found.interval(kind="percentile").iloc[1].isna().all()
+    assert any("every replicate" in note for note in found.notes())
+
+
+def test_replicates_may_reach_a_face_that_the_data_do_not():
+    counts = np.array([30, 1, 20])
+    with pm.Model() as model:
+        p = pm.Dirichlet("p", np.ones(3))
+        pm.Categorical("y", p, observed=np.repeat(np.arange(3), counts))
+    found = wb.Study(model, seed=1).likelihood.bootstrap(300, kind="nonparametric")
+    assert not found.failures
+    share = found.edges["p[1]"] / 300
+    assert share == pytest.approx((50 / 51) ** 51, abs=4 * np.sqrt(0.36 * 0.64 / 300))
+    whole = found.complete * 51
+    np.testing.assert_allclose(whole, np.round(whole), atol=1e-4)  # each estimate is a share of 51
+    assert found.std_error[1] == pytest.approx(np.sqrt(50 / 51 / 51 / 51), rel=0.2)
+
+
+def test_of_two_shares_the_empty_one_leaves_nothing_to_estimate_but_has_its_bound():
+    with pm.Model() as model:
+        pm.Multinomial("y", 9, pm.Dirichlet("p", np.ones(2)), observed=np.array([9, 0]))
+    study = wb.Study(model, seed=1)
+    with pytest.raises(RefusalError, match="every parameter is at the edge"):
+        study.likelihood.errors()
+    found = study.likelihood.profile()
+    assert found.upper[1] == pytest.approx(-np.expm1(-found.cut / 18), rel=1e-8)
+    assert np.all(study.likelihood.bootstrap(20).complete == [1.0, 0.0])
 
 
 def test_thresholds_of_a_grade_that_nobody_gave_coincide():

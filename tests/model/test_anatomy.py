@@ -144,8 +144,29 @@ def test_a_vector_with_a_factor_for_each_of_its_values_is_a_parameter_unless_it_
     assert role_of(lambda: item_response(2.0)) == {
         "ability": "latent", "slope": "parameter", "difficulty": "parameter",
     }  # fmt: skip
-    assert role_of(lambda: item_response(1.0))["difficulty"] == "latent"
+    assert role_of(lambda: item_response(1.0))["difficulty"] == "ambiguous"  # one prior for abilities and items
     assert role_of(lambda: item_response(2.0, shape=()))["difficulty"] == "latent"
+
+
+def test_the_roles_of_items_are_asked_for_before_anything_is_integrated():
+    with pm.Model() as model:
+        item_response(1.0)
+    with pytest.raises(RefusalError, match="the role of difficulty is ambiguous") as refusal:
+        require(examine(LogDensity(model)), "likelihood maximum")
+    assert "parameters=['difficulty']" in refusal.value.fix
+    assert "latents=['difficulty']" in refusal.value.fix
+    named = LogDensity(model, parameters=["difficulty"])
+    assert named.roles["difficulty"][0] == "parameter"
+    assert not examine(named).questions["likelihood maximum"]
+
+
+def test_several_variables_that_are_ambiguous_are_each_named_in_the_remedy():
+    with pm.Model() as model:
+        plain_product()
+    with pytest.raises(RefusalError) as refusal:
+        require(examine(LogDensity(model)), "likelihood maximum")
+    assert "parameters=['w', 'z']" in refusal.value.fix
+    assert "--parameter w --parameter z" in refusal.value.fix
 
 
 def test_a_product_of_two_coefficients_is_ambiguous():

@@ -3,7 +3,9 @@
 import numpy as np
 import pymc as pm
 import pytest
+from scipy import optimize, stats
 
+import workbench as wb
 from tests.models_zoo import NAMES
 from workbench.errors import RefusalError
 from workbench.model.density import LogDensity
@@ -61,6 +63,35 @@ def test_a_likelihood_that_is_not_a_number_on_one_side_of_the_start_is_refused()
         pm.Normal("y", pm.math.log(pm.Normal("mu", 0.0, 1.0)), 1.0, observed=np.array([0.5, 1.0]))
 
     assert "not a number" in refused(build).what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["gamma", "wald"])
+def test_a_log_link_on_a_raw_column_is_looked_at_where_numbers_hold_its_mean(family):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(1000.0, 5000.0, size=80)
+    y = rng.gamma(3.0, np.exp(0.5 + 0.0004 * x) / 3.0)
+    with pm.Model() as model:
+        b, a = pm.Normal("b", 0.0, 1.0, shape=2), pm.HalfNormal("a", 5.0)
+        mean = pm.math.exp(b[0] + b[1] * x)  # one step of 1 along b[1] is e^5000
+        if family == "gamma":
+            pm.Gamma("y", alpha=a, beta=a / mean, observed=y)
+        else:
+            pm.Wald("y", mu=mean, lam=a, observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    scaled = (x - x.mean()) / x.std()
+
+    def minus(theta):
+        mean, a = np.exp(theta[0] + theta[1] * scaled), np.exp(theta[2])
+        if family == "gamma":
+            return -stats.gamma.logpdf(y, a, scale=mean / a).sum()
+        return -stats.invgauss.logpdf(y, mean / a, scale=a).sum()
+
+    best = optimize.minimize(minus, [1.0, 0.3, 1.0], method="BFGS")
+    slope = best.x[1] / x.std()
+    assert found.log_likelihood == pytest.approx(-best.fun, abs=1e-7)
+    expected = [best.x[0] - slope * x.mean(), slope, np.exp(best.x[2])]
+    assert [*found.theta["b"].values, float(found.theta["a"])] == pytest.approx(expected, rel=1e-4)
 
 
 def test_infinite_observations_are_refused_with_row_and_value():

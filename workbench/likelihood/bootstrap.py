@@ -63,7 +63,8 @@ class Bootstrap(Result):
     estimates : ndarray, shape (B, k)
         The MLE of every replicate; NaN where there is none.
     std_error, mcse, bias : ndarray, shape (k,)
-        Standard deviation of the estimates, its Monte Carlo error, and their mean minus the maximum.
+        Standard deviation of the estimates, its Monte Carlo error, and their mean minus the maximum; NaN for a scalar
+        that is at its edge in every replicate.
     acceleration : ndarray, shape (k,)
         Of BCa; NaN where it does not exist, as for the Bayesian kind.
     failures : dict of str to int
@@ -92,6 +93,11 @@ class Bootstrap(Result):
         return f"{self.kind} bootstrap of the maximum likelihood estimate"
 
     @property
+    def stuck(self) -> list[bool]:
+        """Which scalars are at the edge of their support in every replicate, and so have no spread."""
+        return [self.edges.get(label) == len(self.complete) for label in self.labels]
+
+    @property
     def complete(self) -> NDArray[np.float64]:
         """The estimates of the replicates that have one, shape ``(B', k)``."""
         return self.estimates[np.isfinite(self.estimates).all(axis=1)]
@@ -108,7 +114,8 @@ class Bootstrap(Result):
         Returns
         -------
         pandas.DataFrame
-            Columns ``lower`` and ``upper``, one row a label; NaN where BCa does not exist.
+            Columns ``lower`` and ``upper``, one row a label; NaN where BCa does not exist, and for a scalar that is at
+            its edge in every replicate.
 
         Raises
         ------
@@ -125,6 +132,7 @@ class Bootstrap(Result):
         else:
             columns = zip(self.complete.T, self.maximum, self.acceleration, strict=True)
             ends = np.array([accelerated_interval(draws, top, a, level) for draws, top, a in columns])
+        ends[self.stuck] = np.nan
         return pd.DataFrame(ends, columns=["lower", "upper"], index=list(self.labels))
 
     def table(self) -> pd.DataFrame:
@@ -145,7 +153,11 @@ class Bootstrap(Result):
             f"{100 * share:.2g}% of it",
             f"what is drawn again: {self.unit}",
         ]
-        lines += [f"{label} is at the edge of its support in {count} replicates" for label, count in self.edges.items()]
+        every = [x for x, stuck in zip(self.labels, self.stuck, strict=True) if stuck]
+        where = "is at the edge of its support in"
+        lines += [f"{label} {where} {count} replicates" for label, count in self.edges.items() if label not in every]
+        one_sided = "no spread and no interval from replicates; the profile likelihood gives a one-sided one"
+        lines += [f"{label} {where} every replicate: {one_sided}" for label in every]
         return lines + [str(check) for check in self.checks if check.status != "ok"]
 
 
@@ -273,6 +285,8 @@ def bootstrap_maximum(
     varies = error > _ROUNDING * np.abs(good).max(axis=0)
     error[~varies & (error > 0)] = np.nan  # a constant, such as the diagonal of a correlation matrix, and its rounding
     kurtosis[varies] = stats.kurtosis(good[:, varies], axis=0, fisher=False)
+    at_edge = Counter(label for b, values in edges.items() if not failures[b] for label in values)
+    error[[at_edge[label] == len(good) for label in mode.labels]] = np.nan
     reasons = Counter(reason for reason in failures.values() if reason)
     return Bootstrap(
         (_completeness(reasons, count), *(units.checks if units else look_at_limits(problem.density))),
@@ -288,7 +302,7 @@ def bootstrap_maximum(
         good.mean(axis=0) - mode.estimate,
         acceleration,
         dict(reasons),
-        dict(Counter(label for values in edges.values() for label in values)),
+        dict(at_edge),
     )
 
 

@@ -29,6 +29,7 @@ from workbench.result import Result
 
 _RAYS = 48
 _SOLVED = 1e-10  # of the root of the deviance
+_MISSED = 1e-6  # of the same: a point that is further off is on no rim
 _GROWTH, _REACH = 1.3, 40  # of the radius, where a ray has not yet left the region; how often
 _WALL = 1e3  # stands for a place that cannot be reached
 
@@ -121,11 +122,19 @@ def find_contour(
             rim, deviance, x, radius = [*rim, [np.nan, np.nan]], [*deviance, np.nan], summit.x, target
             continue
         radius, x, height = found
-        rim.append([float(quantity(x[None])[0]) for quantity in pair])
+        rim.append([_value(quantity, summit, x) for quantity in pair])
         deviance.append(height**2)
     maximum = np.array([float(quantity(summit.x[None])[0]) for quantity in pair])
     closed = np.array([*rim, rim[0]]), np.array([*deviance, deviance[0]])
     return Contour(summit.checks, float(level), tuple(quantity.name for quantity in pair), maximum, *closed)
+
+
+def _value(quantity: Quantity, summit: Summit, x: Vector) -> float:
+    """A scalar at a point of the rim; an angle goes on beyond pi, and is nowhere a turn from its maximum."""
+    if not quantity.angle:
+        return float(quantity(x[None])[0])
+    moved = quantity.path(x) - quantity.path(summit.x)
+    return float(quantity(summit.x[None])[0]) + moved * float(quantity.weights[0])
 
 
 def _spread(summit: Summit, pair: Sequence[Quantity]) -> NDArray[np.float64]:
@@ -135,7 +144,7 @@ def _spread(summit: Summit, pair: Sequence[Quantity]) -> NDArray[np.float64]:
         if quantity.slope is not None:
             slopes[row] = quantity.slope
     try:
-        if summit.places:
+        if summit.places or summit.cells:
             raise np.linalg.LinAlgError
         root = np.linalg.cholesky(summit.information)
         covariance = slopes @ np.linalg.solve(root.T, np.linalg.solve(root, slopes.T))
@@ -169,14 +178,22 @@ def _along(
         height = float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
         return 0.0 if abs(height - target) < _SOLVED else min(height, _WALL) - target
 
-    inner, outer = 0.0, radius
+    # Half a turn away an angle has been everywhere.
+    ways = [abs(way) for quantity, way in zip(sections.quantities, ray, strict=True) if quantity.angle]
+    longest = min((np.pi / way for way in ways if way > 0), default=np.inf)
+    inner, outer = 0.0, min(radius, longest)
     for _ in range(_REACH):
         if gap(outer) >= 0.0:
             break
-        inner, outer = outer, outer * _GROWTH
+        if outer >= longest:
+            return None
+        inner, outer = outer, min(outer * _GROWTH, longest)
     else:
         return None
     settled = optimize.brentq(
         lambda r: -target if r == 0.0 else gap(r), inner, outer, xtol=1e-300, rtol=1e-15, disp=False
     )
-    return settled, known[settled], gap(settled) + target
+    height = gap(settled) + target
+    if abs(height - target) > _MISSED:  # it was inside up to where the likelihood cannot be computed any more
+        return None
+    return settled, known[settled], height

@@ -27,16 +27,16 @@ from scipy import stats
 
 from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
-from workbench.likelihood.holding import held
+from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.maximum import as_at_the_maximum
-from workbench.likelihood.problem import Problem, edge_coordinates
+from workbench.likelihood.problem import Problem
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.censoring import look_at_limits
 from workbench.model.chart import slopes_at
 from workbench.model.mode import Mode
 from workbench.model.simulate import Simulator
 from workbench.numerics.curvature import FLAT, curvature_at, hessian
-from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.objective import Vector
 from workbench.result import Result
 
 FORMS = ("observed", "expected", "outer product", "sandwich")
@@ -135,57 +135,50 @@ class StandardErrors(Result):
 
 @dataclass(frozen=True)
 class _Peak:
-    """The maximum on the coordinates that are inside the support.
+    """The maximum in the directions that are inside the support.
 
     Attributes
     ----------
     problem : Problem
     x : ndarray, shape (p,)
-    free, fixed : ndarray of int
-        Coordinates inside the support, and at its edge.
-    objective : Objective
-        Over the free coordinates.
+    inside : Inside
     covariance : ndarray, shape (f, f)
-        Inverse observed information of the free coordinates.
+        Inverse observed information along them.
     """
 
     problem: Problem
     x: Vector
-    free: NDArray[np.int64]
-    fixed: NDArray[np.int64]
+    inside: Inside
     covariance: NDArray[np.float64]
 
-    def section(self, objective: Objective) -> Objective:
-        """An objective with the coordinates at the edge held there."""
-        return held(objective, self.x, self.fixed) if self.fixed.size else objective
+    @property
+    def size(self) -> int:
+        """The number f of these directions."""
+        return self.inside.start.size
 
     def slopes(self, edges: tuple[str, ...]) -> NDArray[np.float64]:
-        """Slope of every scalar along the free coordinates, shape ``(k, f)``; NaN at the edges."""
-        whole = np.zeros((self.x.size, self.x.size))
-        whole[np.ix_(self.free, self.free)] = self.covariance
-        found = slopes_at(self.problem.chart, self.x, whole)[:, self.free]
+        """Slope of every scalar along the free directions, shape ``(k, f)``; NaN at the edges."""
+        found = slopes_at(self.problem.chart, self.x, self.inside.spread(self.covariance)) @ self.inside.along
         found[[self.problem.chart.labels.index(label) for label in edges]] = np.nan
         return found
 
 
 def _peak(problem: Problem, mode: Mode) -> _Peak:
-    """The maximum and its observed information, without the coordinates at an edge."""
-    x = mode.z[problem.chart.coordinates]
-    fixed = edge_coordinates(problem, mode)
-    free = np.setdiff1d(np.arange(x.size), fixed)
-    if not free.size:
+    """The maximum and its observed information, without the directions that lead to an edge."""
+    inside = inside_of(problem, mode)
+    if not inside.start.size:
         raise RefusalError(
             f"every parameter is at the edge of its support: {', '.join(mode.at_edge)}", "likelihood errors",
             "the profile likelihood gives one-sided intervals",
         )  # fmt: skip
-    section = held(problem.objective, x, fixed) if fixed.size else problem.objective
-    return _Peak(problem, x, free, fixed, curvature_at(section, x[free]).covariance)
+    covariance = curvature_at(inside.section(problem.objective), inside.start).covariance
+    return _Peak(problem, mode.z[problem.chart.coordinates], inside, covariance)
 
 
 def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[str, NDArray]]]:
     """Information of data sets drawn at the maximum, shape ``(R, f, f)``, and the data sets."""
     problem, density = peak.problem, peak.problem.density
-    work = density.n_observations * peak.free.size * (_INTEGRAL if density.latents else 1)
+    work = density.n_observations * peak.size * (_INTEGRAL if density.latents else 1)
     count = int(np.clip(_WORK // max(work, 1), _LEAST, _REPLICATES))
     simulator = Simulator(density, problem.chart.names)
     theta = {name: array[0] for name, array in problem.chart.theta(peak.x[None]).items()}
@@ -193,7 +186,7 @@ def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[s
     scale = 1.0 / np.sqrt(np.diag(np.linalg.inv(peak.covariance)))  # theirs is much like that of the data themselves
     for b in range(count):
         drawn = simulator(theta, (seed, b))
-        informations.append(-hessian(peak.section(problem.on(drawn)), peak.x[peak.free], scale))
+        informations.append(-hessian(peak.inside.section(problem.on(drawn)), peak.inside.start, scale))
         data.append(drawn)
     return np.array(informations), data
 
@@ -280,7 +273,7 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     matrices = own[1] | {form: slopes @ covariances[form] @ slopes.T for form in FORMS if form in covariances}
     errors = own[0] | {f: np.sqrt(np.maximum(np.diag(m), 0.0)) for f, m in matrices.items() if f != "observed"}
     mcse = _monte_carlo(slopes, informations, errors["expected"]) if "expected" in errors else nothing
-    agreement = [_agreement(errors, p_value, units.count, peak.free.size)] if "sandwich" in errors and units else []
+    agreement = [_agreement(errors, p_value, units.count, peak.size)] if "sandwich" in errors and units else []
     checks = (*agreement, *units.checks) if agreement and units else ()
     limits = look_at_limits(problem.density) if data else ()
     return StandardErrors(
@@ -300,13 +293,12 @@ def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> tuple[NDArray[np.float64], float, float]:
-    """Scores on the free coordinates, shape ``(n, f)``; the largest misfit of the information; its p-value."""
+    """Scores along the free directions, shape ``(n, f)``; the largest misfit of the information; its p-value."""
     if units.count < units.least:
         raise RefusalError(units.alone, ", ".join(units.urns), units.remedy)
     # Along the columns of C a step of one standard error moves every scalar by about its own.
     lengths = np.sqrt(np.diag(peak.covariance))
-    directions = np.zeros((peak.free.size, peak.x.size))
-    directions[:, peak.free] = (peak.covariance / lengths).T
+    directions = (peak.inside.along @ (peak.covariance / lengths)).T
     scores, curvatures = units.along(peak.x, directions)
     # A large data set is compared with the normal limit instead.
     null = [_imbalance(*units.along(peak.x, directions, drawn))[0] for drawn in data if len(data) == _REPLICATES]

@@ -8,6 +8,8 @@ well; there the covariance of the rest has no such simple form, and the place is
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,9 +41,25 @@ def _shares(problem: Problem, x: Vector) -> dict[str, NDArray[np.float64]]:
     return {name: theta[name][0] for name, t in transforms.items() if type(t).__name__ == "SimplexTransform"}
 
 
-def _with_shares(problem: Problem, x: Vector, name: str, cells: list[int], share: float) -> Vector:
-    """The same point with some cells of a simplex at a small share, the others of their row in proportion."""
-    space = problem.chart.space
+def with_shares(problem: Problem, x: Vector, name: str, cells: list[int], share: float) -> Vector:
+    """The same point with some cells of a simplex at a small share, the others of their row in proportion.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    name : str
+        The simplex.
+    cells : list of int
+        Places in it, in C order.
+    share : float
+
+    Returns
+    -------
+    ndarray, shape (p,)
+        Other variables stay as they are, to the last bit.
+    """
+    space, block = problem.chart.space, problem.chart.blocks[name]
     theta = {n: array[0] for n, array in space.theta(problem.chart.z(x)).items() if n in space.names}
     array = np.array(theta[name])
     rows = array.reshape(-1, array.shape[-1])
@@ -50,16 +68,69 @@ def _with_shares(problem: Problem, x: Vector, name: str, cells: list[int], share
         others = np.setdiff1d(np.arange(rows.shape[1]), own)
         rows[row, others] *= (1.0 - share * len(own)) / rows[row, others].sum()
         rows[row, own] = share
-    return space.z_of_draws({n: (array if n == name else theta[n])[None] for n in space.names})[0][
-        problem.chart.coordinates
-    ]
+    z = space.z_of_draws({n: (array if n == name else theta[n])[None] for n in space.names})[0]
+    moved = x.copy()
+    moved[block] = z[problem.chart.coordinates][block]
+    return moved
+
+
+def way_to_face(problem: Problem, x: Vector, name: str, cell: int) -> Vector:
+    """The direction of x in which a cell of a simplex goes to 0 and the others keep their proportions, shape ``(p,)``.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    name : str
+        The simplex.
+    cell : int
+        The place in it, in C order.
+
+    Returns
+    -------
+    ndarray, shape (p,)
+    """
+    far, farther = (with_shares(problem, x, name, [cell], share) for share in (_FAR, _FARTHER))
+    return farther - far
+
+
+def rest_of(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal columns that span what is at right angles to some directions, ``(m, p)`` to ``(p, p - rank)``.
+
+    Parameters
+    ----------
+    directions : ndarray, shape (m, p)
+
+    Returns
+    -------
+    ndarray, shape (p, f)
+    """
+    u, sizes, _ = np.linalg.svd(directions.T)
+    return u[:, int(np.sum(sizes > 1e-9 * sizes[0])) :]
+
+
+def cells_at_zero(problem: Problem, x: Vector, labels: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Those of some labels that are categories of a simplex -> the simplex, and their place in it in C order.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+    labels : collection of str
+
+    Returns
+    -------
+    dict of str to (str, int)
+    """
+    of = {label: (name, k) for name in _shares(problem, x) for k, label in enumerate(problem.chart.space.labels(name))}
+    return {label: of[label] for label in labels if label in of}
 
 
 def _empty_cells(problem: Problem, end: Climb, name: str, shares: NDArray[np.float64]) -> list[int]:
     """Cells whose share is on its way to 0: the likelihood is no lower there, and lower with more in the cell."""
     found = []
     for cell in np.flatnonzero(shares.ravel() < _SMALL).tolist():
-        far, back = (_with_shares(problem, end.z, name, [cell], share) for share in (_FAR, _SMALL))
+        far, back = (with_shares(problem, end.z, name, [cell], share) for share in (_FAR, _SMALL))
         level = _LEVEL * max(1.0, abs(end.value))
         if value_with(problem.objective, far, 0, far[0]) < end.value - level:
             continue
@@ -86,14 +157,12 @@ def settle_on_face(problem: Problem, end: Climb) -> Edge | None:
     for name, shares in _shares(problem, end.z).items():
         cells, labels = _empty_cells(problem, end, name, shares), problem.chart.space.labels(name)
         for cell in cells:
-            far, farther = (_with_shares(problem, x, name, [cell], share) for share in (_FAR, _FARTHER))
-            directions.append(farther - far)
+            directions.append(way_to_face(problem, x, name, cell))
             values[labels[cell]] = 0.0
-        x = _with_shares(problem, x, name, cells, _FARTHER) if cells else x
+        x = with_shares(problem, x, name, cells, _FARTHER) if cells else x
     if not directions:
         return None
-    u, sizes, _ = np.linalg.svd(np.array(directions).T)
-    along = u[:, int(np.sum(sizes > 1e-9 * sizes[0])) :]
+    along = rest_of(np.array(directions))
     covariance = np.zeros((x.size, x.size))
     if not along.size:
         return Edge(x, values, problem.objective.value(x), 0.0, 0.0, covariance, 1.0)

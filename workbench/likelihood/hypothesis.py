@@ -1,4 +1,4 @@
-"""Tests of a fixed value of a scalar, and of a smaller model inside a larger one.
+"""Tests of a fixed value of a scalar.
 
 For the hypothesis g(theta) = c, with the maximum L-hat and the maximum L-0 where it holds:
 
@@ -20,20 +20,19 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.nesting import least_departure
+from workbench.errors import InputError, NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.profile import Name, wald_of
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
 from workbench.likelihood.section import Sections
-from workbench.likelihood.summit import Summit
+from workbench.likelihood.summit import Summit, refuse_still
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.objective import Vector
 from workbench.result import Result
 
-_NOTHING = 1e-9  # a likelihood ratio below this is the rounding of 0
-_EQUAL = 1e-6  # nats: two likelihoods that differ by less are the same maximum
+NOTHING = 1e-9  # a likelihood ratio below this is the rounding of 0
+EQUAL = 1e-6  # nats: two likelihoods that differ by less are the same maximum
 _LEVEL = 1e-10  # nats, relative to the log likelihood: no change any more on the way to the edge
 _HOPELESS = 1e5  # nats below the maximum: that edge is impossible
 _STRIDE, _STRIDES = 2.0, 40  # of z, on that way; beyond exp(-80) of its scale a variance is 0
@@ -178,14 +177,14 @@ def fix_value(problem: Problem, summit: Summit, mode: Mode | None, name: Name, v
         missing = dict.fromkeys(("Wald", "score"), "the value is the edge of the support")
     else:
         if np.isfinite(error):
-            statistic["Wald"] = ((estimate - value) / error) ** 2
+            statistic["Wald"] = (quantity.beyond(value, estimate) / error) ** 2
         else:
             missing["Wald"] = "the scalar has no standard error"
         statistic["score"], why = _score(problem, summit, x)
         if why:
             missing["score"] = why
     p_value = {
-        kind: float("nan") if np.isnan(s) else tail(s if s > _NOTHING else 0.0, 1, at_edge)
+        kind: float("nan") if np.isnan(s) else tail(s if s > NOTHING else 0.0, 1, at_edge)
         for kind, s in statistic.items()
     }
     hypothesis = f"{quantity.name} = {value:.6g}"
@@ -194,6 +193,8 @@ def fix_value(problem: Problem, summit: Summit, mode: Mode | None, name: Name, v
 
 def _score(problem: Problem, summit: Summit, x: Vector) -> tuple[float, str]:
     """The score statistic at a point, or why there is none; coordinates at their edge take no part."""
+    if summit.cells:
+        return float("nan"), f"the probability of {' and '.join(summit.cells)} is 0 at the maximum"
     at_edge = [k for k, place in summit.places.items() if x[k] == place]  # the one that is tested has left its edge
     free = np.setdiff1d(np.arange(x.size), at_edge)
     gradient = problem.objective.value_and_gradient(x)[1][free]
@@ -228,9 +229,12 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
     InputError
         If the value is outside the support.
     """
+    refuse_still(summit, quantity)
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
     edges |= {k: (side,) for k, side in summit.infinite.items()}
-    sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
+    sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places), summit.inside)
+    if quantity.name in summit.cells:
+        return *_in_category(sections, quantity, summit, value), value == 0.0
     for side in (-1.0, 1.0):
         edge = quantity.edge(summit.x, side)
         if np.isfinite(edge) and abs(value - edge) <= 1e-12 * max(1.0, abs(edge)):
@@ -250,6 +254,23 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
     return x, height, False
 
 
+def _in_category(sections: Sections, quantity: Quantity, summit: Summit, value: float) -> tuple[Vector, float]:
+    """The maximum with a category at a value that has the probability 0 at the maximum itself.
+
+    Raises
+    ------
+    InputError
+        If the value is no probability below 1.
+    """
+    if value == 0.0:
+        return summit.x, summit.value
+    if not 0.0 < value < 1.0:
+        raise InputError(f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support")
+    x, height = sections.peak(np.array([value]), summit.entered(summit.x, quantity.name, value))
+    summit.compare(x, height)
+    return x, height
+
+
 def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float) -> tuple[Vector, float]:
     """The maximum with a scalar at its edge: as far out as the likelihood still changes.
 
@@ -261,7 +282,7 @@ def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float
     x, here = summit.x, quantity.path(summit.x)
     if quantity.coordinate in summit.places and quantity.edge(x, side) == quantity.edge(x, np.sign(here)):
         return summit.x, summit.value
-    best, least, before = -np.inf, _EQUAL, summit.value
+    best, least, before = -np.inf, EQUAL, summit.value
     for _ in range(_STRIDES):
         here += side * _STRIDE
         found, height = sections.peak(np.array([here]), x)
@@ -274,7 +295,7 @@ def _at_edge(sections: Sections, quantity: Quantity, summit: Summit, side: float
         if height < summit.value - _HOPELESS:
             break
         change = abs(height - before)
-        if change > 10.0 * least and least < _EQUAL:  # from here on it is rounding that changes
+        if change > 10.0 * least and least < EQUAL:  # from here on it is rounding that changes
             break
         x, before = found, height
         if change < least:
@@ -294,6 +315,8 @@ def _path_to(quantity: Quantity, summit: Summit, value: float) -> float:
     """
     if quantity.coordinate < 0:
         return value
+    if quantity.angle:
+        return quantity.path(summit.x) + quantity.beyond(value, float(quantity(summit.x)[0])) / quantity.weights[0]
 
     def gap(here: float) -> float:
         point = summit.x.copy()
@@ -313,87 +336,3 @@ def _path_to(quantity: Quantity, summit: Summit, value: float) -> float:
         if not quantity.real and step > 2 * FAR:
             break
     raise InputError(f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support")
-
-
-def compare_nested(
-    larger: tuple[Problem, Summit], smaller: tuple[Problem, Summit], same_data: bool, names: tuple[str, str]
-) -> Test:
-    """The likelihood-ratio test of a model inside a larger one.
-
-    Parameters
-    ----------
-    larger, smaller : tuple of (Problem, Summit)
-    same_data : bool
-        Whether both have seen the same observations.
-    names : tuple of str
-        Of the larger and the smaller model.
-
-    Returns
-    -------
-    Test
-        With the mixture as reference where the smaller model is the larger one with a scalar at the edge of its
-        support, such as a variance of 0 (Stram and Lee 1994).
-
-    Raises
-    ------
-    InputError
-        If the data differ, or the smaller model does not have fewer parameters.
-    RefusalError
-        If the smaller model has a higher likelihood, or the larger one cannot reproduce it: then it is not nested.
-
-    References
-    ----------
-    Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal mixed effects model.
-    doi:10.2307/2533455
-    """
-    (problem, summit), (inner, base) = larger, smaller
-    if not same_data:
-        raise InputError(
-            "the two models have seen different data", "likelihood nested", "observe the same values in both"
-        )
-    degrees = problem.chart.dimension - inner.chart.dimension
-    if degrees < 1:
-        raise InputError(
-            f"the smaller model has {inner.chart.dimension} parameters and the larger {problem.chart.dimension}",
-            "likelihood nested",
-            "call it on the larger model and give it the smaller one",
-        )
-    if base.value > summit.value + _EQUAL:
-        raise RefusalError(
-            f"the smaller model is {base.value - summit.value:.3g} nats more likely: it is not inside the larger one",
-            "likelihood nested",
-            "compare them by evidence, or by AIC",
-        )
-    ratio = 2.0 * max(summit.value - base.value, 0.0)
-    edge = _edge_that_nests(problem, summit, base.value)
-    apart = 0.0 if edge else least_departure(larger, smaller)
-    if apart:
-        raise RefusalError(
-            f"no theta of the larger model says of every observation what the smaller one does at its maximum: the "
-            f"nearest differs by {apart:.2g} nats, so that the smaller one is not inside it",
-            "likelihood nested",
-            "compare them by evidence, or by AIC",
-        )
-    p_value = tail(ratio if ratio > _NOTHING else 0.0, degrees, bool(edge))
-    hypothesis = f"{names[1]} inside {names[0]}" + (f" ({edge})" if edge else "")
-    return Test(
-        (*summit.checks, *base.checks), hypothesis, {"likelihood ratio": ratio}, {"likelihood ratio": p_value},
-        degrees, bool(edge), summit.value, base.value, {},
-    )  # fmt: skip
-
-
-def _edge_that_nests(problem: Problem, summit: Summit, height: float) -> str:
-    """The scalar at whose edge the larger model is the smaller one, as ``tau = 0``; empty where there is none."""
-    coordinates = scalar_parameters(problem)
-    edges = edges_of(problem.chart, summit.x, coordinates)
-    for label, k in coordinates.items():
-        for side in edges.get(k, ()):
-            quantity = resolve(problem.chart, label, summit.x, summit.scale)
-            edge = quantity.edge(summit.x, side)
-            try:
-                _, reached, _ = held_at(problem, summit, quantity, edge)
-            except (InputError, NumericalError):
-                continue
-            if abs(reached - height) < _EQUAL:
-                return f"{label} = {edge:.6g}"
-    return ""

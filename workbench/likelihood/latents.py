@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from workbench.errors import RefusalError
 from workbench.likelihood.conditional_mode import Expansion
-from workbench.likelihood.holding import held
+from workbench.likelihood.inside import inside_of
 from workbench.likelihood.marginal import MarginalLikelihood
-from workbench.likelihood.problem import Problem, edge_coordinates
+from workbench.likelihood.problem import Problem
 from workbench.model.chart import delta_method, whole_chart
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import curvature_at
@@ -120,11 +120,9 @@ def estimate_latents(problem: Problem, mode: Mode) -> Latents:
         )  # fmt: skip
     p, u = problem.chart.coordinates, marginal.structure.coordinates
     x = mode.z[p]
-    parameters = np.zeros((p.size, p.size))
-    edge = edge_coordinates(problem, mode)
-    inside = np.setdiff1d(np.arange(p.size), edge)
-    if inside.size:
-        parameters[np.ix_(inside, inside)] = curvature_at(held(marginal, x, edge), x[inside]).covariance
+    parameters, inside = np.zeros((p.size, p.size)), inside_of(problem, mode)
+    if inside.start.size:
+        parameters = inside.spread(curvature_at(inside.section(marginal), inside.start).covariance)
     at = marginal.expand(x)
     given = np.zeros((space.dimension,) * 2)
     given[np.ix_(u, u)] = _conditional_covariance(marginal, at)

@@ -19,11 +19,11 @@ from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
-from workbench.likelihood.holding import held
+from workbench.likelihood.inside import inside_of
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
-from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters, scalars_in_words
+from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.likelihood.tails import find_collapse, find_rise, find_tail, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
@@ -43,7 +43,7 @@ _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then
 _STEPS = 30
 _LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
-_NO_PROFILE = "the errors of the others hold with that category left out"
+_LEFT_OUT = "the errors of the others hold with that category left out, and "
 _LONG = 5e-2  # of the local scale: the gradient of Laplace is known to seven digits, that of nodes to twelve
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
@@ -179,7 +179,7 @@ def _certificate_at(edge: Edge, inside: Certificate, single: bool) -> Certificat
             "interior",
             "caution",
             f"the maximum is at the edge of the support: {where}",
-            "there is no standard error there; " + (_ONE_SIDED if single else _NO_PROFILE),
+            f"there is no standard error there; {'' if single else _LEFT_OUT}{_ONE_SIDED}",
         ),
         Check("gradient-zero", "ok", f"EDM {edge.edm:.1e} nats, largest gradient {edge.gradient_norm:.1e}"),
         *kept,
@@ -317,13 +317,13 @@ def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:
         finer = [marginal.with_order(order) for order in (_COARSE, *_ORDERS)]
     else:
         finer = [marginal.with_order(_ORDERS[0]), marginal.with_order(_ORDERS[0]).with_draws(_DRAWS, seed=1)]
-    x, fixed = mode.z[problem.chart.coordinates], edge_coordinates(problem, mode)
-    free = np.setdiff1d(np.arange(x.size), fixed)
-    if not free.size:
+    x, inside = mode.z[problem.chart.coordinates], inside_of(problem, mode)
+    if not inside.start.size:
         return replace(problem, objective=finer[-1])
-    covariance = curvature_at(held(marginal, x, fixed), x[free]).covariance
+    covariance = curvature_at(inside.section(marginal), inside.start).covariance
     for objective in finer:
-        move = np.abs(covariance @ objective.value_and_gradient(x)[1][free]) / np.sqrt(np.diag(covariance))
+        slope = objective.value_and_gradient(x)[1] @ inside.along
+        move = np.abs(covariance @ slope) / np.sqrt(np.diag(covariance))
         if np.max(move) < _NEARLY:
             break
     return replace(problem, objective=objective)

@@ -1,138 +1,129 @@
-"""Whether one model lies inside another: whether the larger one can say of every observation what the smaller one says.
+"""The likelihood-ratio test of a smaller model inside a larger one.
 
-A likelihood-ratio test against chi-square is for a smaller model that is the larger one with a parameter fixed. Then
-some theta of the larger model, or a limit of it such as a dispersion that goes to infinity, gives every observation the
-density that the smaller model gives it at its maximum:
+    2 (L-larger - L-smaller),  each at its maximum, against chi2_k,  k parameters more
 
-    min over theta of  sum_i [l_i(theta) - m_i]^2  =  0,
-
-with l_i and m_i the log likelihoods of observation i in the larger model at theta and in the smaller one at its
-maximum. That the smaller one is less likely as a whole proves nothing: so may be a model of another kind.
+Where the smaller model is the larger one with a scalar at a limit, such as a variance of 0 or a dispersion that goes to
+infinity, half of the probability lies on the side that cannot be reached, and the reference is the mixture
+0.5 chi2_(k-1) + 0.5 chi2_k (Self and Liang 1987; Stram and Lee 1994). That the smaller model lies inside the larger one
+is looked at, and not assumed (`workbench.likelihood.departure`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize
-
-from workbench.likelihood.problem import Problem, origin
+from workbench.check import Check
+from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.likelihood.departure import Departure, find_departure
+from workbench.likelihood.hypothesis import EQUAL, NOTHING, Test, held_at, tail
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.quantity import edges_of, resolve
 from workbench.likelihood.summit import Summit
-from workbench.numerics.objective import Vector
-
-_NONE = 1e-4  # nats an observation; what is left of a limit where rounding begins, as of alpha = 1e6
-_STARTS = 8
-_LOOKS = 400  # of one search
-_STEP = 1e-5  # of max(1, abs(u)), to both sides
-_FLAT = 1e-10  # of the scaled information: a direction with less has no standard deviation
-_IMPOSSIBLE = -1e3  # nats below the least: stands for minus infinity, from where no slope leads back
-_MANY = 100_000  # observations: a slope of each takes too much memory
 
 
-def _terms(problem: Problem) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Log likelihoods of all observations at many points, shapes ``(m, p)`` to ``(m, n)``.
-
-    Arrays come in an order of their content, so that two models that name them differently agree.
-    """
-    density = problem.density
-    observed = density.symbolic.observed
-    order = sorted(observed, key=lambda name: np.asarray(observed[name], dtype=np.float64).tobytes())
-
-    def found(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        terms = density.terms(problem.chart.z(points)).log_likelihood
-        return np.concatenate([terms[name].reshape(len(points), -1) for name in order], axis=1)
-
-    return found
-
-
-def _comparable(problem: Problem) -> bool:
-    """Whether the likelihood is a sum over observations and nothing else."""
-    density = problem.density
-    sides = density.potentials.values()
-    return (
-        not density.latents
-        and "likelihood" not in sides
-        and set(density.symbolic.observed) == set(density.likelihood_shapes)
-    )
-
-
-def same_observations(first: dict[str, NDArray], second: dict[str, NDArray]) -> bool:
-    """Whether two models have observed the same arrays, whatever they call them."""
-
-    def contents(arrays: dict[str, NDArray]) -> list[bytes]:
-        return sorted(np.asarray(array, dtype=np.float64).tobytes() for array in arrays.values())
-
-    return contents(first) == contents(second)
-
-
-def least_departure(larger: tuple[Problem, Summit], smaller: tuple[Problem, Summit]) -> float | None:
-    """How far the larger model stays from the smaller one at its maximum, at the observation where it is worst.
+def compare_nested(
+    larger: tuple[Problem, Summit], smaller: tuple[Problem, Summit], same_data: bool, names: tuple[str, str]
+) -> Test:
+    """The likelihood-ratio test of a model inside a larger one.
 
     Parameters
     ----------
     larger, smaller : tuple of (Problem, Summit)
-        Of the same observations.
+    same_data : bool
+        Whether both have seen the same observations.
+    names : tuple of str
+        Of the larger and the smaller model.
 
     Returns
     -------
-    float or None
-        Nats; 0 where every observation agrees to 1e-4 nats. None where the likelihoods are no sums over the same
-        observations, as with latent variables.
+    Test
+        With the mixture as reference where the smaller model is the larger one with one scalar at a limit, such as a
+        variance of 0.
+
+    Raises
+    ------
+    InputError
+        If the data differ, or the smaller model does not have fewer parameters.
+    RefusalError
+        If the smaller model has a higher likelihood, or the larger one cannot reproduce it: then it is not nested.
 
     References
     ----------
-    Vuong, Q. H. (1989). Likelihood ratio tests for model selection and non-nested hypotheses. doi:10.2307/1912557
+    Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal mixed effects model.
+    doi:10.2307/2533455
     """
     (problem, summit), (inner, base) = larger, smaller
-    if not _comparable(problem) or not _comparable(inner):
-        return None
-    goal, terms = _terms(inner)(base.x[None])[0], _terms(problem)
-    if goal.size > _MANY or terms(summit.x[None]).shape[1] != goal.size or not np.all(np.isfinite(goal)):
-        return None
-    generator, start = np.random.default_rng(0), origin(problem)
-    starts = [summit.x, start, *(start + generator.normal(size=start.size) for _ in range(_STARTS - 2))]
-    axes, least = _axes(summit), np.inf
-    for u in np.linalg.solve(axes, (np.array(starts) - summit.x).T).T:
-        least = min(least, _departure(lambda points: terms(summit.x + points @ axes.T), goal, u))
-        if least < _NONE:
-            return 0.0
-    return float(least)
+    if not same_data:
+        raise InputError(
+            "the two models have seen different data", "likelihood nested", "observe the same values in both"
+        )
+    degrees = problem.chart.dimension - inner.chart.dimension
+    if degrees < 1:
+        raise InputError(
+            f"the smaller model has {inner.chart.dimension} parameters and the larger {problem.chart.dimension}",
+            "likelihood nested",
+            "call it on the larger model and give it the smaller one",
+        )
+    if base.value > summit.value + EQUAL:
+        raise RefusalError(
+            f"the smaller model is {base.value - summit.value:.3g} nats more likely: it is not inside the larger one",
+            "likelihood nested",
+            "compare them by evidence, or by AIC",
+        )
+    ratio = 2.0 * max(summit.value - base.value, 0.0)
+    # Where the smaller model is at an edge of its own, as without any spread between groups, many models agree there.
+    edge = "" if base.places or base.cells else _edge_that_nests(problem, summit, base.value)
+    if edge:
+        check = Check("nested", "ok", f"where {edge} the larger model has the maximum of the smaller one")
+    else:
+        departure = find_departure(larger, smaller)
+        check = _inside(departure)
+        edge = departure.limits[0] if len(departure.limits) == 1 else ""
+    p_value = tail(ratio if ratio > NOTHING else 0.0, degrees, bool(edge))
+    hypothesis = f"{names[1]} inside {names[0]}" + (f" ({edge})" if edge else "")
+    return Test(
+        (*summit.checks, *base.checks, check), hypothesis, {"likelihood ratio": ratio}, {"likelihood ratio": p_value},
+        degrees, bool(edge), summit.value, base.value, {},
+    )  # fmt: skip
 
 
-def _axes(summit: Summit) -> NDArray[np.float64]:
-    """Columns that are a standard deviation long and uncorrelated at the summit, as columns of raw data seldom are."""
-    information = summit.information * np.outer(summit.scale, summit.scale)
-    sizes, axes = np.linalg.eigh((information + information.T) / 2)
-    lengths = np.where(sizes > _FLAT, np.abs(sizes), 1.0) ** -0.5
-    return summit.scale[:, None] * axes * lengths
+def _inside(departure: Departure) -> Check:
+    """Whether the smaller model is inside the larger one, and what the reference distribution is worth.
+
+    Raises
+    ------
+    RefusalError
+        If it is not.
+    """
+    if departure.unknown:
+        message = f"whether the smaller model is inside the larger one is not known: {departure.unknown}"
+        return Check("nested", "unknown", message, "see yourself that fixing parameters of the larger one gives it")
+    sets = f" of each of {departure.data_sets} data sets" if departure.data_sets > 1 else ""
+    if departure.worst:
+        raise RefusalError(
+            f"no theta of the larger model says of every part of the data{sets} what the smaller one does at its "
+            f"maximum: the nearest differs by {departure.worst:.2g} nats, so that the smaller one is not inside it",
+            "likelihood nested",
+            "compare them by evidence, or by AIC",
+        )
+    message = f"some theta of the larger model says of {departure.parts} parts of the data{sets} what the smaller does"
+    if len(departure.limits) < 2:
+        return Check("nested", "ok", message)
+    where = " and ".join(departure.limits)
+    message += f"; {where} there: several limits at once, for which chi-square is an upper bound of the p-value"
+    return Check("nested", "caution", message, "simulate the smaller model, or leave out one of them at a time")
 
 
-def _departure(terms: Callable[[NDArray[np.float64]], NDArray[np.float64]], goal: Vector, start: Vector) -> float:
-    """The largest difference at the end of one search for the least sum of squares."""
-    least = float(goal.min()) + _IMPOSSIBLE
-
-    def differences(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(all="ignore"):
-            return np.nan_to_num(np.maximum(terms(points), least), nan=least) - goal
-
-    def slopes(u: Vector) -> NDArray[np.float64]:
-        steps = np.diag(_STEP * np.maximum(1.0, np.abs(u)))
-        ahead, behind = np.split(differences(np.concatenate([u + steps, u - steps])), 2)
-        return ((ahead - behind) / (2.0 * np.diag(steps)[:, None])).T
-
-    def value(u: Vector) -> Vector:
-        return differences(u[None])[0]
-
-    with np.errstate(all="ignore"):
-        end = optimize.least_squares(
-            value,
-            start,
-            jac=slopes,
-            xtol=1e-15,
-            ftol=1e-15,
-            gtol=1e-15,
-            max_nfev=_LOOKS,
-        ).x
-    return float(np.max(np.abs(value(end))))
+def _edge_that_nests(problem: Problem, summit: Summit, height: float) -> str:
+    """The scalar at whose edge the larger model is the smaller one, as ``tau = 0``; empty where there is none."""
+    coordinates = scalar_parameters(problem)
+    edges = edges_of(problem.chart, summit.x, coordinates)
+    for label, k in coordinates.items():
+        for side in edges.get(k, ()):
+            quantity = resolve(problem.chart, label, summit.x, summit.scale)
+            edge = quantity.edge(summit.x, side)
+            try:
+                _, reached, _ = held_at(problem, summit, quantity, edge)
+            except (InputError, NumericalError):
+                continue
+            if abs(reached - height) < EQUAL:
+                return f"{label} = {edge:.6g}"
+    return ""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import RefusalError
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.model.chart import Chart, whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
@@ -117,22 +116,10 @@ def edge_coordinates(problem: Problem, mode: Mode) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of int
-        Ascending.
-
-    Raises
-    ------
-    RefusalError
-        If one is an element of a simplex: all coordinates of a simplex move with each of its elements.
+        Ascending. The categories of a simplex have none: all coordinates of a simplex move with each of its elements.
     """
     of = scalar_parameters(problem)
-    for label in mode.at_edge:
-        if label not in of:
-            raise RefusalError(
-                f"the maximum is on a face of the simplex: {label} = 0",
-                label,
-                "take that category out of the model and ask again, or use the posterior",
-            )
-    return np.array(sorted(of[label] for label in mode.at_edge), dtype=np.int64)
+    return np.array(sorted(of[label] for label in mode.at_edge if label in of), dtype=np.int64)
 
 
 def scalars_in_words(problem: Problem, x: Vector, without: Collection[str] = ()) -> str:

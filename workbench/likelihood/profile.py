@@ -26,7 +26,7 @@ from workbench.errors import InputError, NumericalError
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
 from workbench.likelihood.section import Sections
-from workbench.likelihood.summit import Summit
+from workbench.likelihood.summit import Summit, refuse_still
 from workbench.model.mode import Mode
 from workbench.numerics.objective import Vector
 from workbench.result import Result
@@ -40,6 +40,8 @@ _SOLVED = 1e-10  # of zeta at a bound
 _MISSED = 1e-6  # nats of deviance: a bound that is further off than this is none
 _RANGE = 1e7  # standard deviations on the real line: what has not fallen there never will
 _ROUND = 1e-9  # a simplex or a correlation that comes this close to a whole number ends there
+_SHARE, _MOST_SHARE = 1e-6, 0.01  # of a category that has none at the maximum: where it is entered
+_OVERFLOW = 230.0  # on a log scale, 1e100: where other terms overflow first, nothing has changed for long
 _MOVED = 1e-4  # of zeta: less than this is still the floor from which it starts
 
 
@@ -154,6 +156,8 @@ def profile_likelihood(
     ------
     InputError
         If a name is unknown or means a vector, or the level is outside (0, 1).
+    RefusalError
+        If a scalar hangs on nothing but categories whose probability is 0, and is none of them.
     NumericalError
         If the refits of a scalar fail or jump, as for data that are collinear to the last digits.
     BetterMaximum
@@ -173,9 +177,11 @@ def profile_likelihood(
     edges = edges_of(chart, summit.x, scalar_parameters(problem))
     edges |= {k: (side,) for k, side in summit.infinite.items()}
     quantities = [resolve(chart, name, summit.x, summit.scale) for name in names]
+    for quantity in quantities:
+        refuse_still(summit, quantity)
     rows, points, zeta = [], {}, {}
     for quantity in quantities:
-        sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places))
+        sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places), summit.inside)
         down, up = (_walk(sections, quantity, summit, side, level) for side in (-1.0, 1.0))
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
@@ -240,11 +246,18 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         infinite = summit.infinite.get(quantity.coordinate)
         if infinite == side or (infinite is None and abs(near - here) < abs(far - here)):  # it is at this edge already
             return _open(quantity, x, zeta, near)
-    step, jumps = stride * summit.deviation(quantity), []
+    if quantity.name in summit.cells:
+        if side < 0:
+            return _open(quantity, x, zeta, 0.0)
+        entry, point = _entry(sections, quantity, summit, stride)
+        found, height = _refit(sections, summit, entry, (point,))
+        path, zeta, x = [*path, entry], [*zeta, height], [*x, found]
+    known, jumps = len(x), list[tuple[float, float]]()
+    step = path[-1] if known > 1 else stride * summit.deviation(quantity)
     for _ in range(400):
         # The first guess follows the straight line through the last two points.
         here = path[-1] + side * step
-        guess = x[-1] if len(x) < 2 else x[-1] + (x[-1] - x[-2]) * (here - path[-1]) / (path[-1] - path[-2])
+        guess = x[-1] if len(x) < 1 + known else x[-1] + (x[-1] - x[-2]) * (here - path[-1]) / (path[-1] - path[-2])
         found, height = _refit(sections, summit, here, (guess, x[-1]))
         jump = height - zeta[-1]
         tiny = step < 1e-9 * max(abs(path[-1]), summit.deviation(quantity))
@@ -259,7 +272,7 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         if height >= _BEYOND * target:
             break
         if quantity.angle and abs(here - first) >= np.pi:  # half a turn: it has been everywhere
-            return _open(quantity, x, zeta, float(quantity(summit.x)[0]) + side * np.pi)
+            return _open(quantity, x, zeta, float(quantity(summit.x)[0]) + side * quantity.turn / 2)
         jumps.append((step, jump))
         crossed = height >= target  # the rest is for the figure, and need not be there
         if _levelled(jumps, height, _BEYOND * target if crossed else target) or _far(quantity, summit, here):
@@ -275,6 +288,13 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
     return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
 
 
+def _entry(sections: Sections, quantity: Quantity, summit: Summit, stride: float) -> tuple[float, Vector]:
+    """A share of a category that has none at the maximum which costs about a step of zeta, and a point there."""
+    drop = summit.value - sections.objective.value(summit.entered(summit.x, quantity.name, _SHARE))
+    share = _SHARE * min(stride**2 / (2.0 * max(drop, 1e-300)), _MOST_SHARE / _SHARE)
+    return share, summit.entered(summit.x, quantity.name, share)
+
+
 def _end(quantity: Quantity, x: Vector, side: float) -> float:
     """The end of the range of a scalar that can go no further.
 
@@ -284,7 +304,8 @@ def _end(quantity: Quantity, x: Vector, side: float) -> float:
         If it has none, so that only the refits fail.
     """
     edge, last = quantity.edge(x, side), float(quantity(x)[0])
-    if np.isfinite(edge):
+    beyond = quantity.coordinate >= 0 and not quantity.real and abs(quantity.path(x)) > _OVERFLOW
+    if np.isfinite(edge) or beyond:
         return edge
     if quantity.real or quantity.coordinate >= 0:
         raise NumericalError(

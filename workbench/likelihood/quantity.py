@@ -59,13 +59,25 @@ class Quantity:
 
     @property
     def angle(self) -> bool:
-        """Whether it is an angle, which comes back after a turn."""
+        """Whether it is an angle, or a multiple of one, which comes back after a turn."""
         return self.coordinate >= 0 and self.columns.size == 1 and int(self.columns[0]) in angles_of(self.chart)
+
+    @property
+    def turn(self) -> float:
+        """What the scalar gains in a turn of the angle that it is, or is a multiple of; 0 if it is none."""
+        return 2.0 * np.pi * float(self.weights[0]) if self.angle else 0.0
 
     def along(self, points: NDArray[np.float64]) -> Vector:
         """The scalar at the points of a path; an angle goes on beyond pi instead of jumping a turn back."""
         values = self(points)
-        return np.unwrap(values) if self.angle else values
+        return np.unwrap(values, period=abs(self.turn)) if self.angle else values
+
+    def beyond(self, value: float, other: float) -> float:
+        """How much a value is more than another one; between angles the way round that is shorter, with its sign."""
+        if not self.angle:
+            return value - other
+        turn = abs(self.turn)
+        return float(np.remainder(value - other + turn / 2, turn) - turn / 2)
 
     def path(self, x: Vector) -> float:
         """What is held along a profile: the coordinate where there is one, else the scalar itself."""

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import peaks_slightly, settle_at_edge
-from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
+from workbench.likelihood.face import settle_on_face
+from workbench.likelihood.inside import Inside, inside_of
+from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.model.mode import Mode
 from workbench.model.program import Weights
 from workbench.numerics.climbs import Climb, falls_away
@@ -37,6 +39,7 @@ MOST_GRADIENTS = 400_000  # of all refits together, each of which measures a cur
 _FAR = (100.0, 200.0)  # on a log or logit scale both are the edge itself
 _FLAT = 0.01  # nats
 _AS_HIGH = 1e-7  # of the log likelihood, or nats below 1: ends that differ by less are equally high
+_ENTERED = 0.01  # share of a category that has none, to start from
 _SETTLED = 1e-6  # nats between the two that is no change
 
 
@@ -51,17 +54,20 @@ class Refitter:
     scalars : dict of str to int
         Labels that are a function of one coordinate -> that coordinate.
     curvature : Curvature
-        Of the other one at its maximum.
+        Of the other one at its maximum, in the directions in which that is inside its support.
+    inside : Inside
+        These directions.
     """
 
     problem: Problem
     starts: list[Vector]
     scalars: dict[str, int]
     curvature: Curvature
+    inside: Inside
 
     def climb(self, objective: Objective) -> Climb:
         """The end of the climb; raises `NumericalError` where the likelihood is not a number."""
-        if self.curvature.is_peak:
+        if self.curvature.is_peak and self.inside.everywhere:
             return climb_near(objective, self.starts[0], self.curvature)
         ends = [climb(objective, start) for start in self.starts]
         top = max(end.value for end in ends)
@@ -70,15 +76,33 @@ class Refitter:
     def __call__(self, objective: Objective) -> tuple[Vector, dict[str, float], str]:
         """The maximum, the scalars at their edge, and why there is no maximum (empty if there is)."""
         try:
+            on_face = self._on_face(objective)
+            if on_face is not None:
+                return on_face, dict.fromkeys(self.inside.cells, 0.0), ""
             end = self.climb(objective)
         except NumericalError:
             return self.starts[0], {}, BROKEN
         if falls_away(objective, end)[0]:
             return end.z, {}, "" if end.edm < EDM_TOLERANCE else STUCK
-        edge = settle_at_edge(replace(self.problem, objective=objective), end, self.scalars)
+        problem = replace(self.problem, objective=objective)
+        edge = settle_at_edge(problem, end, self.scalars) or settle_on_face(problem, end)
         if edge is not None:
             return edge.x, edge.values, ""
         return end.z, {}, "" if peaks_slightly(objective, end) else NO_MAXIMUM
+
+    def _on_face(self, objective: Objective) -> Vector | None:
+        """The maximum if it has the same categories at 0 as that of the other one, and no more; else None."""
+        inside = self.inside
+        if not inside.cells:
+            return None
+        x = inside.point(inside.start)
+        if inside.start.size:
+            section = inside.section(objective)
+            end = climb_near(section, inside.start, self.curvature)
+            if not falls_away(section, end)[0] or not end.edm < EDM_TOLERANCE:
+                return None
+            x = inside.point(end.z)
+        return None if inside.leaves(objective, x, objective.value(x)) else x
 
 
 def refitter_at(problem: Problem, mode: Mode) -> Refitter:
@@ -98,12 +122,16 @@ def refitter_at(problem: Problem, mode: Mode) -> Refitter:
     """
     scalars = scalar_parameters(problem)
     x = mode.z[problem.chart.coordinates]
-    starts = [x]
+    starts, inside = [x], inside_of(problem, mode)
     if mode.at_edge:
-        inside, places = x.copy(), edge_coordinates(problem, mode)
-        inside[places] = problem.density.space.start[problem.chart.coordinates[places]]
-        starts = [inside, x]
-    return Refitter(problem, starts, scalars, curvature_at(problem.objective, x))
+        nearer = x.copy()
+        nearer[inside.fixed] = origin(problem)[inside.fixed]
+        for label in inside.cells:
+            nearer = inside.entered(nearer, label, _ENTERED)
+        starts = [nearer, x]
+    on_face = inside.cells and inside.start.size
+    place = (inside.section(problem.objective), inside.start) if on_face else (problem.objective, x)
+    return Refitter(problem, starts, scalars, curvature_at(*place), inside)
 
 
 def without(density_shapes: dict[str, tuple[int, ...]], name: str, place: int) -> Weights:

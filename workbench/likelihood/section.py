@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from workbench.errors import NumericalError
+from workbench.likelihood.inside import Inside
 from workbench.likelihood.quantity import Quantity, slope_of
 from workbench.numerics.curvature import hessian
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
@@ -33,6 +34,7 @@ _SLOPE = 1e-6  # nats a standard deviation, along a direction that is left alone
 _OUTWARDS = (4.0, 6.0, 8.0, 10.0, 12.0, 14.0)  # of z, towards an edge
 _SAME = 1e-10  # nats, relative to the log likelihood where that is large: no change
 _INWARDS = tuple(np.arange(1.0, 41.0))  # of z, from the edge back inside
+_SHARES = (1e-6, 1e-3, 0.05)  # of a category whose probability is 0, to see whether more is better
 _NEWTON_STEPS = 40
 _LENGTHS = tuple(0.5 ** np.arange(8))  # of a Newton step
 _SOLVES = 60
@@ -53,6 +55,8 @@ class Sections:
         As `edges_of` finds them.
     places : mapping of int to float
         Coordinates that are at their edge at the maximum -> where the likelihood no longer changes with them.
+    inside : Inside, optional
+        Of a maximum with categories whose probability is 0; they leave their face where that pays.
     """
 
     objective: Objective
@@ -60,6 +64,7 @@ class Sections:
     scale: Vector
     edges: Mapping[int, tuple[float, ...]]
     places: dict[int, float] = field(default_factory=dict)
+    inside: Inside | None = None
     _information: dict[tuple[int, ...], NDArray[np.float64]] = field(default_factory=dict)
 
     def peak(self, held: Vector, start: Vector) -> tuple[Vector, float]:
@@ -84,7 +89,25 @@ class Sections:
             for k in self.edges:
                 if all(k != quantity.coordinate for quantity in self.quantities):
                     found, value = self._release(held, found, value, k) or self._push(held, found, value, k)
+            if self.inside is not None and self.inside.cells:
+                found, value = self._enter(self.inside, held, found, value)
         return found, value
+
+    def _enter(self, inside: Inside, held: Vector, x: Vector, value: float) -> tuple[Vector, float]:
+        """The maximum with more in a category whose probability is 0; as it was where that does not pay."""
+        own, best, least = [q.name for q in self.quantities], None, value + _SAME * max(1.0, abs(value))
+        for label in (label for label in inside.cells if label not in own):
+            for share in _SHARES:
+                trial = inside.entered(x, label, share)
+                section = self._section(held, trial)
+                moved = section.full(trial[section.free])
+                height = -np.inf if moved is None else _height(self.objective, moved)
+                if height > least:
+                    best, least = moved, height
+        if best is None:
+            return x, value
+        found, height = self._settle(held, best)
+        return (found, height) if height > value else (x, value)
 
     def _frozen(self, x: Vector) -> list[int]:
         """Coordinates that are held at their edge."""
@@ -94,15 +117,19 @@ class Sections:
         """D path / d x of every quantity, shape ``(q, p)``."""
         return np.array([slope_of(q, x, self.scale) if q.slope is None else q.slope for q in self.quantities])
 
-    def _settle(self, held: Vector, start: Vector) -> tuple[Vector, float]:
-        """Newton steps with the last known information, or a climb from afar where they do not lead up."""
+    def _section(self, held: Vector, start: Vector) -> _Section:
+        """The section around a point, with the coordinate expressed by the others that moves each scalar most."""
         slopes = self._slopes(start)
         own = {quantity.coordinate for quantity in self.quantities}
         frozen = [k for k in self._frozen(start) if k not in own]
         weight = slopes * self.scale
         weight[:, frozen] = 0.0
         pivots = [int(i) for i in linalg.qr(weight, pivoting=True)[2][: len(held)]]
-        section = _Section(self, held, pivots, frozen, start, slopes)
+        return _Section(self, held, pivots, frozen, start, slopes)
+
+    def _settle(self, held: Vector, start: Vector) -> tuple[Vector, float]:
+        """Newton steps with the last known information, or a climb from afar where they do not lead up."""
+        section = self._section(held, start)
         u, target = start[section.free], FunctionObjective(section.free.size, section.value_and_gradient)
         if u.size:
             try:

@@ -15,8 +15,9 @@ from scipy import optimize
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.holding import settle
-from workbench.likelihood.problem import Problem, edge_coordinates
-from workbench.likelihood.quantity import Quantity
+from workbench.likelihood.inside import Inside, inside_of
+from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.quantity import Quantity, edges_of
 from workbench.likelihood.section import newton_step
 from workbench.likelihood.tails import find_tail
 from workbench.model.chart import jacobian
@@ -34,6 +35,8 @@ _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
+_STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
+_WIDE = 10.0  # of z, towards an edge: a factor of 20,000
 _NEWTON_STEPS = 60
 
 
@@ -69,6 +72,8 @@ class Summit:
     checks : tuple of Check
     infinite : dict of int to float
         Those of `places` that stand for infinity -> the side, -1 or 1, of the coordinate on which that is.
+    inside : Inside, optional
+        The directions in which a maximum is inside its support; None where there is no maximum.
     """
 
     x: Vector
@@ -78,6 +83,16 @@ class Summit:
     places: dict[int, float]
     checks: tuple[Check, ...]
     infinite: dict[int, float] = field(default_factory=dict)
+    inside: Inside | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Labels of the categories whose probability is 0 there."""
+        return () if self.inside is None else tuple(self.inside.cells)
+
+    def entered(self, x: Vector, label: str, share: float) -> Vector:
+        """The same point with such a category at a share above 0."""
+        return x if self.inside is None else self.inside.entered(x, label, share)
 
     def compare(self, x: Vector, value: float) -> None:
         """Raise `BetterMaximum` where another point is higher.
@@ -110,6 +125,30 @@ class Summit:
         return float(np.max(np.abs(moves), initial=self.deviation(quantity), where=np.isfinite(moves)))
 
 
+def refuse_still(summit: Summit, quantity: Quantity) -> None:
+    """Refuse a scalar that hangs on nothing but categories whose probability is 0, and is none of them.
+
+    Parameters
+    ----------
+    summit : Summit
+    quantity : Quantity
+
+    Raises
+    ------
+    RefusalError
+        If nothing that is inside the support at the summit moves it.
+    """
+    if not summit.cells or quantity.name in summit.cells or quantity.slope is not None:
+        return
+    slope = jacobian(lambda points: quantity(points)[:, None], summit.x, summit.scale)[0]
+    if not np.max(np.abs(slope), initial=0.0) > _STILL:
+        raise RefusalError(
+            f"{quantity.name} hangs on categories whose probability is 0 at the maximum, and cannot be held there",
+            quantity.name,
+            f"ask for one of them alone: {', '.join(summit.cells)}",
+        )
+
+
 def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]) -> Summit:
     """The highest point of a likelihood, from the maximum or from climbs.
 
@@ -136,6 +175,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     checks: tuple[Check, ...] = ()
     fixed = np.zeros(0, dtype=np.int64)
     infinite: dict[int, float] = {}
+    inside: Inside | None = None
     if mode is None:
         end = climb_all(objective, starts[:, at], "likelihood profile")[0]
         if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
@@ -149,13 +189,18 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:
-        fixed = edge_coordinates(problem, mode)
-        best = settle(objective, mode.z[at], fixed)
-        x, value = best.x, best.value
+        inside = inside_of(problem, mode)
+        fixed = inside.fixed
+        best = settle(inside.section(objective), inside.start, [])
+        x, value = inside.point(best.x), best.value
     information = -hessian(objective, x)
     information[fixed], information[:, fixed] = 0.0, 0.0
-    scale = _scale(information, mode is not None and not fixed.size)
-    return Summit(x, value, information, scale, {int(k): float(x[k]) for k in fixed}, checks, infinite)
+    scale = _scale(information, inside is not None and inside.everywhere)
+    if mode is None:  # far out rounding stands for a curvature, and on a log scale nothing has a deviation of thousands
+        bounded = list(edges_of(problem.chart, x, scalar_parameters(problem)))
+        scale[bounded] = np.minimum(scale[bounded], _WIDE)
+    places = {int(k): float(x[k]) for k in fixed}
+    return Summit(x, value, information, scale, places, checks, infinite, inside)
 
 
 def _scale(information: NDArray[np.float64], peak: bool) -> Vector:

@@ -18,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.holding import held, settle
-from workbench.likelihood.problem import Problem, edge_coordinates, scalar_parameters
+from workbench.likelihood.holding import settle
+from workbench.likelihood.inside import inside_of
+from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.mode import Mode
 from workbench.numerics.curvature import hessian
@@ -135,15 +136,13 @@ def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple
                 f"there is no scalar parameter {name!r}", "likelihood surface", f"there are {', '.join(coordinates)}"
             )
     # A scalar at the edge of its support has no width to draw a curve with; the others are drawn with it held there.
-    edge = edge_coordinates(problem, mode)
+    inside = inside_of(problem, mode)
     labels = [x for x in names or list(coordinates)[:12] if x not in mode.at_edge]
     if not labels:
         raise RefusalError("no parameter of this model is a scalar on its own", "likelihood surface", "look at draws")
     top = mode.z[problem.chart.coordinates]
-    inside = np.setdiff1d(np.arange(top.size), edge)
-    objective = held(problem.objective, top, edge)
-    place = {label: int(np.searchsorted(inside, coordinates[label])) for label in labels}
-    best = top[inside]
+    objective, best = inside.section(problem.objective), inside.start
+    place = {label: int(np.flatnonzero(inside.along[coordinates[label]])[0]) for label in labels}
     covariance = np.linalg.inv(-hessian(objective, best))
     points, curves = {}, {}
 

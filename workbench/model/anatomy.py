@@ -345,4 +345,12 @@ def require(anatomy: Anatomy, question: str) -> None:
     said = ((re.match(pattern, reason), text) for pattern, text in _REMEDIES)
     found, remedy = next(((match, text) for match, text in said if match), (None, ""))
     where = next((name for name in found.groupdict().values() if name), "model") if found else "model"
-    raise RefusalError(f"{question} is refused: {reason}", where, remedy.replace("<name>", where))
+    raise RefusalError(f"{question} is refused: {reason}", where, _filled_in(remedy, where))
+
+
+def _filled_in(remedy: str, names: str) -> str:
+    """A remedy with its variable, or several of them, each with its quotes and its option."""
+    every = names.split(", ")
+    quoted = remedy.replace("'<name>'", ", ".join(repr(name) for name in every))
+    options = re.sub("(--[a-z]+) <name>", lambda option: " ".join(f"{option[1]} {name}" for name in every), quoted)
+    return options.replace("<name>", names)

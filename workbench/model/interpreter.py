@@ -9,7 +9,7 @@ step from cells to a cell, and a cell is emptied after its last use.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,9 @@ class Interpreter:
         for (fitting, cell), array in zip(self._inputs, arrays, strict=True):
             cell[0] = fitting(array)
         try:
-            with np.errstate(all="ignore"):  # -inf and NaN are values here; whoever asked decides what they mean
+            # -inf and NaN are values here: whoever asked decides what they mean, and may have noted where numbers end.
+            noted: Literal["call", "ignore"] = "call" if np.geterr()["over"] == "call" else "ignore"
+            with np.errstate(divide="ignore", invalid="ignore", over=noted, under=noted):
                 for step, over in self._steps:
                     step()
                     for cell in over:

@@ -12,7 +12,7 @@ at t = 0, so p directions cost 4 p + 1 evaluations of the likelihood whatever n 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -134,14 +134,16 @@ class Observations:
     Parameters
     ----------
     density : LogDensity
+    potentials : sequence of str
+        Those whose elements stand after the observations.
     """
 
     @without_traces()
-    def __init__(self, density: LogDensity) -> None:
+    def __init__(self, density: LogDensity, potentials: Sequence[str] = ()) -> None:
         s, space = density.symbolic, density.space
         self._observed = dict(s.observed)
         self.shapes = dict(density.likelihood_shapes)
-        graphs = space.on_vector(list(s.log_likelihood.values()))
+        graphs = space.on_vector([*s.log_likelihood.values(), *(s.potential[name] for name in potentials)])
         self._call = batched(space.vector, graphs, list(s.data.values()))
 
     @property

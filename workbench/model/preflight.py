@@ -24,6 +24,7 @@ _RESERVED = ("chain", "draw", "self", "coordinate", "sample")
 _ADDS_UP = 1e-10  # relative; the design's promise
 _TRIES = 100  # places near the start where the density may be finite
 _FAR = 8.0  # of z, where it is finite at none of them: a scale 3,000 times as large or as small
+_HALVINGS = 60  # of the distance to the start
 _WRONG = 1e-12  # relative error of a log density above which narrow constants are called wrong
 
 
@@ -33,6 +34,24 @@ def _probes(density: LogDensity, m: int, reach: float = 1.0) -> NDArray[np.float
     points = np.tile(density.space.start, (m, 1))
     points[1:] += generator.uniform(-reach, reach, size=points[1:].shape)
     return points
+
+
+def _drawn_in(density: LogDensity, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points that are drawn in to the start, until numbers hold what the likelihood is made of there.
+
+    One step of 1 along the slope of a raw column, such as a year, can take an exponential beyond all numbers; what
+    comes of that says nothing about the model. What is not a number without any overflow stays.
+    """
+    found, start = points.copy(), density.space.start
+    for point in found[1:]:
+        for _ in range(_HALVINGS):
+            ended: list[str] = []
+            with np.errstate(over="call", under="call", call=lambda kind, _, ended=ended: ended.append(kind)):
+                terms = density.terms(point[None]).log_likelihood
+            if not ended or not any(np.any(np.isnan(array)) for array in terms.values()):
+                break
+            point[:] = start + (point - start) / 2
+    return found
 
 
 def _shown(rows: NDArray[np.int64], values: NDArray) -> str:
@@ -200,9 +219,13 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     _check_counts(density)
     moved = _move_start(density)
     points = _probes(density, 5)
+    total = _totals(density, points)
+    if np.any(np.isnan(total)):
+        points = _drawn_in(density, points)
+        total = _totals(density, points)
     _check_priors(density, points)
     _check_support(density, points)
-    total, target = _totals(density, points), density.pymc_target(points)
+    target = density.pymc_target(points)
     if not np.isfinite(total[0]):
         terms = density.terms(points[:1])
         guilty = [n for g in (terms.log_prior, terms.potential, terms.log_likelihood) for n, a in g.items()

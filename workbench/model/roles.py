@@ -6,7 +6,7 @@ an affine function of a variable centred on 0 (indexed, summed, shifted, multipl
 divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
 otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1,
 and so is a vector of which every value has a factor of its own, such as the difficulties b of a slope (ability - b):
-what is shared by no two values is no scale that they have in common.
+what is shared by no two values is no scale that they have in common. If its prior has scale 1 too the user is asked.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def _standard(rv: Variable) -> bool:
 
 
 def _one_each(model: pm.Model, rv: Variable, scales: list[Variable]) -> bool:
-    """Whether every value of a vector has its own value of every scale, and a prior that is not standardised."""
-    if type(rv.owner.op).__name__ not in _CENTRE or rv.owner.op.ndim_supp or rv.type.ndim == 0 or _standard(rv):
+    """Whether every value of a vector has its own value of every scale."""
+    if type(rv.owner.op).__name__ not in _CENTRE or rv.owner.op.ndim_supp or rv.type.ndim == 0:
         return False
     dims = model.named_vars_to_dims
 
@@ -167,11 +167,15 @@ def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[s
         ) - covariates
         for rv in _affine_in(factor, targets, set(free)):
             scales = [s for s in free if s is not rv and s in above]
-            if not scales or _one_each(model, rv, scales):
+            own = _one_each(model, rv, scales)
+            if not scales or (own and not _standard(rv)):
                 continue
             names = ", ".join(s.name for s in scales)
             positive = [type(model.rvs_to_transforms.get(s)).__name__ in _POSITIVE for s in scales]
-            if any(positive) and rv.type.ndim > 0:
+            if any(positive) and own and found[rv.name][0] == "parameter":
+                why = f"each of its values has a factor of its own in {names}: coefficients, or standardised effects"
+                found[rv.name] = ("ambiguous", why)
+            elif any(positive) and rv.type.ndim > 0 and not own:
                 found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
             elif found[rv.name][0] == "parameter" and (rv.type.ndim > 0 or _standard(rv)):
                 found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
