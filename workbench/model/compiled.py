@@ -30,14 +30,14 @@ import pytensor.scalar as ps
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.elemwise import Elemwise
 
+from workbench.model.batches import over_states
 from workbench.model.dispatch import plain_functions
 from workbench.model.interpreter import Interpreter
 from workbench.model.late import late_machine_code
-from workbench.model.parameter_checks import with_checks_as_values, without_idle_checks
+from workbench.model.parameter_checks import without_idle_checks
 from workbench.model.rebuilding import rebuilt
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
@@ -127,8 +127,8 @@ def batched(z: Variable, graphs: Sequence[Variable], inputs: Sequence[Variable] 
     points = pt.TensorType("float64", shape=(None, z.type.shape[0]))("Z")
     # A graph that does not depend on z has no leading axis until it is given one.
     zero = pt.zeros_like(z[:1].sum())
-    tied = with_checks_as_values([graph + zero.astype(graph.dtype) for graph in graphs])
-    call = interpreted([points, *inputs], list(vectorize_graph(tied, {z: points})))
+    tied = [graph + zero.astype(graph.dtype) for graph in graphs]
+    call = interpreted([points, *inputs], over_states(tied, {z: points}))
     return lambda array, *others: call(np.ascontiguousarray(array, dtype=np.float64), *others)
 
 
