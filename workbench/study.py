@@ -314,8 +314,8 @@ class Study:
 
     @cached_property
     def prior_log_likelihood(self) -> NDArray[np.float64]:
-        """Log likelihood at the prior draws, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
-        return likelihood_at_prior(self.density, self.prior.draws())
+        """Log likelihood at draws from the prior, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
+        return likelihood_at_prior(self.density, self.reading, self.settings.prior_draws, self.seed_of("prior.draws"))
 
     def doubts(self) -> tuple[Check, ...]:
         """Failed checks of the draws, which concern every number that is made from them."""

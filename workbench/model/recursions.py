@@ -1,8 +1,8 @@
 """A recursion at many points at once: one loop over its steps, instead of one for every point.
 
 A likelihood that goes step by step, such as the variance of GARCH or a moving average, is a `Scan`. PyTensor vectorises
-it over points as a loop around the loop (`Blockwise`), each step of which is a call from Python: 250 steps at 4,000 draws
-are a million. Here the operations within a step take all points together, and the loop is run once.
+it over points as a loop around the loop (`Blockwise`), each step of which is a call from Python: 250 steps at 4,000
+draws are a million. Here the operations within a step take all points together, and the loop is run once.
 
 A `Scan` keeps its steps in the first axis of sequences and states; points are put into the second,
 
@@ -56,7 +56,7 @@ def recursion_of_many(
     inputs : sequence of pytensor variables
         What takes the place of its inputs.
     vectorised : callable
-        Graphs, and their inputs -> the same with an axis more in front, to graphs with that axis: how a step is vectorised.
+        Graphs, and their inputs -> the same with an axis more in front, to graphs with that axis: for one step.
 
     Returns
     -------
