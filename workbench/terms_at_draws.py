@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from workbench.evidence.audit import Audit
 from workbench.information import Learnt, Pair, marginal_information
-from workbench.model.anatomy import Anatomy
 from workbench.model.density import LogDensity
 from workbench.model.element_priors import prior_by_element
 from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance, tail_index
 from workbench.posterior.grid import Grid
-from workbench.prior.draws import draw_prior
 
 _NO_VARIANCE = 0.5  # Pareto k of a tail from which on its variance is infinite
 
@@ -24,28 +22,20 @@ def _prior_points(density: LogDensity, prior: xr.DataTree) -> NDArray[np.float64
     return density.space.z_of_draws({name: group[name].values[0] for name in density.space.names})
 
 
-def likelihood_at_prior(density: LogDensity, anatomy: Anatomy, count: int, seed: int) -> NDArray[np.float64]:
-    """Log likelihood at draws from the prior; no data are drawn, which may be slow, or have no `random` method.
+def likelihood_at_prior(density: LogDensity, prior: xr.DataTree) -> NDArray[np.float64]:
+    """Log likelihood at prior draws.
 
     Parameters
     ----------
     density : LogDensity
-    anatomy : Anatomy
-    count : int
-        How many draws.
-    seed : int
+    prior : xarray.DataTree
+        With a group ``prior``.
 
     Returns
     -------
-    ndarray, shape (count,)
+    ndarray, shape (m,)
         Nats; ``-inf`` where a draw lies on the edge of its support.
-
-    Raises
-    ------
-    RefusalError
-        If the prior cannot be drawn from.
     """
-    prior = draw_prior(density, anatomy, count, seed, data=False)
     log_likelihood = density.sums(_prior_points(density, prior))[1]
     return np.where(np.isnan(log_likelihood), -np.inf, log_likelihood)
 
