@@ -14,10 +14,10 @@ from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import blind_routes, look_for_basins, modes_uphill
 from workbench.evidence.bridge import Bridge, bridge_sampling
-from workbench.evidence.estimate import Evidence, combine, contradicts, without_data, without_parameters
+from workbench.evidence.estimate import Evidence, combine, contradicts, does_not_count, without_data, without_parameters
 from workbench.evidence.importance import average_over_prior
 from workbench.evidence.nested import Nested, nest
-from workbench.evidence.paths import choose_path, prior_points
+from workbench.evidence.paths import choose_path, path_from_draws, prior_points
 from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
@@ -90,8 +90,9 @@ class EvidenceView(View):
                 own = seed if not run else s.seed_of(f"evidence.tempering.{run}")
                 path = choose_path(s.density, s.reading, z, own, many)
                 tempered = temper(path, own, z) if path.name == "prior" else temper(path, own, slow=bool(s.doubts()))
-                return tempered.over(audit.log_normaliser, audit.std_error)
+                return tempered.over(*normaliser)
 
+            normaliser = audit.log_normaliser, audit.std_error
             found, bridge = along(doubtful), s._if_any(self.bridge)
             peak = -np.inf if laplace is None else laplace.log_integral - audit.log_normaliser
             if not doubtful and bridge is not None and contradicts(found, bridge, peak):
@@ -100,6 +101,8 @@ class EvidenceView(View):
             if s.doubts() and found.start == "prior" and worst_status(found.checks) == "caution":
                 # Its moves went nowhere, but the draws are no better.
                 found = joined([found, *(along(doubtful, run) for run in range(1, _RUNS))])
+            if not s.doubts() and bridge is not None and does_not_count(found, bridge, peak):
+                found = found.from_draws(temper(path_from_draws(s.density, z), seed), *normaliser)
             return found
 
         return s.once("evidence.tempering", compute)

@@ -184,7 +184,7 @@ class Study:
                 evidence,
                 log_likelihood,
                 log_prior - audit.log_normaliser,
-                learnt_about(self.density, draws, log_prior, self._if_any(self.prior.draws), grid, audit, sound),
+                learnt_about(self.density, draws, log_prior, self._if_any(self.prior._alone), grid, audit, sound),
                 mle,
                 grid,
                 self._if_any(self.evidence.tempering),
@@ -314,8 +314,8 @@ class Study:
 
     @cached_property
     def prior_log_likelihood(self) -> NDArray[np.float64]:
-        """Log likelihood at the prior draws, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
-        return likelihood_at_prior(self.density, self.prior.draws())
+        """Log likelihood at draws from the prior, shape ``(m,)``, nats; raises `RefusalError` where there are none."""
+        return likelihood_at_prior(self.density, self.prior._alone())
 
     def doubts(self) -> tuple[Check, ...]:
         """Failed checks of the draws, which concern every number that is made from them."""

@@ -56,6 +56,11 @@ class PriorView(View):
             "prior.draws", lambda: draw_prior(s.density, s.reading, s.settings.prior_draws, s.seed_of("prior.draws"))
         )
 
+    def _alone(self) -> xr.DataTree:
+        """Draws from the prior without any of the data, which may be slow to draw, or have no `random` method."""
+        s, seed = self._study, self._study.seed_of("prior.alone")
+        return s.once("prior.alone", lambda: draw_prior(s.density, s.reading, s.settings.prior_draws, seed, data=False))
+
 
 class LikelihoodView(View):
     """Questions to the likelihood alone."""

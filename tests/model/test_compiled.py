@@ -159,3 +159,14 @@ def test_a_model_is_compiled_once_a_machine_and_not_once_a_process(density):
             break
     assert cached
     assert value == density("coin").objective().value(np.array([0.25]))
+
+
+def test_an_error_in_compiled_code_is_a_value_that_is_not_a_number_and_nothing_is_printed(capfd):
+    z = pt.TensorType("float64", shape=(2,))("z")
+    value = pt.linalg.inv(pt.outer(z, z) + z[0] * pt.eye(2)).sum()  # singular where z[0] is zero
+    compiled = native([z], [], [], value, [pt.grad(value, z)])
+    assert run(compiled, np.array([1.0, 2.0]))[0] == 0
+    status, found, gradient = run(compiled, np.array([0.0, 2.0]))
+    assert status > 0
+    assert np.isnan([found, *gradient]).all()
+    assert capfd.readouterr().err == ""

@@ -14,7 +14,7 @@ from workbench.likelihood.problem import pose
 from workbench.model.anatomy import examine
 from workbench.model.chart import whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
-from workbench.model.identified import identified_combinations
+from workbench.model.identified import identified_combinations, named_coordinates
 from workbench.model.mode import climb_all
 
 Y = np.random.default_rng(1).normal(3.0, 1.0, size=50)
@@ -150,3 +150,12 @@ def test_a_level_without_observations_is_named_by_itself_and_a_product_as_a_comb
             wb.Study(model, seed=1, parameters=["a", "b"] if model is product else ()).likelihood.maximum()
         assert refusal.value.kind == "flat"
         assert words in refusal.value.what
+
+
+def test_a_coordinate_that_stands_for_zero_is_neither_the_scalar_nor_its_logarithm():
+    with pm.Model() as model:
+        pm.Uniform("t", -6.0, 6.0)
+        pm.Normal("mu", 0.0, 1.0)
+        pm.HalfNormal("s", 1.0)
+    space = LogDensity(model).space
+    assert named_coordinates(whole_chart(space), np.zeros(3)) == [None, ("mu", False), ("s", True)]

@@ -295,6 +295,25 @@ def contradicts(tempered: Tempering, bridge: Bridge, peak: float) -> bool:
     return bool(apart) and not lost_particles(tempered, bridge.log_evidence, bridge.std_error, peak)
 
 
+def does_not_count(tempered: Tempering, bridge: Bridge, peak: float) -> bool:
+    """Whether a path from the prior is left out: its islands disagree, or it lost its particles.
+
+    Parameters
+    ----------
+    tempered : Tempering
+    bridge : Bridge
+    peak : float
+        Log evidence by Laplace's approximation, nats; ``-inf`` where there is none.
+
+    Returns
+    -------
+    bool
+    """
+    torn = any(c.code == "tempering-islands" and c.status == "failed" for c in tempered.checks)
+    lost = lost_particles(tempered, bridge.log_evidence, bridge.std_error, peak)
+    return tempered.start == "prior" and (torn or bool(lost))
+
+
 def _stated(
     routes: Mapping[str, Result], refused: dict[str, str], audit: Audit
 ) -> tuple[dict[str, tuple[float, float]], list[Check], dict[str, str]]:

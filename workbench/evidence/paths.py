@@ -300,5 +300,26 @@ def choose_path(
             z = turn.folded(prior_points(density, anatomy, int(_SPARE * enough), seed))
             if len(z) >= enough:
                 return PriorPath(lambda t: turn.within(density.objective(Weights(likelihood=t))), likelihood, z, enough)
-    target = turn.within(density.objective(TARGET))
-    return ProposalPath(reference_from(target, draws), target, likelihood)
+    return path_from_draws(density, draws)
+
+
+def path_from_draws(density: LogDensity, draws: NDArray[np.float64]) -> ProposalPath:
+    """The path from a normal distribution like the posterior draws.
+
+    Parameters
+    ----------
+    density : LogDensity
+    draws : ndarray, shape (chains, draws, d)
+        On z.
+
+    Returns
+    -------
+    ProposalPath
+
+    Raises
+    ------
+    NumericalError
+        If no normal distribution can be fitted to the draws.
+    """
+    target = turn_around(draws, density.space.angles).within(density.objective(TARGET))
+    return ProposalPath(reference_from(target, draws), target, density.objective(LIKELIHOOD))

@@ -107,6 +107,10 @@ class Tempering(Result):
             std_error=float(np.hypot(self.std_error, error)), kl_error=float(np.hypot(self.kl_error, error)),
         )  # fmt: skip
 
+    def from_draws(self, other: Tempering, log_integral: float, error: float) -> Tempering:
+        """A path from the draws in the place of this one; what this one saw where no chain came is kept."""
+        return replace(other.over(log_integral, error), unvisited=self.unvisited, tails=self.tails)
+
     def table(self) -> pd.DataFrame:
         """The evidence, the fit and the divergence, each with its error."""
         rows = {

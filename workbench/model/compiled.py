@@ -30,14 +30,14 @@ import pytensor.scalar as ps
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.elemwise import Elemwise
 
+from workbench.model.batches import over_states
 from workbench.model.dispatch import plain_functions
 from workbench.model.interpreter import Interpreter
 from workbench.model.late import late_machine_code
-from workbench.model.parameter_checks import with_checks_as_values, without_idle_checks
+from workbench.model.parameter_checks import without_idle_checks
 from workbench.model.rebuilding import rebuilt
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
@@ -127,8 +127,8 @@ def batched(z: Variable, graphs: Sequence[Variable], inputs: Sequence[Variable] 
     points = pt.TensorType("float64", shape=(None, z.type.shape[0]))("Z")
     # A graph that does not depend on z has no leading axis until it is given one.
     zero = pt.zeros_like(z[:1].sum())
-    tied = with_checks_as_values([graph + zero.astype(graph.dtype) for graph in graphs])
-    call = interpreted([points, *inputs], list(vectorize_graph(tied, {z: points})))
+    tied = [graph + zero.astype(graph.dtype) for graph in graphs]
+    call = interpreted([points, *inputs], over_states(tied, {z: points}))
     return lambda array, *others: call(np.ascontiguousarray(array, dtype=np.float64), *others)
 
 
@@ -207,7 +207,10 @@ def _source(shapes: Sequence[tuple[int, ...]], examples: Sequence[NDArray]) -> s
         lines.append(f"    a{i} = numba.carray(as_pointer(table[{i}]), {shape!r}, np.{array.dtype.name})")
     names = [*(f"z{i}" for i in range(len(shapes))), *(f"a{i}" for i in range(len(examples)))]
     slopes = [f"g{i}" for i in range(len(shapes))]
-    lines.append(f"    {', '.join(['value', *slopes])}, = inner({', '.join(names)})")
+    # Numba lets no error out of a C function: it prints it and returns as if all were well, with nothing computed.
+    lines += ["    try:", f"        {', '.join(['value', *slopes])}, = inner({', '.join(names)})", "    except Exception:"]
+    lines += ["        value_[0] = np.nan", f"        for i in range({d}):", "            gradient_[i] = np.nan"]
+    lines += ["        return 4"]
     lines += ["    value_[0] = value.item()", "    doubt = 0.0"]  # NaN as soon as one slope is not finite
     for name, shape, offset in zip(slopes, shapes, offsets, strict=False):
         lines += _copied(name, tuple(map(int, shape)), int(offset))

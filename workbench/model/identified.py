@@ -137,7 +137,8 @@ def named_coordinates(chart: Chart, x: Vector) -> list[tuple[str, bool] | None]:
             elif abs(moved[i, k] - base[k] - step) < 1e-9 * max(1.0, abs(base[k])):
                 found.append((labels[offset], False))
             else:
-                found.append((labels[offset], True) if abs(moved[i, k] / base[k] / np.exp(step) - 1) < 1e-9 else None)
+                gap = abs(moved[i, k] - base[k] * np.exp(step))
+                found.append((labels[offset], True) if gap < 1e-9 * abs(moved[i, k]) else None)
         position += len(labels)
     return found
 
