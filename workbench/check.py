@@ -61,6 +61,8 @@ CATALOGUE: dict[str, str] = {
     "tempering-error": "The standard error of the tempered estimate is small enough to use.",
     "tempering-islands": "Groups of particles that never meet give the same evidence.",
     "tempering-moves": "At every temperature the particles forgot where they were.",
+    "importance-error": "The standard error of an integral over the modes is small enough to use.",
+    "importance-tails": "The integral over the modes does not hang on a few draws (Pareto k).",
     "nested-error": "The standard error of nested sampling is small enough to use.",
     "nested-runs": "Runs of nested sampling with seeds of their own give the same evidence.",
     "basins-visited": "The chains left out no part of the posterior that holds more than 1% of its mass.",
