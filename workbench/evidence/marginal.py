@@ -45,11 +45,12 @@ _WORK = 3_000_000  # operations of the factors of all blocks: thousands of integ
 _NODES = 500_000  # terms at the nodes of quadrature, for the same reason
 _COARSE, _ORDER = 5, 15  # nodes an axis for the climbs and for the integral
 _APART = 1.0  # conditional standard deviations between two modes of the latent variables
-_LOOKS = 8  # starts of the latent variables
+_LOOKS, _PEAKS = 8, 3  # starts of the latent variables, and peaks at which they are looked at
 _POINTS = 40  # of the posterior, at which the inner integral is made finer
 _FINER_DRAWS, _SEEDS = 256, 4  # that correct a Laplace approximation; how many times
 _INNER_LIMIT = 0.1  # nats: by how much a finer inner integral may move the evidence
-_DRAWN = 500  # points with latent variables: the fit is then known to a twentieth of its spread
+_DRAWN = 400  # points with latent variables: the fit is then known to a fourteenth of its spread
+_ERROR = 0.03  # nats: a second opinion, and a number where there is no better
 
 
 def integrate_latents_first(problem: Problem, starts: Matrix, seed: int, draws: Matrix | None = None) -> OverModes:
@@ -78,14 +79,15 @@ def integrate_latents_first(problem: Problem, starts: Matrix, seed: int, draws: 
     marginal = _required(problem)
     x = problem.chart.coordinates
     peaks = _peaks(problem, marginal, starts)
-    _require_one_mode(marginal, peaks[0].place, starts)
+    for peak in peaks[:_PEAKS]:
+        _require_one_mode(marginal, peak.place, starts)
     fine = marginal.with_order(_ORDER)
     log_prior = _log_prior(problem)
 
     def values(points: Matrix) -> Vector:
         return log_prior(points) + _inner(fine, points)
 
-    found = integrate_peaks(values, peaks, seed)
+    found = integrate_peaks(values, peaks, seed, _ERROR)
     generator = np.random.default_rng([seed, 1])
     chosen = _resampled(found, generator)
     shift, own, inner = _correction(fine, found.points[chosen[:: _DRAWN // _POINTS]], seed)

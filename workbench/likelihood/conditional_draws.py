@@ -15,7 +15,7 @@ from workbench.likelihood.conditional_mode import Expansion
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.numerics.objective import Vector
 
-_CANDIDATES = 64  # an importance weight of a nearly normal block seldom is above a few; the bias is of order 1/64
+_CANDIDATES = 16  # the bias is of the order of the variance of a block's weights over their number
 
 
 def draw_latents(marginal: MarginalLikelihood, at: Expansion, generator: np.random.Generator) -> Vector:
