@@ -188,10 +188,17 @@ class EvidenceView(View):
         return s.once("evidence.marginal", compute)
 
     def _over_modes(self, routes: dict[str, Any], found: tuple[Check, ...], uphill: NDArray) -> OverModes | None:
-        """The evidence over every mode that an optimiser found, where what was found speaks against the draws."""
-        s, laplace = self._study, routes.get("laplace")
+        """The evidence over all modes that an optimiser found, where draws are in doubt or nothing confirms them."""
+        s, (laplace, bridge, tempered) = self._study, (routes.get(n) for n in ("laplace", "bridge", "tempering"))
         places = [uphill] if laplace is None else [laplace.mode[None], laplace.other_modes, uphill]
-        if worst_status(found) != "failed" or s.density.space.dimension > _FEW or not sum(map(len, places)):
+        unheard = tempered is None or worst_status(tempered.checks) == "failed"
+        unheard |= tempered is not None and bridge is not None and contradicts(tempered, bridge, -np.inf)
+        alone = unheard and not {"grid", "marginal"} & set(routes)
+        if (
+            not (alone or worst_status(found) == "failed")
+            or s.density.space.dimension > _FEW
+            or not sum(map(len, places))
+        ):
             return None
 
         def compute() -> OverModes:
