@@ -31,7 +31,7 @@ CATALOGUE: dict[str, str] = {
     "starts-agree": "Optimisations from different starting points end at the same maximum.",
     "interior": "The maximum lies inside the parameter space, not at its edge or at infinity.",
     "support-fixed": "No parameter moves the support of the data: at the ends of a support errors are not the usual.",
-    "latents-integrated": "Latent variables are integrated out finely enough: finer moves neither maximum nor evidence.",
+    "latents-integrated": "Latent variables are integrated out finely enough: finer moves no maximum and no evidence.",
     "errors-agree": "Sandwich errors differ from the observed ones no more than data from the model would make them.",
     "replicates-complete": "Every bootstrap replicate has a maximum.",
     "blocks-enough": "There are enough independent blocks of latent variables to see how they vary.",
