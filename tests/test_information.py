@@ -281,7 +281,7 @@ def test_where_particles_carry_the_evidence_nothing_is_taken_from_draws_that_fai
     evidence = replace(
         study.evidence.estimate(), method="tempering", log_evidence=tempered.log_evidence, std_error=tempered.std_error
     )
-    found = account(evidence, log_likelihood - 50.0, log_prior, tempered=tempered)
+    found = account(evidence, log_likelihood - 50.0, log_prior, undrawn=tempered)
     assert found.entries["KL(posterior || prior)"][:2] == (pytest.approx(tempered.kl_divergence), tempered.kl_error)
     assert "entropy of the posterior" not in found.entries
     assert worst_status(found.checks) == "failed"  # the draws and the particles disagree, and that is said

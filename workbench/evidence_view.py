@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.check import worst_status
+from workbench.check import Check, worst_status
 from workbench.errors import RefusalError, WorkbenchError
 from workbench.evidence.audit import Audit, examine_terms, require_proper, with_potentials
 from workbench.evidence.basins import blind_routes, look_for_basins, modes_uphill
 from workbench.evidence.bridge import Bridge, bridge_sampling
 from workbench.evidence.estimate import Evidence, combine, contradicts, does_not_count, without_data, without_parameters
 from workbench.evidence.importance import average_over_prior
+from workbench.evidence.marginal import integrate_latents_first
+from workbench.evidence.modes import OverModes, over_modes
 from workbench.evidence.nested import Nested, nest
-from workbench.evidence.paths import choose_path, path_from_draws, prior_points
+from workbench.evidence.paths import choose_path, path_from_draws, prior_points, starts_from_prior
 from workbench.evidence.prior_integral import integrate_prior
 from workbench.evidence.robustness import Robustness, vary_priors
 from workbench.evidence.savage_dickey import SavageDickey, fix_scalar
@@ -36,7 +38,7 @@ from workbench.views import View
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited", "draws-move")
 _RUNS = 4  # of a path whose moves go nowhere: a spread of four is known to 40%, which is in the error
 _PRIOR_POINTS = 4000  # from which modes are sought
-_FEW = 20  # dimensions up to which draws from the prior come near a mode
+_FEW = 20  # dimensions up to which draws from the prior come near a mode, and a Student t draws what counts
 _NUMBERS = 2_000_000  # of the largest array, at all of them together: a second or two for 30 steps
 _WORTHWHILE = 100  # points; fewer are left to the starts of the optimisations
 
@@ -83,8 +85,7 @@ class EvidenceView(View):
         def compute() -> Tempering:
             audit = self._required("evidence tempering")
             z, seed = s.log_terms[0], s.seed_of("evidence.tempering")
-            doubtful, laplace = any(c.code in _ONE_MODE_OF_SEVERAL for c in s.doubts()), s._if_any(s.posterior.laplace)
-            doubtful |= laplace is not None and laplace.checks[0].status != "ok"
+            doubtful, laplace = self._several_modes(), s._if_any(s.posterior.laplace)
 
             def along(many: bool, run: int = 0) -> Tempering:
                 own = seed if not run else s.seed_of(f"evidence.tempering.{run}")
@@ -128,20 +129,7 @@ class EvidenceView(View):
             if not s.density.space.dimension:
                 _, log_likelihood, _ = s.density.sums(s.density.space.start)
                 return without_parameters(audit, float(log_likelihood[0]), s.density.n_observed)
-            routes: dict[str, Any] = {}
-            refused: dict[str, str] = {}
-            routes_taken: dict[str, Callable[[], Result]] = {
-                "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
-                "tempering": self.tempering,
-            }  # fmt: skip
-            for name, question in routes_taken.items():
-                try:
-                    routes[name] = question()
-                except WorkbenchError as error:
-                    refused[name] = error.what
-                    failure = error
-            if not {"grid", "bridge", "tempering"} & set(routes):
-                raise failure
+            routes, refused = self._routes()
             with contextlib.suppress(RefusalError):
                 routes["prior average"] = average_over_prior(s.prior_log_likelihood)
             z, normaliser = s.log_terms[0], audit.log_normaliser
@@ -151,10 +139,89 @@ class EvidenceView(View):
             for name, reason in blind_routes(objective, z, routes, normaliser, modes).items():
                 refused[name] = reason
                 del routes[name]
+            over = self._over_modes(routes, (*s.doubts(), seen), modes)
+            routes |= {} if over is None else {"modes": over}
             r_hat = float(np.max(s.diagnosis().r_hat))
             return combine(routes, refused, s.density.n_observed, (*s.doubts(), seen), audit, r_hat)
 
         return s.once("evidence.estimate", compute)
+
+    def _routes(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Every route to the evidence that can be taken, and why the others cannot; raises if none can."""
+        s, routes = self._study, dict[str, Any]()
+        refused: dict[str, str] = {}
+        taken: dict[str, Callable[[], Result]] = {
+            "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
+            "marginal": self._marginal, "tempering": self.tempering,
+        }  # fmt: skip
+        if not s.density.latents:
+            del taken["marginal"]
+        for name, question in taken.items():
+            if name == "tempering" and self._needless(routes.get("marginal")):
+                refused[name] = "its path would start from the draws, and the integral over the latents needs none"
+                continue
+            try:
+                routes[name] = question()
+            except WorkbenchError as error:
+                refused[name] = error.what
+                failure = error
+        if not {"grid", "bridge", "marginal", "tempering"} & set(routes):
+            raise failure
+        return routes, refused
+
+    def _needless(self, marginal: OverModes | None) -> bool:
+        """Whether a path would start from the draws, and tell less than an integral without them that can be used."""
+        sound = marginal is not None and worst_status(marginal.checks) == "ok"
+        return sound and not starts_from_prior(self._study.density.space.dimension, self._several_modes())
+
+    def _several_modes(self) -> bool:
+        """Whether there is a sign of several modes."""
+        s, laplace = self._study, self._study._if_any(self._study.posterior.laplace)
+        apart = laplace is not None and laplace.checks[0].status != "ok"
+        return apart or any(c.code in _ONE_MODE_OF_SEVERAL for c in s.doubts())
+
+    def _marginal(self) -> OverModes:
+        """The evidence with the latent variables integrated out first; refused where there are none, or too many."""
+        s = self._study
+
+        def compute() -> OverModes:
+            audit, z, seed = self._required("evidence estimate"), s.log_terms[0], s.seed_of("evidence.marginal")
+            return integrate_latents_first(s.problem, s.starts, seed, z).over(audit.log_normaliser, audit.std_error)
+
+        return s.once("evidence.marginal", compute)
+
+    def _over_modes(self, routes: dict[str, Any], found: tuple[Check, ...], uphill: NDArray) -> OverModes | None:
+        """The evidence over all modes that an optimiser found, where draws are in doubt or nothing confirms them."""
+        s, (laplace, bridge, tempered) = self._study, (routes.get(n) for n in ("laplace", "bridge", "tempering"))
+        places = [uphill] if laplace is None else [laplace.mode[None], laplace.other_modes, uphill]
+        unheard = tempered is None or worst_status(tempered.checks) == "failed"
+        unheard |= tempered is not None and bridge is not None and contradicts(tempered, bridge, -np.inf)
+        alone = unheard and not {"grid", "marginal"} & set(routes)
+        if (
+            not (alone or worst_status(found) == "failed")
+            or s.density.space.dimension > _FEW
+            or not sum(map(len, places))
+        ):
+            return None
+
+        def compute() -> OverModes:
+            audit, seed, objective = self.audit(), s.seed_of("evidence.modes"), self._target(s.log_terms[0])
+            over = over_modes(objective, lambda points: s.density.sums(points)[1], np.vstack(places), seed)
+            return over.over(audit.log_normaliser, audit.std_error)
+
+        found_modes: OverModes | None = s._if_any(lambda: s.once("evidence.modes", compute))
+        return found_modes
+
+    def _without_draws(self) -> Tempering | OverModes | None:
+        """What gave the evidence without draws, else a path of temperatures if one was taken for it."""
+        s, evidence = self._study, self.estimate()
+        if evidence.method in ("marginal", "modes"):
+            kept: OverModes = s._kept[f"evidence.{evidence.method}"]
+            return kept
+        tempered: Tempering | None = None if "tempering" in evidence.refused else s._if_any(self.tempering)
+        if (tempered is None or tempered.start != "prior") and "marginal" in evidence.cross_checks:
+            return self._marginal()
+        return tempered
 
     def _target(self, z: NDArray[np.float64]) -> Objective:
         """Log f, within the turn of the draws where there are angles."""

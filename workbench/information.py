@@ -29,6 +29,7 @@ from scipy.stats import differential_entropy
 
 from workbench.check import Check, worst_status
 from workbench.evidence.estimate import Evidence
+from workbench.evidence.modes import OverModes
 from workbench.evidence.tempering import Tempering
 from workbench.model.mode import Mode
 from workbench.numerics.monte_carlo import mcse_of_mean, mcse_of_variance
@@ -237,7 +238,7 @@ def account(
     learnt: Learnt | None = None,
     mle: Mode | None = None,
     grid: Grid | None = None,
-    tempered: Tempering | None = None,
+    undrawn: Tempering | OverModes | None = None,
     covariances: Mapping[str, float] | None = None,
     prediction: Mapping[str, tuple[float, float, str]] | None = None,
 ) -> Information:
@@ -252,8 +253,8 @@ def account(
     mle : Mode, optional
     grid : Grid, optional
         The independent route to the divergence and the expected log likelihood.
-    tempered : Tempering, optional
-        Another independent route to the divergence, if its path starts from the prior.
+    undrawn : Tempering or OverModes, optional
+        Another independent route to the divergence: an integral over modes, or a path that starts from the prior.
     covariances : mapping of str to float, optional
         ``log likelihood`` and ``log target`` -> covariance of the log evidence with their means over the draws, nats
         squared: those of the bridge, where the evidence is the bridge's.
@@ -266,7 +267,7 @@ def account(
     """
     learnt, shared = learnt or Learnt(), covariances or {}
     drawn = float(log_likelihood.mean()), mcse_of_mean(log_likelihood)
-    parts = _parts(evidence, log_likelihood, log_prior, grid, tempered, shared)
+    parts = _parts(evidence, log_likelihood, log_prior, grid, undrawn, shared)
     entries = {
         "log evidence": (*parts.evidence, "log p(y): how well prior and likelihood together predicted the data"),
         "E_post[log likelihood]": (*parts.fit, "fit, averaged over the posterior"),
@@ -278,7 +279,7 @@ def account(
         entries["log Occam factor"] = (occam, parts.evidence[1], "the price of having had to find the MLE")
     entries |= _entropies(learnt, parts.entropy)
     checks = [_reliability(evidence)]
-    checks.append(_balance(evidence, drawn, _divergences(grid, tempered), shared.get("log likelihood", 0.0)))
+    checks.append(_balance(evidence, drawn, _divergences(grid, undrawn), shared.get("log likelihood", 0.0)))
     divergence, error = parts.divergence
     if divergence < -_SIGMAS * error - 1e-9:
         message = f"KL(posterior || prior) = {divergence:.3g} nats, but a divergence cannot be negative"
@@ -303,7 +304,7 @@ def _parts(
     log_likelihood: NDArray[np.float64],
     log_prior: NDArray[np.float64],
     grid: Grid | None,
-    tempered: Tempering | None,
+    undrawn: Tempering | OverModes | None,
     shared: Mapping[str, float],
 ) -> _Parts:
     """The terms of the identity by one route: quadrature, the particles that gave the evidence, or the draws."""
@@ -317,10 +318,10 @@ def _parts(
             (grid.entropy, grid.error),
             (2.0 * grid.variance_log_likelihood, 0.0),
         )
-    if evidence.method == "tempering" and tempered is not None and tempered.start == "prior":
+    if evidence.method in ("marginal", "modes", "tempering") and undrawn is not None and undrawn.free_of_draws:
         # The draws failed, so that nothing is taken from them.
-        fit = tempered.expected_log_likelihood, tempered.expected_error
-        return _Parts((value, error), fit, (fit[0] - value, tempered.kl_error), None, (_NOT, _NOT))
+        fit = undrawn.expected_log_likelihood, undrawn.expected_error
+        return _Parts((value, error), fit, (fit[0] - value, undrawn.kl_error), None, (_NOT, _NOT))
     log_f = log_likelihood + log_prior
     fit = float(log_likelihood.mean()), mcse_of_mean(log_likelihood)
     return _Parts(
@@ -357,12 +358,13 @@ def _exact(grid: Grid | None) -> TypeGuard[Grid]:
     return grid is not None and grid.checks[0].status == "ok" and not np.isnan(grid.kl_divergence)
 
 
-def _divergences(grid: Grid | None, tempered: Tempering | None) -> tuple[str, float, float] | None:
+def _divergences(grid: Grid | None, undrawn: Tempering | OverModes | None) -> tuple[str, float, float] | None:
     """KL(posterior || prior) from a route that needs no draws: its name, the value and the error, nats."""
     if _exact(grid):
         return "the grid", grid.kl_divergence, 0.0
-    if tempered is not None and tempered.start == "prior" and np.isfinite(tempered.kl_divergence):
-        return "tempering", tempered.kl_divergence, tempered.kl_error
+    if undrawn is not None and undrawn.free_of_draws and np.isfinite(undrawn.kl_divergence):
+        name = "tempering" if isinstance(undrawn, Tempering) else "an integral over the modes"
+        return name, undrawn.kl_divergence, undrawn.kl_error
     return None
 
 

@@ -187,7 +187,7 @@ class Study:
                 learnt_about(self.density, draws, log_prior, self._if_any(self.prior._alone), grid, audit, sound),
                 mle,
                 grid,
-                self._if_any(self.evidence.tempering),
+                self.evidence._without_draws(),
                 None if bridge is None else bridge.covariances,
                 None if scored is None else scored.headline(),
             )

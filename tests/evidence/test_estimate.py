@@ -340,10 +340,13 @@ def test_a_mixture_with_exchangeable_labels_has_its_evidence_from_runs_that_shar
         stats.multivariate_normal(np.zeros(6), 9.0 * (at[:, None] == at) + 0.16 * np.eye(6)).logpdf(y)
         for at in np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1).T
     ]) - 6 * np.log(2)  # fmt: skip
-    found = wb.Study(model, seed=1).evidence.estimate()
-    assert (found.method, worst_status(found.checks)) == ("tempering", "caution")
-    assert abs(found.log_evidence - truth) < 3 * found.std_error
-    assert found.std_error < 0.2
+    study = wb.Study(model, seed=1)
+    found, tempered = study.evidence.estimate(), study.evidence.tempering()
+    assert (found.method, worst_status(found.checks)) == ("modes", "caution")
+    for one in (found, tempered):
+        assert abs(one.log_evidence - truth) < 3 * one.std_error
+        assert one.std_error < 0.2
+    assert "4 runs" in next(check.message for check in tempered.checks if check.code == "tempering-moves")
 
 
 @pytest.mark.slow

@@ -248,3 +248,24 @@ def test_a_variable_means_all_of_its_numbers_and_unknown_names_are_errors():
     assert [one.name for one in numbers.chosen([])] == ["mu.sigma", "sigma.sigma"]
     with pytest.raises(wb.InputError, match="there are: mu.mu, mu.sigma, sigma.sigma"):
         numbers.chosen(["mu.tau"])
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "why"),
+    [
+        (lambda: pm.NormalMixture("v", [0.3, 0.7], [0.0, 3.0], 1.0), "v.w", "add up to one"),
+        (lambda: pm.AR("v", rho=[0.8], sigma=1.0, init_dist=pm.Normal.dist(), steps=3), "v.rho", "stationary"),
+        (lambda: pm.Truncated("v", pm.Gamma.dist(2.0, 1.0), lower=0.5), "v.lower", "bounds of a Truncated Gamma stay"),
+        (lambda: pm.Uniform("v", 0, 1), "v.lower", "nearer to 0 stays"),
+    ],
+)
+def test_a_number_that_stays_is_refused_with_the_reason_and_a_way_out(make, name, why):
+    with pm.Model() as model:
+        make()
+        pm.Normal("y", 0.0, 1.0, observed=1.0)
+    numbers = Hyperparameters(LogDensity(model))
+    with pytest.raises(wb.RefusalError, match=why) as found:
+        numbers.chosen([name])
+    assert found.value.fix
+    with pytest.raises(wb.InputError, match="no hyperparameter 'v.nothing'"):
+        numbers.chosen(["v.nothing"])

@@ -235,7 +235,7 @@ def look_for_basins(
         Log f.
     draws : ndarray, shape (chains, draws, d)
     routes : mapping of str to result
-        Of the routes ``tempering``, ``laplace`` and ``bridge`` those that were taken.
+        Of the routes ``tempering``, ``laplace``, ``bridge`` and ``marginal`` those that were taken.
     log_prior_integral : float
         What the bridge's log evidence lacks to be the log of the integral of f, nats.
     elsewhere : ndarray, shape (k, d), optional
@@ -245,15 +245,18 @@ def look_for_basins(
     -------
     Check
     """
-    tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
+    tempered, laplace, bridge, marginal = (routes.get(name) for name in ("tempering", "laplace", "bridge", "marginal"))
     unknown = float("nan")
     share, tails = (unknown, unknown) if tempered is None else (tempered.unvisited, tempered.tails)
+    integrated, further = unknown, unknown
+    if marginal is not None and all(check.status != "failed" for check in marginal.checks):
+        integrated, further = marginal.unvisited, marginal.tails
     known = [] if laplace is None else [laplace.mode, laplace.other_modes]
     known += [] if elsewhere is None or not len(elsewhere) else [elsewhere]
     missed = unknown
     if known and bridge is not None:
         missed = missed_modes(objective, np.vstack(known), draws, bridge.log_evidence + log_prior_integral)
-    return basin_check(share, tails, missed)
+    return basin_check(share, float(np.fmax(tails, further)), missed, integrated)
 
 
 def blind_routes(
@@ -275,9 +278,9 @@ def blind_routes(
     Returns
     -------
     dict of str to str
-        Among ``tempering`` and ``grid``.
+        Among ``tempering``, ``marginal`` and ``grid``.
     """
-    tempered, laplace, bridge = (routes.get(name) for name in ("tempering", "laplace", "bridge"))
+    laplace, bridge = routes.get("laplace"), routes.get("bridge")
     covered = [] if laplace is None else [laplace.mode, laplace.other_modes]
     if bridge is None or not (covered or len(elsewhere)):
         return {}
@@ -286,16 +289,18 @@ def blind_routes(
         return missed_modes(objective, modes, draws, bridge.log_evidence + log_prior_integral)
 
     missed, found = share(np.vstack([*covered, elsewhere])), {}
-    # Odds against what the chains saw, as shares near 1 differ little.
-    seen = tempered is None or tempered.unvisited * (1.0 - missed) > _PART * missed * (1.0 - tempered.unvisited)
-    if missed > SHARE_LIMIT and not seen:
-        found["tempering"] = f"its particles saw little of a mode with {missed:.0%} of the mass that an optimiser found"
+    for name, what in {"tempering": "particles", "marginal": "points"}.items():
+        route = routes.get(name)
+        # Odds against what the chains saw, as shares near 1 differ little.
+        seen = route is None or route.unvisited * (1.0 - missed) > _PART * missed * (1.0 - route.unvisited)
+        if missed > SHARE_LIMIT and not seen:
+            found[name] = f"its {what} saw little of a mode with {missed:.0%} of the mass that an optimiser found"
     if missed > SHARE_LIMIT and "grid" in routes and covered and share(np.vstack(covered)) < SHARE_LIMIT:
         found["grid"] = f"it does not reach for a mode with {missed:.0%} of the mass that an optimiser found"
     return found
 
 
-def basin_check(tempered: float, tails: float, optimised: float) -> Check:
+def basin_check(tempered: float, tails: float, optimised: float, integrated: float = float("nan")) -> Check:
     """Whether the chains left out a part of the posterior that matters.
 
     Parameters
@@ -304,12 +309,15 @@ def basin_check(tempered: float, tails: float, optimised: float) -> Check:
         Result of `unvisited_share`; NaN if not looked at.
     optimised : float
         Result of `missed_modes`; NaN if not looked at.
+    integrated : float
+        Result of `unvisited_share` of points for which latent variables were integrated out; NaN if not looked at.
 
     Returns
     -------
     Check
     """
-    found = {"tempered particles": tempered, "modes of an optimiser": optimised}
+    found = {"tempered particles": tempered, "points with the latent variables integrated out": integrated}
+    found["modes of an optimiser"] = optimised
     known = {name: share for name, share in found.items() if not np.isnan(share)}
     if not known:
         return Check("basins-visited", "unknown", "nothing else than the chains looked for other modes", "")

@@ -81,16 +81,16 @@ def lost_particles(tempered: Tempering, value: float, error: float, peak: float)
     return wide or "the peak that an optimiser found has as much mass as the draws say" * bool(nearer)
 
 
-def lost_draws(tempered: Tempering, stated: Stated) -> str:
-    """Why a bridge over draws that failed says nothing against tempering in its place; empty where it does.
+def lost_draws(main: tuple[float, float], stated: Stated) -> str:
+    """Why a bridge over draws that failed says nothing against the route in its place; empty where it does.
 
     From below it does not count: draws that stayed short of a part of the posterior make it too low. From above it has
-    seen what the particles did not.
+    seen what that route did not.
 
     Parameters
     ----------
-    tempered : Tempering
-        That is quoted instead.
+    main : (float, float)
+        Value and standard error of the route that is quoted instead, nats.
     stated : mapping of str to (float, float)
         Value and standard error of the routes, nats.
 
@@ -98,15 +98,40 @@ def lost_draws(tempered: Tempering, stated: Stated) -> str:
     -------
     str
     """
-    value, error = stated.get("bridge", (np.nan, np.nan))
-    low = value - tempered.log_evidence
-    if not -low > SIGMAS * float(np.hypot(tempered.std_error, error)):
-        return ""
-    if not stands_alone(tempered, None) and "prior average" not in stated:
+    low = _below("bridge", main, stated)
+    if not low:
         return ""
     return (
         f"{low:+.3g} nats, as draws that failed their checks and stayed short of a part of the posterior would have it"
     )
+
+
+def from_bad_draws(tempered: Tempering, main: tuple[float, float], stated: Stated) -> str:
+    """Why a path that starts from draws that failed says nothing against the route in their place; empty where it does.
+
+    Parameters
+    ----------
+    tempered : Tempering
+    main : (float, float)
+        Value and standard error of the route that is quoted, nats.
+    stated : mapping of str to (float, float)
+        Value and standard error of the routes, nats.
+
+    Returns
+    -------
+    str
+    """
+    low = _below("tempering", main, stated)
+    if not low or tempered.start == "prior":
+        return ""
+    return f"{low:+.3g} nats: its path starts from draws that failed their checks"
+
+
+def _below(name: str, main: tuple[float, float], stated: Stated) -> float:
+    """By how much a route lies below another one, nats, negative; 0 where it is not more than 3 combined errors."""
+    value, error = stated.get(name, (np.nan, np.nan))
+    low = value - main[0]
+    return low if -low > SIGMAS * float(np.hypot(main[1], error)) else 0.0
 
 
 def bore_out(

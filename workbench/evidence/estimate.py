@@ -4,7 +4,9 @@ For one or two dimensions quadrature gives it near machine precision; in general
 does, with a standard error. A path of temperatures from the prior is the second opinion: it shares neither draws nor
 proposal with the bridge and finds modes that no chain visited. Where routes disagree there is no final number. The
 Laplace approximation stands beside them as the crude version: its difference from the best route is the error that
-nobody could know from Laplace alone.
+nobody could know from Laplace alone. Where there are latent variables, they are integrated out first and the parameters
+by importance sampling (`marginal`); where chains missed a mode that an optimiser found, all modes are integrated over
+(`modes`). Neither uses a draw, so either may stand where the draws failed.
 
 Where the prior as it is written does not integrate to one (a potential in it, an order of its values) the log of its
 own integral is subtracted from every route, and its error added in squares.
@@ -22,8 +24,9 @@ import pandas as pd
 from workbench.check import Check, worst_status
 from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
-from workbench.evidence.corroboration import SIGMAS, bore_out, lost_draws, lost_particles, stands_alone
+from workbench.evidence.corroboration import SIGMAS, bore_out, from_bad_draws, lost_draws, lost_particles, stands_alone
 from workbench.evidence.importance import PriorAverage
+from workbench.evidence.modes import OverModes
 from workbench.evidence.tempering import ERROR_LIMIT, Tempering
 from workbench.posterior.grid import Grid
 from workbench.posterior.laplace import Laplace
@@ -32,8 +35,11 @@ from workbench.result import Result
 # What may fail the number of a route that does not hang on the draws; all else is then a finding about the draws.
 _OWN = {
     "grid": ("grid-converged", "routes-agree"),
+    "marginal": ("importance-error", "importance-tails", "latents-integrated", "routes-agree"),
+    "modes": ("importance-error", "importance-tails", "routes-agree"),
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
+_OVER_MODES = ("marginal", "modes")
 # What is found about the draws themselves; where a route carries the evidence without them it is a caution there.
 _OF_DRAWS = frozenset(
     ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
@@ -52,8 +58,8 @@ class Evidence(Result):
     log_evidence, std_error : float
         Nats, by `method`.
     method : str
-        ``grid`` or ``bridge``; ``tempering`` where neither could be taken, or the draws behind the bridge failed;
-        ``no data``: exactly 0; ``no parameters``: the likelihood itself.
+        ``grid`` or ``bridge``; ``marginal``, ``modes`` or ``tempering`` where neither could be taken, or the draws
+        behind the bridge failed; ``no data``: exactly 0; ``no parameters``: the likelihood itself.
     cross_checks : dict of str to (float, float)
         Every other route -> its value and standard error (NaN where a route has none), nats.
     agrees : bool or None
@@ -169,7 +175,7 @@ def without_parameters(audit: Audit, log_likelihood: float, n_observations: int)
 
 
 def combine(
-    routes: dict[str, Grid | Bridge | Tempering | Laplace | PriorAverage],
+    routes: dict[str, Grid | Bridge | OverModes | Tempering | Laplace | PriorAverage],
     refused: dict[str, str],
     n_observations: int,
     extra: tuple[Check, ...],
@@ -181,17 +187,18 @@ def combine(
     Parameters
     ----------
     routes : dict of str to result
-        ``grid``, ``bridge``, ``tempering``, ``laplace``, ``prior average``: those that could be taken; at least one
-        of the first three. Tempering whose islands disagree, or that is both too wide and too low, is left out with
-        the reason; so is a bridge over draws that failed, if it lies below a tempering that stands alone.
+        ``grid``, ``bridge``, ``marginal``, ``modes``, ``tempering``, ``laplace``, ``prior average``: those that could
+        be taken; at least one of the first five. Tempering whose islands disagree, or that is both too wide and too
+        low, is left out with the reason; so is an integral over the modes that failed its checks, and a bridge over
+        draws that failed, if it lies below a route that stands without them.
     refused : dict of str to str
         Routes that could not, and why.
     n_observations : int
     extra : tuple of Check
         Checks that concern every route, such as a failed diagnosis of the draws.
     audit : Audit
-        With the integral of the prior, which is taken out of grid and Laplace here; bridge and tempering come without
-        it (`Bridge.over`, `Tempering.over`).
+        With the integral of the prior, which is taken out of grid and Laplace here; the others come without it
+        (`Bridge.over`, `OverModes.over`, `Tempering.over`).
     r_hat : float
         The largest R-hat of the draws; not known by default, which counts as large.
 
@@ -203,12 +210,14 @@ def combine(
     laplace, tempered = (routes.get(name) for name in ("laplace", "tempering"))
     peak = laplace.log_integral - audit.log_normaliser if isinstance(laplace, Laplace) else -np.inf
     main = _carrier(routes, stated, (*checks, *extra))
-    if isinstance(tempered, Tempering) and main == "tempering":
-        checks += tempered.checks
-        short = lost_draws(tempered, stated)
-        if short:
-            del stated["bridge"]
-            refused = refused | {"bridge": short}
+    stands = main in _OVER_MODES or (
+        isinstance(tempered, Tempering) and main == "tempering" and tempered.start == "prior"
+    )
+    if main in (*_OVER_MODES, "tempering"):
+        checks += routes[main].checks
+        for name, reason in _lost(routes, main, stated).items():
+            del stated[name]
+            refused = refused | {name: reason}
     value, error = stated.pop(main)
     if isinstance(tempered, Tempering) and main == "tempering":
         error = _widened(tempered, error, stated)
@@ -227,7 +236,7 @@ def combine(
         checks += [check for check in laplace.checks if check.code == "starts-agree"]
     checks += _agreement(main, gaps, agrees, peak - value)
     checks += [*audit.checks, *extra]
-    if main == "grid" or (isinstance(tempered, Tempering) and main == "tempering" and tempered.start == "prior"):
+    if main == "grid" or stands:
         checks = [c if c.status != "failed" or c.code in _OWN[main] else Check(c.code, "caution", c.message, c.fix)
                   for c in checks]  # fmt: skip
     parts = _parts(value, error, audit)
@@ -235,18 +244,31 @@ def combine(
 
 
 def _carrier(routes: Mapping[str, Result], stated: Mapping[str, tuple[float, float]], checks: tuple[Check, ...]) -> str:
-    """The route whose number is quoted: a converged grid, else the bridge unless it failed and tempering stands alone.
+    """The route whose number is quoted: a converged grid, else the bridge unless it failed and another stands alone.
 
-    Where the draws cannot carry a number, particles that came from the prior can.
+    Where the draws cannot carry a number, integrals over modes can, and particles that came from the prior.
     """
     grid, tempered = routes.get("grid"), routes.get("tempering")
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
-    main = next(name for name in (main, "bridge", "grid", "tempering") if name in stated)
-    if not isinstance(tempered, Tempering) or main != "bridge" or worst_status(checks) != "failed":
+    main = next(name for name in (main, "bridge", "grid", *_OVER_MODES, "tempering") if name in stated)
+    if main != "bridge" or worst_status(checks) != "failed":
         return main
+    if any(name in stated for name in _OVER_MODES):
+        return next(name for name in _OVER_MODES if name in stated)
     # A bridge so wide may have seen a mode that neither of the others did.
     average = stated.get("prior average") if stated["bridge"][1] <= ERROR_LIMIT else None
-    return "tempering" if stands_alone(tempered, average) else main
+    return "tempering" if isinstance(tempered, Tempering) and stands_alone(tempered, average) else main
+
+
+def _lost(routes: Mapping[str, Result], main: str, stated: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    """Routes from draws that failed which say nothing against the one that is quoted in their place -> why."""
+    tempered, found = routes.get("tempering"), {}
+    alone = isinstance(tempered, Tempering) and (stands_alone(tempered, None) or "prior average" in stated)
+    if main in _OVER_MODES or alone:
+        found["bridge"] = lost_draws(stated[main], stated)
+    if main in _OVER_MODES and isinstance(tempered, Tempering):
+        found["tempering"] = from_bad_draws(tempered, stated[main], stated)
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def _widened(tempered: Tempering, error: float, stated: Mapping[str, tuple[float, float]]) -> float:
@@ -335,6 +357,13 @@ def _stated(
             refused = refused | {"tempering": torn}
         else:
             stated["tempering"] = (tempered.log_evidence, tempered.std_error)
+    for name in _OVER_MODES:
+        over = routes.get(name)
+        bad = next((c.message for c in over.checks if c.status == "failed"), "") if over is not None else ""
+        if isinstance(over, OverModes) and bad and stated:
+            refused = refused | {name: bad}
+        elif isinstance(over, OverModes):
+            stated[name] = (over.log_evidence, over.std_error)
     average = routes.get("prior average")
     if isinstance(average, PriorAverage):
         stated["prior average"] = (average.log_evidence, average.std_error)

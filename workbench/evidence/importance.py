@@ -121,6 +121,29 @@ def _around(objective: Objective, start: Vector) -> StudentT:
     return StudentT(Gaussian(start, np.eye(start.size)), _FREEDOM)
 
 
+def tail_index(log_weights: Vector) -> float:
+    """Pareto k of importance weights: above 0.7 their mean cannot be trusted, nor its error.
+
+    Parameters
+    ----------
+    log_weights : ndarray, shape (m,)
+        ``-inf`` is allowed.
+
+    Returns
+    -------
+    float
+        ``-inf`` where all weights are equal, as of a proposal that is the density itself.
+    """
+    from arviz_stats.base import array_stats
+
+    finite = log_weights[np.isfinite(log_weights)]
+    if not np.ptp(finite) > 1e-9:
+        return -np.inf
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Number of tail draws cannot be", UserWarning)  # k itself says so
+        return float(array_stats.psislw(-finite)[1])
+
+
 def integrate_by_importance(objective: Objective, start: Vector, seed: int) -> ImportanceIntegral:
     """The log of the integral of f over R^d, for an f with one peak in few dimensions.
 
@@ -141,8 +164,6 @@ def integrate_by_importance(objective: Objective, start: Vector, seed: int) -> I
     NumericalError
         If f vanishes at every draw.
     """
-    from arviz_stats.base import array_stats
-
     generator, proposal, sweep = np.random.default_rng(seed), _around(objective, start), sweep_of(objective)
     for last in (*[False] * _ROUNDS, True):
         points = proposal.draw(_FINAL if last else _FITTED, generator)
@@ -156,11 +177,5 @@ def integrate_by_importance(objective: Objective, start: Vector, seed: int) -> I
             covariance = (weights[:, None] * (points - mean)).T @ (points - mean) * (1 - 2 / _FREEDOM)
             proposal = StudentT(from_covariance(mean, covariance), _FREEDOM)
     m = len(points)
-    finite = log_weights[np.isfinite(log_weights)]
-    k = -np.inf
-    if np.ptp(finite) > 1e-9:  # else the proposal is f itself
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Number of tail draws cannot be", UserWarning)  # k itself says so
-            k = float(array_stats.psislw(-finite)[1])
     error = float(np.sqrt(max(float(np.sum(weights**2)) - 1.0 / m, 0.0)))
-    return ImportanceIntegral(float(total - np.log(m)), error, k, proposal)
+    return ImportanceIntegral(float(total - np.log(m)), error, tail_index(log_weights), proposal)

@@ -267,6 +267,22 @@ def prior_points(density: LogDensity, anatomy: Anatomy, m: int, seed: int) -> Ma
     return z[np.isfinite(z).all(axis=1)]
 
 
+def starts_from_prior(dimension: int, doubtful: bool) -> bool:
+    """Whether a path in so many dimensions starts from the prior, as long as that can be drawn from.
+
+    Parameters
+    ----------
+    dimension : int
+    doubtful : bool
+        Whether there is a sign of several modes.
+
+    Returns
+    -------
+    bool
+    """
+    return dimension <= _FROM_PRIOR or (doubtful and dimension <= _FAR)
+
+
 def choose_path(
     density: LogDensity, anatomy: Anatomy, draws: NDArray[np.float64], seed: int, doubtful: bool
 ) -> ProposalPath | PriorPath:
@@ -294,7 +310,7 @@ def choose_path(
     """
     likelihood, turn = density.objective(LIKELIHOOD), turn_around(draws, density.space.angles)
     d = density.space.dimension
-    if d <= _FROM_PRIOR or (doubtful and d <= _FAR):
+    if starts_from_prior(d, doubtful):
         enough = max(_PARTICLES, _PER_DIMENSION * d) * (_DOUBTFUL if doubtful else 1)
         with contextlib.suppress(RefusalError):  # a prior that can be evaluated, but not drawn from
             z = turn.folded(prior_points(density, anatomy, int(_SPARE * enough), seed))

@@ -200,16 +200,16 @@ class Warped:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A mixture of normals.
+    """A mixture of normals, or of other densities.
 
     Attributes
     ----------
     log_weights : ndarray, shape (k,)
-    parts : tuple of Gaussian, length k
+    parts : tuple of Gaussian or StudentT, length k
     """
 
     log_weights: Vector
-    parts: tuple[Gaussian, ...]
+    parts: tuple[Proposal, ...]
 
     def joint(self, points: Matrix) -> Matrix:
         """Log weight + log density of every part, shape ``(k, m)``, nats."""

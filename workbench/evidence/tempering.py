@@ -99,6 +99,11 @@ class Tempering(Result):
     evaluations: int
     title: ClassVar[str] = "log evidence by tempering"
 
+    @property
+    def free_of_draws(self) -> bool:
+        """Whether no posterior draw entered."""
+        return self.start == "prior"
+
     def over(self, log_integral: float, error: float) -> Tempering:
         """The same, divided by another integral, such as that of the prior: its log is subtracted, nats."""
         return replace(

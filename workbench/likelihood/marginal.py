@@ -192,6 +192,12 @@ class MarginalLikelihood:
             start[u] = self.density.space.start[u]
             return self._expanded(start)
 
+    def expand_from(self, theta: Vector, start: Vector) -> Expansion:
+        """The same with the search begun at the latent coordinates of a point z, shape ``(d,)``; raises as `expand`."""
+        other = self.with_order(self.order)
+        other._mode.forget()
+        return other._expanded(self.chart.z(theta[None], start)[0])
+
     def _expanded(self, start: Vector) -> Expansion:
         """The expansion that a climb from here leads to; raises `NumericalError` where there is no peak."""
         try:

@@ -29,7 +29,7 @@ from workbench.model.compiled import interpreted, without_traces
 from workbench.model.constants import replaced, widened
 from workbench.model.density import LogDensity
 from workbench.model.parameter_checks import with_checks_as_values
-from workbench.model.prior_numbers import Hyperparameter, numbers_of, why_none
+from workbench.model.prior_numbers import Hyperparameter, numbers_of, why_fixed, why_none
 from workbench.model.program import NativeObjective, Program, Weights
 from workbench.model.summation import sum_out
 from workbench.model.terms import SymbolicTerms, symbolic_terms
@@ -99,6 +99,10 @@ class Hyperparameters:
                     name,
                     f"fit the model with another prior, and compare_models; there are: {listed}",
                 )
+            variable, _, label = name.partition(".")
+            why, fix = why_fixed(self._variables[variable], label) if variable in self._variables else ("", "")
+            if not own and why:
+                raise RefusalError(f"{name} cannot be moved: {why}", variable, f"{fix}; there are: {listed}")
             if not own:
                 raise InputError(f"there is no hyperparameter {name!r}", name, f"there are: {listed}")
             found |= own

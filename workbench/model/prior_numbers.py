@@ -259,3 +259,36 @@ def why_none(rv: Variable) -> str:
     if _parameters(rv):
         return "all of its numbers hang on other free variables, or bound its support together with one"
     return f"the numbers of its distribution, {kind}, are not known by name"
+
+
+def why_fixed(rv: Variable, label: str) -> tuple[str, str]:
+    """Why a number of a distribution that is known by name is not moved, and what to do instead.
+
+    Parameters
+    ----------
+    rv : random variable
+    label : str
+        Such as ``w`` of a mixture.
+
+    Returns
+    -------
+    why, fix : str
+        Empty where the distribution has no number of that name, or moves it.
+    """
+    op, ends = rv.owner.op, ("lower", "upper")
+    other = "fit the model with other numbers, and compare_models"
+    if isinstance(op, MixtureRV) and label in ("w", "weights"):
+        return "the weights of a mixture add up to one, so that none of them moves alone", other
+    if type(op).__name__ == "AutoRegressiveRV" and label == "rho":
+        return "a coefficient of an autoregression has no scale of its own, and decides whether it is stationary", other
+    if isinstance(op, TruncatedRV) and label in ends:
+        why = (
+            f"the bounds of a Truncated {type(op.base_rv_op).__name__.removesuffix('RV')} stay: its density is derived"
+        )
+        return f"{why} with them inside", f"{other}; the bounds of a TruncatedNormal or a Uniform can be moved"
+    if label in ends and any(word.partition(":")[0] == label for word, _ in _parameters(rv)):
+        return (
+            "of two bounds the one that is nearer to 0 stays, or both move with the width",
+            "move the other, or width",
+        )
+    return "", ""

@@ -240,7 +240,8 @@ def curvature_at(
     found, axes = _judged(information, FLAT)
     if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _ALIGNED:
         try:
-            refined = _along_axes(objective, z, axes, found.eigenvalues)
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no width
+                refined = _along_axes(objective, z, axes, found.eigenvalues)
         except NumericalError:
             refined = None
         if refined is not None:

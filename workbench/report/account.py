@@ -28,6 +28,8 @@ _ROUTES = {
     "grid": "quadrature on a grid: the reference in one and two dimensions",
     "bridge": "bridge sampling: from the posterior draws and a proposal fitted to other chains, with a standard error",
     "tempering": "a path of temperatures from the prior or a proposal, with a standard error of its own",
+    "marginal": "latent variables integrated out first, the parameters by importance sampling around every mode",
+    "modes": "importance sampling around every mode that an optimiser found, visited by the chains or not",
     "laplace": "a normal approximation at the mode: states no error, its difference from the main route is its error",
 }
 
