@@ -289,8 +289,8 @@ _REMEDIES = (
     ),
     (
         "the role of (?P<name>.+) is ambiguous",
-        "say which it is: Study(model, parameters=['<name>']) or latents=['<name>']; --parameter <name> or --latent "
-        "<name>",
+        "say which it is: Study(model, parameters=[<names>]) or latents=[<names>]; --parameter NAME or --latent NAME "
+        "for each",
     ),
     (
         "the model has no free variable",
@@ -345,4 +345,6 @@ def require(anatomy: Anatomy, question: str) -> None:
     said = ((re.match(pattern, reason), text) for pattern, text in _REMEDIES)
     found, remedy = next(((match, text) for match, text in said if match), (None, ""))
     where = next((name for name in found.groupdict().values() if name), "model") if found else "model"
-    raise RefusalError(f"{question} is refused: {reason}", where, remedy.replace("<name>", where))
+    quoted = ", ".join(repr(name) for name in where.split(", "))
+    remedy = remedy.replace("<name>", where).replace("<names>", quoted)
+    raise RefusalError(f"{question} is refused: {reason}", where, remedy)
