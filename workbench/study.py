@@ -284,19 +284,25 @@ class Study:
     @cached_property
     def starts(self) -> NDArray[np.float64]:
         """Starting points of optimisations, shape ``(m, d)``, on z: the model's own, branch peaks, prior draws."""
-        return np.vstack([self._drawn_starts[:1], self._branch_peaks, self._drawn_starts[1:]])
+        drawn = self._drawn_starts[: self.settings.starts]
+        return np.vstack([drawn[:1], self._branch_peaks, drawn[1:]])
 
     @cached_property
     def _branch_peaks(self) -> NDArray[np.float64]:
         """Peaks of the summands where the target is the log of a sum, shape ``(k, d)``, on z; most models have none."""
-        return branch_peaks(self.density, self._drawn_starts)
+        return branch_peaks(self.density, self._drawn_starts[: self.settings.starts])
+
+    @property
+    def further_starts(self) -> NDArray[np.float64]:
+        """Starting points beyond those, shape ``(k, d)``, for a search where climbs from them do not agree."""
+        return self._drawn_starts[self.settings.starts :]
 
     @cached_property
     def _drawn_starts(self) -> NDArray[np.float64]:
         seed = self.seed_of("starts")
         many = max(2 * self.settings.starts, min(_CANDIDATES, _VALUES // max(1, self.density.n_observations)))
         prior = self._if_any(lambda: draw_prior(self.density, self.reading, many, seed, data=False))
-        return starting_points(self.density, prior, self.settings.starts, seed)
+        return starting_points(self.density, prior, many, seed)
 
     @cached_property
     def starts_with_maximum(self) -> NDArray[np.float64]:

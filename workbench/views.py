@@ -72,9 +72,8 @@ class LikelihoodView(View):
         def compute() -> Mode:
             require(s.reading, "likelihood maximum")  # before starts are sought
             first, *later = np.split(s.starts, [1 + len(s._branch_peaks)])
-            return maximise_likelihood(
-                s.problem, s.reading, np.vstack([first, _best_draws(s), *later]), s.settings.level
-            )
+            starts = np.vstack([first, _best_draws(s), *later])
+            return maximise_likelihood(s.problem, s.reading, starts, s.settings.level, s.further_starts)
 
         return s.once("likelihood.maximum", compute)
 

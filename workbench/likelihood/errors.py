@@ -4,7 +4,7 @@ With the information I = -H of the whole log likelihood and the scores s_j of it
 observations or, where latent variables are integrated out, blocks of them (`workbench.likelihood.units`),
 
     observed        C = I^-1                      the curvature of these data
-    expected        E[I(y_rep)]^-1                the curvature that data from the model would have, by simulation
+    expected        E[I(y_rep)]^-1                the curvature that data from the model would have, on average
     outer product   (sum s_j s_j')^-1             the spread of the scores (Berndt et al. 1974)
     sandwich        C (sum s_j s_j') C            valid if the model is wrong (Huber 1967, White 1982)
 
@@ -27,6 +27,7 @@ from scipy import stats
 
 from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
+from workbench.likelihood.expected import expected_objective
 from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.maximum import as_at_the_maximum
 from workbench.likelihood.problem import Problem
@@ -44,6 +45,7 @@ _REPLICATES = 200  # data sets; the least p-value is then 1 / 201
 _WORK = 20_000_000  # observations times parameters over all data sets: large data sets need few, their spread is small
 _INTEGRAL = 20  # times the work of a likelihood without latent variables
 _LEAST = 4
+_LOCATED = 50  # data sets that say where each observation lies
 _SIGNIFICANT = 0.01
 _FEW = 3.0  # units a scalar: with 2 half of the true regressions tried had p < 0.01, with 3.3 none
 
@@ -62,7 +64,7 @@ class StandardErrors(Result):
     covariances : dict of str to ndarray, shape (k, k)
         Form -> joint covariance.
     mcse : ndarray, shape (k,)
-        Monte Carlo error of the expected form; of shape (0,) where it is refused.
+        Monte Carlo error of the expected form, 0 where it was integrated; of shape (0,) where it is refused.
     replicates : int
         Data sets behind the expected form.
     unit : str
@@ -120,7 +122,9 @@ class StandardErrors(Result):
     def notes(self) -> list[str]:
         """Forms that do not exist, the Monte Carlo error, and whether the forms agree."""
         lines = [f"no {form} form: {reason}" for form, reason in self.refused.items()]
-        if self.mcse.size:
+        if self.mcse.size and not np.any(self.mcse > 0):
+            lines.append("expected information integrated over each observation")
+        elif self.mcse.size:
             share = np.nanmax(self.mcse / self.std_error["expected"], initial=0.0)
             lines.append(
                 f"expected information averaged over {self.replicates} simulated data sets; Monte Carlo error at most "
@@ -191,6 +195,16 @@ def _simulated(peak: _Peak, seed: int) -> tuple[NDArray[np.float64], list[dict[s
     return np.array(informations), data
 
 
+def _integrated(peak: _Peak, data: list[dict[str, NDArray]]) -> NDArray[np.float64] | None:
+    """The expected information by integrals over single observations, shape ``(f, f)``; None where there are none."""
+    problem = peak.problem
+    averaged = expected_objective(problem.density, peak.x, data[:_LOCATED])
+    if averaged is None:
+        return None
+    scale = 1.0 / np.sqrt(np.diag(np.linalg.inv(peak.covariance)))
+    return -hessian(peak.inside.section(averaged), peak.inside.start, scale)
+
+
 def _imbalance(scores: NDArray[np.float64], curvatures: NDArray[np.float64]) -> tuple[Vector, Vector]:
     """Sum over observations of (a's)^2 + a'H a by direction, free of the error of theta-hat; its standard deviation.
 
@@ -258,6 +272,8 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     misfit, p_value = np.nan, np.nan
     try:
         informations, data = _simulated(peak, seed)
+        exact = _integrated(peak, data)
+        informations = informations if exact is None else exact[None]
         covariances["expected"] = np.linalg.inv(informations.mean(axis=0))
     except (WorkbenchError, np.linalg.LinAlgError) as error:
         refused["expected"] = getattr(error, "what", "the average information is singular")
@@ -309,6 +325,8 @@ def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> t
 
 def _monte_carlo(slopes: NDArray[np.float64], informations: NDArray[np.float64], errors: Vector) -> Vector:
     """Monte Carlo error of the expected standard errors, by the derivative of the inverse: dC = -C dI C."""
+    if len(informations) == 1:  # integrated
+        return np.zeros(errors.size)
     covariance = np.linalg.inv(informations.mean(axis=0))
     along = slopes @ covariance  # an information may be indefinite: its own slopes would have no scale
     change = np.einsum("kf,rfg,kg->rk", along, informations, along)

@@ -23,21 +23,23 @@ from workbench.likelihood.inside import inside_of
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
-from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
+from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.likelihood.tails import find_collapse, find_rise, find_tail, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
-from workbench.model.exchange import with_exchanged
+from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
 from workbench.model.mode import Mode, climb_all, describe_mode
-from workbench.numerics.climbs import Climb, corners, distinct, falls_away
+from workbench.numerics.climbs import ALIKE, Climb, corners, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
+from workbench.numerics.search import search_wider
 
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
+_WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
 _STEPS = 30
@@ -52,7 +54,13 @@ _NOTHING = 1e-12  # of the log likelihood, or nats below 1: the same number
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 
 
-def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.float64], level: float = 0.95) -> Mode:
+def maximise_likelihood(
+    problem: Problem,
+    anatomy: Anatomy,
+    starts: NDArray[np.float64],
+    level: float = 0.95,
+    further: NDArray[np.float64] | None = None,
+) -> Mode:
     """The maximum likelihood estimate with standard errors and a certificate.
 
     Parameters
@@ -63,6 +71,8 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
         Points on z to climb from.
     level : float
         Probability of the Wald intervals in the table.
+    further : ndarray, shape (k, d), optional
+        More such points, for a wider search where the climbs do not agree; without them there is none.
 
     Returns
     -------
@@ -88,7 +98,12 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
-    climbs = with_exchanged(problem.objective, problem.chart, climb_all(problem.objective, points, "MLE", persistent))
+    climbs = climb_all(problem.objective, points, "MLE", persistent)
+    if persistent and further is not None and len(further):
+        climbs = _widened(problem, climbs, further[:, problem.chart.coordinates])
+    if climbs[0].z.size <= _WIDEST:
+        climbs = in_the_order_of_the_prior(problem.density, problem.objective, problem.chart, climbs)
+    climbs = with_exchanged(problem.objective, problem.chart, climbs)
     peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
     threshold = None
     if peak is not None:
@@ -98,6 +113,19 @@ def maximise_likelihood(problem: Problem, anatomy: Anatomy, starts: NDArray[np.f
         if spike is not None:
             refuse_spike(problem, peak, spike)
     return _described(problem, climbs, level, (threshold.check,) if threshold is not None else ())
+
+
+def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]) -> list[Climb]:
+    """The climbs, with one from a wider search before them if no other confirms the highest and that leads higher."""
+    objective, best = problem.objective, climbs[0]
+    confirmed = sum(end.value > best.value - ALIKE and end.curvature.is_peak for end in climbs) > 1
+    if confirmed or best.z.size > _WIDEST:
+        return climbs
+    place = search_wider(objective, best.z, origin(problem), further, len(further), problem.density.work)
+    if place is None:
+        return climbs
+    found = climb_all(objective, place[None], "MLE", persistent=True)
+    return [*found, *climbs] if found[0].value > best.value else climbs
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain, combinations
+from itertools import chain, combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
+from workbench.model.density import LogDensity
 from workbench.numerics.climbs import Climb, near
 from workbench.numerics.objective import Objective
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
@@ -24,6 +25,10 @@ from workbench.numerics.turn import Turn
 _LONGEST = 12  # elements: more are groups of data, which nobody can exchange
 _TOGETHER = 4  # vectors of one length of which every choice is tried
 _AS_HIGH = 1e-9  # of log f, or nats below 1
+_PAIRS = 3  # coordinates that change places with as many others at once: a peak has a height, a place and a width
+_IMAGES = 5000  # that are looked at
+_WORK = 5_000_000  # log densities of single observations that they may cost
+_TURNS = 6  # exchanges one after the other
 
 
 def with_exchanged(objective: Objective, chart: Chart, climbs: list[Climb]) -> list[Climb]:
@@ -83,3 +88,73 @@ def _images(chart: Chart, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64
                 z, inside = space.z_where_inside(theta | moved)
                 if inside[0]:
                     yield z[0, chart.coordinates]
+
+
+def in_the_order_of_the_prior(
+    density: LogDensity, objective: Objective, chart: Chart, climbs: list[Climb]
+) -> list[Climb]:
+    """Climbs with the image of the highest that the prior holds most likely, among those that are as high, first.
+
+    In the sum a exp(-b x) + c exp(-d x) the pairs (a, b) and (c, d) can change places, and which of the two orders a
+    climb reaches is chance. Of variables with priors of their own the one to take is where each is near its prior, and
+    where the prior is the same for all, that nearest to where the model starts.
+
+    Parameters
+    ----------
+    density : LogDensity
+    objective : Objective
+        The log likelihood over the coordinates of the chart; every free variable is in the chart.
+    chart : Chart
+    climbs : list of Climb
+
+    Returns
+    -------
+    list of Climb
+        As they were where no exchange of coordinates leaves log f as it is and is preferred.
+    """
+    for _ in range(_TURNS):
+        end = climbs[0]
+        if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+            break
+        better = _preferred(density, objective, chart, end)
+        if better is None:
+            break
+        climbs = [better, *climbs]
+    return climbs
+
+
+def _preferred(density: LogDensity, objective: Objective, chart: Chart, end: Climb) -> Climb | None:
+    """The peak at the most preferred image of a peak; None where that is the peak itself."""
+    same = _AS_HIGH * max(1.0, abs(end.value))
+    images = []
+    for count, image in enumerate(_exchanges(end.z)):
+        if count == min(_IMAGES, _WORK // density.work):
+            break
+        with contextlib.suppress(NumericalError):
+            if abs(objective.value(image) - end.value) < same and not near(image - end.z, end):
+                images.append(image)
+    if not images:
+        return None
+    points = np.stack([end.z, *images])
+    prior = np.round(density.sums(chart.z(points))[0], 9)
+    start = chart.space.start[chart.coordinates]
+    away = np.sum(((points - start) / np.maximum(np.abs(start), 1.0)) ** 2, axis=1)
+    best = int(np.lexsort((np.round(away, 9), -prior))[0])
+    if best == 0:
+        return None
+    with contextlib.suppress(NumericalError):
+        found = climb(objective, points[best])
+        if near(found.z - points[best], found) and abs(found.value - end.value) < same:
+            return found
+    return None
+
+
+def _exchanges(z: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Points with one, two or three coordinates in the place of as many others."""
+    for size in range(1, _PAIRS + 1):
+        for some in combinations(range(z.size), size):
+            rest = [i for i in range(some[0] + 1, z.size) if i not in some]
+            for others in permutations(rest, size):
+                image = z.copy()
+                image[[*some, *others]] = z[[*others, *some]]
+                yield image

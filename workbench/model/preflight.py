@@ -145,7 +145,6 @@ def _check_priors(density: LogDensity, points: NDArray[np.float64]) -> None:
 
 def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
     """Observations that have density zero wherever the parameters are."""
-    near = len(points)
     if not np.isfinite(_totals(density, points[:1])[0]):  # a support may move with a parameter: look further away
         points = np.vstack([points, _probes(density, _TRIES, _FAR)])
     terms = density.terms(points).log_likelihood
@@ -153,9 +152,9 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
         if rv.name not in terms:  # it shares labels with another variable, which holds the terms of both
             continue
         array = terms[rv.name]
-        if np.any(np.isnan(array[:near])):
+        if np.any(np.isnan(array[0])):  # elsewhere, as at a root of what may be negative, a search steps back
             raise RefusalError(
-                f"the log likelihood of {rv.name} is not a number at the starting point or near it",
+                f"the log likelihood of {rv.name} is not a number at the starting point",
                 rv.name,
                 "look for NaN in a covariate, a division by zero or a log of a negative number",
             )

@@ -5,8 +5,9 @@ effect, which looks like a coefficient: eta ~ Normal(0, 1), and tau * eta enters
 an affine function of a variable centred on 0 (indexed, summed, shifted, multiplied by fixed numbers) is multiplied or
 divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
 otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1,
-and so is a vector of which every value has a factor of its own, such as the difficulties b of a slope (ability - b):
-what is shared by no two values is no scale that they have in common. If its prior has scale 1 too the user is asked.
+and so is the height b of a curve b exp(-k x), and a vector of which every value has a factor of its own, such as the
+difficulties b of a slope (ability - b): what is shared by no two values is no scale that they have in common. If such
+a vector has a prior of scale 1 too the user is asked.
 """
 
 from __future__ import annotations
@@ -97,6 +98,14 @@ def _standard(rv: Variable) -> bool:
     return _always(rv, _CENTRE[type(rv.owner.op).__name__] + 1, 1.0)
 
 
+def _bends(factor: Variable, scales: list[Variable], free: set[Variable]) -> bool:
+    """Whether a factor is another number for every observation, and not in proportion to its variables: a curve.
+
+    In b exp(-k x) a scalar b is the height of a curve, whatever its prior; one effect is not scaled in many ways.
+    """
+    return factor.type.ndim > 0 and not all(factor.type.broadcastable) and not _affine_in(factor, set(scales), free)
+
+
 def _one_each(model: pm.Model, rv: Variable, scales: list[Variable]) -> bool:
     """Whether every value of a vector has its own value of every scale."""
     if type(rv.owner.op).__name__ not in _CENTRE or rv.owner.op.ndim_supp or rv.type.ndim == 0:
@@ -177,7 +186,9 @@ def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[s
                 found[rv.name] = ("ambiguous", why)
             elif any(positive) and rv.type.ndim > 0 and not own:
                 found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
-            elif found[rv.name][0] == "parameter" and (rv.type.ndim > 0 or _standard(rv)):
+            elif found[rv.name][0] == "parameter" and (
+                rv.type.ndim > 0 or (_standard(rv) and not _bends(other, scales, set(free)))
+            ):
                 found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
     return found
 

@@ -65,8 +65,11 @@ def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
     ndarray, shape (d,)
         Unit vectors on z, both sides of every axis of the information.
     """
-    eigenvalues, axes = np.linalg.eigh(end.curvature.covariance)
-    for variance, axis in zip(eigenvalues, axes.T, strict=True):
+    covariance = end.curvature.covariance
+    # In units of the standard errors: of raw columns of 1e6 and 1e-6 the smaller one would be rounding to the larger.
+    scale = np.sqrt(np.maximum(np.diag(covariance), _THIN))
+    eigenvalues, axes = np.linalg.eigh(covariance / scale / scale[:, None])
+    for variance, axis in zip(eigenvalues, (axes * scale[:, None]).T, strict=True):
         for sign in (1.0, -1.0):
             step = sign * np.sqrt(max(variance, _THIN)) * axis  # rounding may leave it below 0
             if not _fall(objective, end, step) > 0.02:

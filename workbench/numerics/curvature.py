@@ -30,6 +30,7 @@ _ALIGNED = 1e-6  # below it the information is measured again along its axes
 _FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
 _GUESS = 1e-9
 _LOOKS = 6
+_FALLS = 0.25  # nats one width away
 STEP = 1e-3  # of the local scale
 _LOCAL = 0.1  # of the local scale that it finds: a longer step has not measured it
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
@@ -58,7 +59,8 @@ class _Slopes:
 
     def pair(self, step: Vector) -> Vector:
         """Change of the gradient from -step to +step."""
-        return self(step) - self(-step)
+        with np.errstate(invalid="ignore"):  # an infinite gradient is found by the caller
+            return self(step) - self(-step)
 
     def along(self, step: Vector, points: int) -> Vector:
         """Hessian times a step, by the nine- or five-point stencil, its inner pair, or one point much nearer."""
@@ -266,8 +268,11 @@ def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, N
 
 
 def _fall(objective: Objective, z: Vector, width: Vector) -> float:
-    """How far log f falls one width away, added up over both sides: 1 nat for a parabola."""
-    return 2.0 * objective.value(z) - objective.value(z + width) - objective.value(z - width)
+    """How far log f falls one width away, on the side where it falls less: 0.5 nats for a parabola.
+
+    Where a ridge is bent a straight line leaves it, and log f falls by any amount.
+    """
+    return objective.value(z) - max(objective.value(z + width), objective.value(z - width))
 
 
 def _along_axes(
@@ -284,7 +289,7 @@ def _along_axes(
         bends[k], guess = np.nan, max(bends[k], _GUESS)
         for _ in range(_LOOKS):
             step = STEP / np.sqrt(guess) * axes[:, k]
-            bend = -float(slopes.pair(step) @ step) / 2 / (STEP**2 / guess)
+            bend = -float(slopes.along(step, 8) @ step) / (STEP**2 / guess)
             if not _FLAT_ALONG_AXES < bend < 1.0:  # flat, or no axis of what is there
                 return None
             if 0.5 < bend / guess < 2.0:
@@ -293,9 +298,12 @@ def _along_axes(
             guess = bend
     widths = axes / np.sqrt(bends)
     for k in np.flatnonzero(eigenvalues < _ALIGNED):  # towards an edge or infinity it bends, but is no parabola
-        if np.isnan(bends[k]) or not 0.5 < _fall(objective, z, widths[:, k]) < 2.0:
+        if np.isnan(bends[k]) or not _fall(objective, z, widths[:, k]) > _FALLS:
             return None
-    rows = np.stack([slopes.along(STEP * width, 4) / STEP for width in widths.T])
+    points = np.where(eigenvalues < _ALIGNED, 8, 4)
+    rows = np.stack([slopes.along(STEP * width, n) / STEP for width, n in zip(widths.T, points, strict=True)])
+    if not np.all(np.isfinite(rows)):
+        return None
     bent = -(rows @ widths)
     back = np.linalg.inv(widths)
     information = back.T @ ((bent + bent.T) / 2) @ back

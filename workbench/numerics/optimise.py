@@ -47,6 +47,7 @@ _TRUSTED = 100  # its steps
 _SCALED = 1e-5  # gradient in units of the curvature at which the trust region leaves the rest to Newton steps
 _STEEP = 0.1  # gradient in units of the curvature: there is no top and no plateau here, whatever the units of z
 _FARTHEST = 1e100  # of z: squares of lengths are numbers up to there
+_ROUGH, _ROUGHLY = 300, 1e-4  # steps, and gradient, of a search that only has to show where it leads
 _DENSE = 200  # up to this dimension BFGS keeps a full matrix; above it L-BFGS-B
 
 
@@ -95,7 +96,8 @@ def _first_width(objective: Objective, here: _Here) -> float:
     No longer than a step of length 1: far from the maximum a density may be all but flat.
     """
     z, _, gradient = here
-    length = float(np.linalg.norm(gradient))
+    with np.errstate(over="ignore"):
+        length = float(np.linalg.norm(gradient))
     if not 0 < length < np.inf:
         return 0.0
     h = _PROBE * max(1.0, float(np.max(np.abs(z))))
@@ -297,6 +299,41 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
         if here[1] < value + _WORTH:
             break
     return Climb(start, z, value, float(np.max(np.abs(gradient))), edm, bend)
+
+
+def rough_climb(objective: Objective, start: Vector) -> tuple[Vector, float]:
+    """The end of one quasi-Newton search and its height: no Hessian, and no word on what stands there.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : ndarray, shape (d,)
+
+    Returns
+    -------
+    z : ndarray, shape (d,)
+    value : float
+        Nats; -inf where log f is not a number at the start.
+    """
+    try:
+        value, gradient = objective.value_and_gradient(start)
+        if not np.isfinite(value) or not np.all(np.isfinite(gradient)):
+            return start, -np.inf
+        width = _first_width(objective, (start, value, gradient))
+    except NumericalError:
+        return start, -np.inf
+    size = max(1.0, min(abs(value), float(np.max(np.abs(gradient), initial=0.0))))
+
+    def minus(z: Vector) -> tuple[float, Vector]:
+        return _downhill(objective, z, size, 1.0)
+
+    options: Any = {"maxiter": _ROUGH, "gtol": _ROUGHLY}
+    if width > 0:
+        options["hess_inv0"] = np.eye(start.size) * width * size
+    with np.errstate(all="ignore"):
+        found: Any = optimize.minimize(minus, start, jac=True, method="BFGS", options=options)
+    end = -size * float(found.fun)
+    return (found.x, end) if end > value else (start, value)
 
 
 def climb_again(objective: Objective, stuck: Climb) -> Climb:

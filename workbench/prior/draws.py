@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 # A thousand draws run faster through NumPy than a compiler starts.
 _INTERPRETED = {"mode": Mode("py", "fast_compile")}
+_NEAR_STARTS = 5  # starts before those that are scattered
+_SCATTERED = 128  # points, if the data are few
+_VALUES = 10_000_000  # log densities of single observations that they may cost
+_DECADES = 7.0  # over which they are scattered: from the width of the prior, or a thousand, down
 
 
 @contextmanager
@@ -160,7 +164,8 @@ def starting_points(density: LogDensity, prior: xr.DataTree | None, count: int, 
     """Where optimisations start: the model's own start, then draws from the prior (jitter where there are none).
 
     Every other draw is one of those with the highest likelihood: a peak that is narrow beside the prior is found by few
-    others, as in nonlinear regressions.
+    others, as in nonlinear regressions. From the sixth start on every other one is the best of points scattered over
+    all orders of magnitude: under a prior that is a thousand times too wide every draw may lie where a curve is dead.
 
     Parameters
     ----------
@@ -184,10 +189,37 @@ def starting_points(density: LogDensity, prior: xr.DataTree | None, count: int, 
         drawn = drawn[inside]  # a draw may lie on the edge of the support in double precision
     points = [space.start]
     if len(drawn):
-        heights = np.nan_to_num(density.sums(drawn)[1], nan=-np.inf, posinf=-np.inf)
-        best = np.argsort(-heights, kind="stable")
-        alternately = dict.fromkeys(np.column_stack([best, np.arange(len(drawn))]).ravel())
-        points += [drawn[i] for i in alternately][: count - 1]
+        best = drawn[np.argsort(-_heights(density, drawn), kind="stable")]
+        alternately = dict.fromkeys(tuple(z) for pair in zip(best, drawn, strict=True) for z in pair)
+        points += [np.array(z) for z in alternately][: count - 1]
     while len(points) < count:
         points.append(space.start + generator.uniform(-1.0, 1.0, size=space.dimension))
+    if count > _NEAR_STARTS and not density.unlabelled:
+        scattered = _scattered(density, drawn, generator)
+        best = scattered[np.argsort(-_heights(density, scattered), kind="stable")]
+        places = range(_NEAR_STARTS, count, 2)
+        for place, z in zip(places, best, strict=False):
+            points[place] = z
     return np.stack(points)
+
+
+def _heights(density: LogDensity, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log likelihood of points, shape ``(m,)``; -inf where it is not a number."""
+    return np.nan_to_num(density.sums(points)[1], nan=-np.inf, posinf=-np.inf)
+
+
+def _scattered(density: LogDensity, drawn: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Points around the model's start with a length of its own along every coordinate, over many orders of magnitude.
+
+    With draws they are the draws, drawn in towards the start; without, coordinates of the real line are moved by up to
+    a thousand, and those that are a logarithm or a logit by a few units.
+    """
+    space = density.space
+    if len(drawn):
+        return space.start + (drawn - space.start) * 10.0 ** generator.uniform(-_DECADES, 0.0, size=drawn.shape)
+    shape = (min(_SCATTERED, 1 + _VALUES // density.work), space.dimension)
+    real = np.zeros(space.dimension, dtype=bool)
+    for name in space.names:
+        real[space.blocks[name]] = density.model.rvs_to_transforms.get(density.model[name]) is None
+    lengths = 10.0 ** generator.uniform(3.0 - _DECADES, 3.0, size=shape) * generator.choice([-1.0, 1.0], size=shape)
+    return space.start + np.where(real, lengths, generator.uniform(-2.0, 2.0, size=shape))
