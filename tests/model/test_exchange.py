@@ -61,5 +61,7 @@ def test_the_maximum_of_a_mixture_never_passes_for_the_only_one(seed):
     study = wb.Study(mixture(), seed=seed)
     agree = next(c for c in study.likelihood.maximum().certificate.checks if c.code == "starts-agree")
     assert agree.status == "caution"
+    assert "2 optima of the same height" in agree.message
+    assert "ordered" in agree.fix
     modes = study.posterior.laplace()
     assert any(np.sign(z[1]) != np.sign(modes.mode[1]) for z in modes.other_modes)

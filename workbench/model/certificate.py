@@ -36,6 +36,11 @@ _BOUND = "report the bound, not an error; more data, or a prior that falls off t
 _ELSEWHERE = "start elsewhere: set `initval`"
 _STEEP = 1.0  # nats a unit of z
 _RESCALE = "scale the data so that parameters are near 1"
+_AS_HIGH = 1e-9  # of log f, or nats below 1
+_IMAGES = (
+    "the data cannot tell them apart, as the components of a mixture without an order, or a sign: give them an order "
+    "(`transform=pm.distributions.transforms.ordered`), or a prior that tells them apart"
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -314,7 +319,8 @@ def _inertia(curvature: Curvature) -> tuple[int, int, int]:
 def starts_agree(climbs: list[Climb], one: str, many: str, several: str) -> tuple[Check, int, int]:
     """Whether climbs from different starts ended at one place.
 
-    A climb that stopped where the density still rises steeply, as beside an overflow, is at no optimum.
+    A climb that stopped where the density still rises steeply, as beside an overflow, is at no optimum. Optima of one
+    height are images of each other: labels or signs that can be exchanged.
 
     Parameters
     ----------
@@ -335,7 +341,11 @@ def starts_agree(climbs: list[Climb], one: str, many: str, several: str) -> tupl
     labels = distinct(climbs)
     stopped = np.array([not c.curvature.is_peak and c.gradient_norm > _STEEP for c in climbs]) & (labels > 0)
     agreeing, optima = int(np.sum(labels == 0)), len(np.unique(labels[~stopped]))
+    level = [c.value > climbs[0].value - _AS_HIGH * max(1.0, abs(climbs[0].value)) for c in climbs]
+    images = len(np.unique(labels[level & ~stopped]))
     place = f"the only {one}" if optima == 1 else f"the highest of {optima} {many}"
+    if images > 1:
+        place, several = f"one of {images} {many} of the same height{f', of {optima}' * (optima > images)}", _IMAGES
     message = f"{agreeing} of {len(climbs)} starts reached {place}"
     if stopped.any():
         message += f"; {np.sum(stopped)} stopped on a slope"
