@@ -8,6 +8,7 @@ from scipy import integrate, optimize, special, stats
 import workbench as wb
 from workbench.errors import NumericalError
 from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.model.chart import delta_method
 from workbench.model.density import LogDensity
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import nodes_of
@@ -399,3 +400,61 @@ def test_an_integral_that_draws_cannot_correct_is_refused_with_a_way_out():
     with pytest.raises(NumericalError, match="effective draws") as caught:
         study.likelihood.maximum()
     assert caught.value.fix.startswith("if one of them is a parameter, say so (parameters=[...])")
+
+
+def _exact_counts(y, z, group, nodes=14):
+    """Log likelihood of counts with three correlated effects a group, by nodes on a product grid around each mode."""
+    groups = group.max() + 1
+    x, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = np.stack(np.meshgrid(x, x, x, indexing="ij"), axis=-1).reshape(-1, 3)
+    log_weights = np.log(np.einsum("i,j,k->ijk", weights, weights, weights).ravel()) - 1.5 * np.log(2 * np.pi)
+
+    def value(theta):
+        root = np.zeros((3, 3))
+        root[np.tril_indices(3)] = theta[3:]
+        root[np.diag_indices(3)] = np.exp(np.diag(root))
+        total = 0.0
+        for g in range(groups):
+            own, rows = y[group == g], z[group == g]
+            scaled, w = rows @ root, np.zeros(3)
+            for _ in range(12):
+                mean = np.exp(rows @ theta[:3] + scaled @ w)
+                information = scaled.T @ (scaled * mean[:, None]) + np.eye(3)
+                step = np.linalg.solve(information, scaled.T @ (own - mean) - w)
+                w = w + step / max(1.0, np.abs(step).max() / 2.0)
+            spread = np.linalg.inv(np.linalg.cholesky(information)).T
+            effects = w + grid @ spread.T
+            logarithm = rows @ theta[:3] + effects @ scaled.T
+            heights = stats.poisson.logpmf(own, np.exp(logarithm)).sum(axis=1) + (grid**2 - effects**2).sum(axis=1) / 2
+            total += special.logsumexp(heights + log_weights) + np.log(np.linalg.det(spread))
+        return total
+
+    return value
+
+
+@pytest.mark.deep
+def test_three_correlated_effects_of_counts_have_the_standard_errors_of_their_exact_integral():
+    rng, group = np.random.default_rng(1), np.repeat(np.arange(16), 7)
+    z = np.column_stack([np.ones(112), np.tile(np.linspace(-1, 1, 7), 16), rng.normal(size=112)])
+    root = np.array([[0.7, 0.0, 0.0], [0.2, 0.6, 0.0], [-0.1, 0.15, 0.5]])
+    y = rng.poisson(np.exp(z @ [1.2, 0.4, -0.3] + np.sum(z * (rng.normal(size=(16, 3)) @ root.T)[group], axis=1)))
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 5.0, shape=3)
+        factor, _, _ = pm.LKJCholeskyCov("factor", n=3, eta=1.5, sd_dist=pm.HalfNormal.dist(2.0, shape=3))
+        u = pm.MvNormal("u", np.zeros(3), chol=factor, shape=(16, 3))
+        pm.Poisson("y", pm.math.exp(pm.math.dot(z, b) + (u[group] * z).sum(axis=1)), observed=y)
+    study = wb.Study(model, seed=1)
+    mode, chart = study.likelihood.maximum(), study.problem.chart
+    value, x, step = _exact_counts(y, z, group), mode.z[study.problem.chart.coordinates], 0.02 * np.eye(9)
+    information = np.empty((9, 9))
+    for i in range(9):
+        for j in range(i + 1):
+            corners = [value(x + si * step[i] + sj * step[j]) * si * sj for si in (1, -1) for sj in (1, -1)]
+            information[i, j] = information[j, i] = -sum(corners) / (4 * 0.02**2)
+    exact = np.sqrt(np.diag(delta_method(chart, x, np.linalg.inv(information))))
+    sure = np.isfinite(mode.errors)
+    assert sure.sum() == 3 + 6 + 6 + 3  # all but the diagonal of the correlations
+    assert mode.errors[sure] == pytest.approx(exact[sure], rel=0.015)  # what Laplace leaves out
+    slope = np.array([value(x + e / 10) - value(x - e / 10) for e in step]) / 0.004
+    covariance = np.linalg.inv(information)
+    assert np.max(np.abs(covariance @ slope) / np.sqrt(np.diag(covariance))) < 0.1  # as `latents-integrated` promises

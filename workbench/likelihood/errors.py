@@ -162,7 +162,7 @@ class _Peak:
 
     def slopes(self, edges: tuple[str, ...]) -> NDArray[np.float64]:
         """Slope of every scalar along the free directions, shape ``(k, f)``; NaN at the edges."""
-        found = slopes_at(self.problem.chart, self.x, self.inside.spread(self.covariance)) @ self.inside.along
+        found = self.inside.onto(slopes_at(self.problem.chart, self.x, self.inside.spread(self.covariance)))
         found[[self.problem.chart.labels.index(label) for label in edges]] = np.nan
         return found
 
@@ -314,7 +314,7 @@ def _from_scores(peak: _Peak, units: Units, data: list[dict[str, NDArray]]) -> t
         raise RefusalError(units.alone, ", ".join(units.urns), units.remedy)
     # Along the columns of C a step of one standard error moves every scalar by about its own.
     lengths = np.sqrt(np.diag(peak.covariance))
-    directions = (peak.inside.along @ (peak.covariance / lengths)).T
+    directions = peak.inside.moves(peak.covariance / lengths).T
     scores, curvatures = units.along(peak.x, directions)
     # A large data set is compared with the normal limit instead.
     null = [_imbalance(*units.along(peak.x, directions, drawn))[0] for drawn in data if len(data) == _REPLICATES]

@@ -35,7 +35,7 @@ class Inside:
     problem : Problem
     base : ndarray, shape (p,)
     along : ndarray, shape (p, f)
-        The directions as columns.
+        The directions as columns; empty where nothing is at an edge, as they are the coordinates themselves.
     start : ndarray, shape (f,)
         The maximum in their coordinates.
     fixed : ndarray of int
@@ -54,11 +54,23 @@ class Inside:
     @property
     def everywhere(self) -> bool:
         """Whether nothing is at an edge."""
-        return self.along.shape[0] == self.along.shape[1]
+        return not self.fixed.size and not self.cells
 
     def point(self, u: Vector) -> Vector:
         """X at these coordinates, shape ``(f,)`` to ``(p,)``."""
-        return self.base + self.along @ u
+        return u if self.everywhere else self.base + self.along @ u
+
+    def onto(self, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Slopes along x as slopes along u, shape ``(..., p)`` to ``(..., f)``."""
+        return slopes if self.everywhere else slopes @ self.along
+
+    def moves(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Moves of u, as columns, as moves of x, shape ``(f, q)`` to ``(p, q)``."""
+        return columns if self.everywhere else self.along @ columns
+
+    def place(self, coordinate: int) -> int:
+        """Where a coordinate of x that no edge concerns stands in u."""
+        return coordinate if self.everywhere else int(np.flatnonzero(self.along[coordinate])[0])
 
     def section(self, objective: Objective) -> Objective:
         """An objective over x as one over u; itself where nothing is at an edge."""
@@ -101,7 +113,9 @@ def inside_of(problem: Problem, mode: Mode) -> Inside:
     Inside
     """
     x, fixed = mode.z[problem.chart.coordinates], edge_coordinates(problem, mode)
-    cells = cells_at_zero(problem, x, mode.at_edge)
+    cells = cells_at_zero(problem, x, mode.at_edge) if mode.at_edge else {}
+    if not fixed.size and not cells:
+        return Inside(problem, x, np.zeros((0, 0)), x, fixed, cells)
     directions = [way_to_face(problem, x, name, cell) for name, cell in cells.values()]
     touched = np.any(np.array(directions).reshape(-1, x.size) != 0.0, axis=0)
     free = np.setdiff1d(np.flatnonzero(~touched), fixed)

@@ -350,7 +350,7 @@ def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:
         return replace(problem, objective=finer[-1])
     covariance = curvature_at(inside.section(marginal), inside.start).covariance
     for objective in finer:
-        slope = objective.value_and_gradient(x)[1] @ inside.along
+        slope = inside.onto(objective.value_and_gradient(x)[1])
         move = np.abs(covariance @ slope) / np.sqrt(np.diag(covariance))
         if np.max(move) < _NEARLY:
             break

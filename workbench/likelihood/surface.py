@@ -142,7 +142,7 @@ def explore_surface(problem: Problem, anatomy: Anatomy, mode: Mode, names: tuple
         raise RefusalError("no parameter of this model is a scalar on its own", "likelihood surface", "look at draws")
     top = mode.z[problem.chart.coordinates]
     objective, best = inside.section(problem.objective), inside.start
-    place = {label: int(np.flatnonzero(inside.along[coordinates[label]])[0]) for label in labels}
+    place = {label: inside.place(coordinates[label]) for label in labels}
     covariance = np.linalg.inv(-hessian(objective, best))
     points, curves = {}, {}
 
