@@ -34,7 +34,7 @@ from workbench.numerics.objective import Vector
 
 Matrix = NDArray[np.float64]
 
-_WARP_DRAWS = 500  # enough for two shape parameters a coordinate: their error is then near 5%
+_WARP_DRAWS = 2000  # two shape parameters of a thousand coordinates: with 500 their noise doubles the bracket
 _WORTH = 4.0  # nats: a warp of a coordinate has to gain twice what two useless parameters gain on average
 _LIGHT = 40.0  # degrees of freedom above which a Student t is no better than a normal
 _CLUSTERS = (2, 4, 8, 16)

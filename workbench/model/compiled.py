@@ -208,8 +208,13 @@ def _source(shapes: Sequence[tuple[int, ...]], examples: Sequence[NDArray]) -> s
     names = [*(f"z{i}" for i in range(len(shapes))), *(f"a{i}" for i in range(len(examples)))]
     slopes = [f"g{i}" for i in range(len(shapes))]
     # Numba lets no error out of a C function: it prints it and returns as if all were well, with nothing computed.
-    lines += ["    try:", f"        {', '.join(['value', *slopes])}, = inner({', '.join(names)})", "    except Exception:"]
-    lines += ["        value_[0] = np.nan", f"        for i in range({d}):", "            gradient_[i] = np.nan"]
+    lines += ["    try:", f"        {', '.join(['value', *slopes])}, = inner({', '.join(names)})"]
+    lines += [
+        "    except Exception:",
+        "        value_[0] = np.nan",
+        f"        for i in range({d}):",
+        "            gradient_[i] = np.nan",
+    ]
     lines += ["        return 4"]
     lines += ["    value_[0] = value.item()", "    doubt = 0.0"]  # NaN as soon as one slope is not finite
     for name, shape, offset in zip(slopes, shapes, offsets, strict=False):

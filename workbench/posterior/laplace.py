@@ -106,7 +106,7 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
     ends = []
     for start in starts:
         try:
-            ends.append(climb(objective, start))
+            ends.append(climb(objective, start, ends))
         except NumericalError:
             continue
     if not ends:
