@@ -44,9 +44,7 @@ def _parts(op: Scan, inputs: Sequence[Variable]) -> _Parts:
     return _Parts(inputs[0], *(list(islice(rest, count)) for count in counts), list(rest))
 
 
-def recursion_of_many(
-    node: Apply, inputs: Sequence[Variable], vectorised: Vectorised
-) -> list[Variable] | None:
+def recursion_of_many(node: Apply, inputs: Sequence[Variable], vectorised: Vectorised) -> list[Variable] | None:
     """What a loop around a recursion computes, with one loop over the steps.
 
     Parameters
