@@ -156,6 +156,19 @@ def test_the_maximum_of_the_likelihood_leads_to_a_needle_that_nothing_else_would
     assert missed_modes(objective, found, draws, np.log(0.1)) == pytest.approx(0.9, abs=1e-3)
 
 
+def test_starts_where_double_precision_ends_are_left_out():
+    # Draws from Gamma(0.01, 0.01) precisions: effects with such a precision are anywhere up to 1e300.
+    target = by_name("gaussian in 20 dimensions")
+    generator = np.random.default_rng(5)
+    draws = target.draw(4000, generator).reshape(4, 1000, -1)
+    starts = generator.normal(size=(200, 20))
+    far = starts * 10.0 ** np.linspace(0, 307, 200)[:, None]
+    found = modes_uphill(target.objective, far, draws)
+    assert np.isfinite(found).all()
+    assert missed_modes(target.objective, found, draws, 0.0) == 0.0
+    assert not len(modes_uphill(target.objective, 1e200 * starts, draws))
+
+
 def test_one_peak_has_no_other_uphill():
     target = by_name("gaussian in 20 dimensions")
     generator = np.random.default_rng(1)

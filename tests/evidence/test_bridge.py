@@ -94,6 +94,15 @@ def test_a_hundred_skewed_dimensions_are_warped():
     assert np.sqrt(np.mean(np.square(errors))) < 0.05
 
 
+@pytest.mark.deep
+def test_a_thousand_skewed_dimensions_stay_within_the_limits():
+    target = log_gamma("skewed", np.linspace(3.0, 5.0, 1000), np.ones(1000))
+    found = bridge_sampling(target.objective, *_draws(target, seed=4), seed=4)
+    assert abs(found.log_evidence - target.log_integral) < STANDARD_ERRORS * found.std_error
+    assert found.proposal == "warped normal by gradients"
+    assert worst_status(found.checks) == "ok"
+
+
 @pytest.mark.parametrize("chains", [2, 3, 5, 8])
 def test_any_number_of_chains_from_two_on_will_do(chains):
     target = by_name("five log gammas")

@@ -12,7 +12,7 @@ import workbench as wb
 from tests import studies
 from workbench.check import Check, worst_status
 from workbench.evidence.bridge import Bridge
-from workbench.evidence.estimate import Evidence, combine, contradicts
+from workbench.evidence.estimate import Evidence, combine, contradicts, does_not_count
 from workbench.evidence.importance import PriorAverage
 from workbench.evidence.tempering import Tempering
 
@@ -414,10 +414,43 @@ def test_a_regression_under_vague_uniform_priors_has_its_closed_form():
     log_f = -(n - 2) * (logs + 0.5 * np.log(2 * np.pi)) - rss * np.exp(-2 * logs) / 2 + logs
     truth = logsumexp(log_f) + np.log(logs[1] - logs[0]) - 0.5 * np.linalg.slogdet(design.T @ design)[1]
     truth -= 2 * np.log(2e4) + np.log(1e4)
-    found = wb.Study(model, seed=1).evidence.estimate()
+    study = wb.Study(model, seed=1)
+    found, tempered = study.evidence.estimate(), study.evidence.tempering()
     assert abs(found.log_evidence - truth) < 3 * found.std_error
     assert found.std_error < 0.02
-    assert worst_status(found.checks) in ("ok", "unknown")
+    assert worst_status(found.checks) == "ok"  # the path was taken again, from the draws
+    assert tempered.start == "proposal"
+    assert np.isfinite(tempered.unvisited)
+    assert abs(tempered.log_evidence - truth) < 3 * tempered.std_error
+
+
+def test_a_path_from_the_prior_does_not_count_if_its_islands_disagree_or_it_lost_its_particles():
+    study = studies.study("height_as_normal")
+    bridge = study.evidence.bridge()
+    torn = Check("tempering-islands", "failed", "islands differ", "look")
+    wide = Check("tempering-error", "failed", "standard error 0.3", "look")
+    low = bridge.log_evidence - 5.0
+    assert does_not_count(_tempered(study, checks=(torn,)), bridge, -np.inf)
+    assert not does_not_count(_tempered(study, checks=(torn,), start="proposal"), bridge, -np.inf)
+    assert does_not_count(_tempered(study, checks=(wide,), log_evidence=low, std_error=0.3), bridge, -np.inf)
+    high = bridge.log_evidence + 5.0
+    assert not does_not_count(_tempered(study, checks=(wide,), log_evidence=high, std_error=0.3), bridge, -np.inf)
+    assert not does_not_count(_tempered(study, checks=()), bridge, -np.inf)
+
+
+def test_evidence_and_account_ask_for_no_data_from_the_prior_predictive():
+    def log_density(value, rate):
+        return -0.5 * (value - rate) ** 2 - 0.5 * np.log(2 * np.pi)
+
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 1.0)
+        pm.CustomDist("y", mu, logp=log_density, observed=np.array([0.3, -0.4]))  # no `random` method
+    study = wb.Study(model, seed=1)
+    truth = stats.multivariate_normal.logpdf([0.3, -0.4], np.zeros(2), np.eye(2) + 1.0)
+    found = study.evidence.estimate()
+    assert found.log_evidence == pytest.approx(truth, abs=1e-8)
+    assert "prior average" in found.cross_checks
+    assert "entropy of the prior" in study.information().entries
 
 
 def _near_a_billion(seed, scale=1e9):

@@ -170,3 +170,13 @@ def test_an_error_in_compiled_code_is_a_value_that_is_not_a_number_and_nothing_i
     assert status > 0
     assert np.isnan([found, *gradient]).all()
     assert capfd.readouterr().err == ""
+
+
+def test_forty_parts_are_compiled_together():
+    parts = [pt.TensorType("float64", shape=())(f"z{i}") for i in range(40)]
+    value = sum(part**2 for part in parts)
+    compiled = native(parts, [], [], value, pt.grad(value, parts))
+    status, found, gradient = run(compiled, np.arange(40.0))
+    assert status == 0
+    assert found == np.sum(np.arange(40.0) ** 2)
+    np.testing.assert_array_equal(gradient, 2 * np.arange(40.0))

@@ -68,6 +68,15 @@ def test_many_terms_conditions_loops_and_linear_algebra_run():
     same(Interpreter([X], graphs)(points), by_pytensor([X], graphs)(points))
 
 
+def test_more_terms_than_numpy_takes_at_once_are_added_and_multiplied():
+    points = np.random.default_rng(1).normal(size=(5, 3))
+    parts = [X, *(X[:, :1] + float(k) for k in range(20)), *(X[:1] * (k / 10 - 1.0) for k in range(25))]
+    total, product = Interpreter([X], [pt.add(*parts), pt.mul(*parts)])(points)
+    arrays = [np.broadcast_to(a, (5, 3)) for a in Interpreter([X], parts)(points)]
+    np.testing.assert_allclose(total, np.sum(arrays, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(product, np.prod(arrays, axis=0), rtol=1e-12)
+
+
 def test_results_are_nobody_elses_arrays():
     shared = pytensor.shared(np.ones((2, 3)))
     call = Interpreter([X], [X, X[:1], X.T, pt.as_tensor(np.ones(3)), shared, X + 0.0, X + 0.0, (X + 1.0)[:, 0]])

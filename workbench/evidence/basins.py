@@ -36,6 +36,7 @@ _ASCENT = 30  # gradient steps of many points at once, before the best are climb
 _CLIMBS = 12
 _PART = 0.5  # of the odds of a mode that particles must have seen to be judges of it
 _NOTHING = np.log(1e-6)  # log share of the mass below which a mode is not looked at any further
+_FARTHEST = 1e100  # of z: squares of distances are numbers up to there
 _FALL = 1.0  # nats: what log f may fall on a way that counts as rising
 _WAY = np.union1d(np.linspace(0.0, 1.0, 33), np.geomspace(1e-3, 1.0, 16))  # where on a way log f is looked at
 
@@ -186,6 +187,11 @@ def _uphill(sweep: Sweep, points: NDArray[np.float64], unit: Vector) -> tuple[ND
     return u * unit, value
 
 
+def _within(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points are numbers of which a square is one too, shape ``(m,)``."""
+    return np.asarray((np.abs(points) < _FARTHEST).all(axis=1))
+
+
 def modes_uphill(objective: Objective, starts: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Modes above many starting points, such as draws from the prior, that lie far from all posterior draws.
 
@@ -206,12 +212,15 @@ def modes_uphill(objective: Objective, starts: NDArray[np.float64], draws: NDArr
     ndarray, shape (k, d)
         Ends of climbs from the highest places; the same one may be there more than once.
     """
-    if len(draws) < 2 or not len(starts):
+    if len(draws) < 2 or not _within(starts).any():
         return np.zeros((0, draws.shape[-1]))
     starts = folded_for(objective, starts)
+    starts = starts[_within(starts)]  # draws from a vague prior reach to where double precision ends
     unit = np.maximum(starts.std(axis=0), draws.reshape(-1, draws.shape[-1]).std(axis=0))
-    places, heights = _uphill(sweep_of(objective), starts, np.where(unit > 0, unit, 1.0))
-    places, heights = places[np.isfinite(heights)], heights[np.isfinite(heights)]
+    with np.errstate(all="ignore"):  # what is not finite does not rise
+        places, heights = _uphill(sweep_of(objective), starts, np.where(unit > 0, unit, 1.0))
+    finite = np.isfinite(heights) & _within(places)
+    places, heights = places[finite], heights[finite]
     far = np.flatnonzero(_far_from(places, draws)) if len(places) else np.zeros(0, dtype=np.int64)
     found: list[Climb] = []
     for i in far[np.argsort(-heights[far])][:_CLIMBS]:

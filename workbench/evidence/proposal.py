@@ -35,6 +35,7 @@ from workbench.numerics.objective import Vector
 Matrix = NDArray[np.float64]
 
 _WARP_DRAWS = 500  # enough for two shape parameters a coordinate: their error is then near 5%
+_WARP_NOISE = 4  # draws a coordinate, up to four times as many: the noise of a thousand warps doubled the bracket
 _WORTH = 4.0  # nats: a warp of a coordinate has to gain twice what two useless parameters gain on average
 _LIGHT = 40.0  # degrees of freedom above which a Student t is no better than a normal
 _CLUSTERS = (2, 4, 8, 16)
@@ -150,7 +151,8 @@ def fitted_warp(points: Matrix) -> Warp:
     NumericalError
         If no coordinate gains enough.
     """
-    thin = points[:: max(1, len(points) // _WARP_DRAWS)]
+    enough = int(np.clip(_WARP_NOISE * points.shape[1], _WARP_DRAWS, 4 * _WARP_DRAWS))
+    thin = points[:: max(1, len(points) // enough)]
     location, scale = np.median(thin, axis=0), thin.std(axis=0)
     if not np.all(scale > 0):
         raise NumericalError("a coordinate never moves", "proposal", "look at the draws")

@@ -192,6 +192,15 @@ def _copied(name: str, shape: tuple[int, ...], offset: int) -> list[str]:
     ]
 
 
+_NOT_COMPUTED = (
+    "    except Exception:",
+    "        value_[0] = np.nan",
+    "        for i in range(d):",
+    "            gradient_[i] = np.nan",
+    "        return 4",
+)
+
+
 def _source(shapes: Sequence[tuple[int, ...]], examples: Sequence[NDArray]) -> str:
     """The C function as Python source: z taken apart, inputs read through the table, the gradient put together."""
     sizes = [int(np.prod(shape)) for shape in shapes]
@@ -208,9 +217,9 @@ def _source(shapes: Sequence[tuple[int, ...]], examples: Sequence[NDArray]) -> s
     names = [*(f"z{i}" for i in range(len(shapes))), *(f"a{i}" for i in range(len(examples)))]
     slopes = [f"g{i}" for i in range(len(shapes))]
     # Numba lets no error out of a C function: it prints it and returns as if all were well, with nothing computed.
-    lines += ["    try:", f"        {', '.join(['value', *slopes])}, = inner({', '.join(names)})", "    except Exception:"]
-    lines += ["        value_[0] = np.nan", f"        for i in range({d}):", "            gradient_[i] = np.nan"]
-    lines += ["        return 4"]
+    # It does not know a call with more than 30 arguments where errors are caught, but one with a tuple of them.
+    lines += [f"    given = ({', '.join(names)},)", "    try:"]
+    lines += [f"        {', '.join(['value', *slopes])}, = inner(*given)", *_NOT_COMPUTED]
     lines += ["    value_[0] = value.item()", "    doubt = 0.0"]  # NaN as soon as one slope is not finite
     for name, shape, offset in zip(slopes, shapes, offsets, strict=False):
         lines += _copied(name, tuple(map(int, shape)), int(offset))

@@ -9,15 +9,19 @@ step from cells to a cell, and a cell is emptied after its last use.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
+import pytensor.scalar as ps
 from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.traversal import toposort
 from pytensor.graph.utils import MissingInputError
 from pytensor.tensor.elemwise import Elemwise
+
+_PAIRWISE: dict[type, Callable[[Any, Any], Any]] = {ps.Add: np.add, ps.Mul: np.multiply}
 
 Cell = list[Any]  # of length 1: an array, or None before it is computed and after its last use
 Step = Callable[[], Any]
@@ -72,6 +76,16 @@ def _elementwise(node: Apply, sources: Sequence[Cell], target: Cell) -> Step:
     return step
 
 
+def _one_after_the_other(node: Apply, sources: Sequence[Cell], target: Cell) -> Step:
+    """A sum or a product of more arrays than NumPy takes at once."""
+    function, dtype = _PAIRWISE[type(node.op.scalar_op)], np.dtype(node.outputs[0].type.dtype)
+
+    def step() -> None:
+        target[0] = np.array(reduce(function, [source[0] for source in sources]), dtype=dtype)
+
+    return step
+
+
 def _step(node: Apply, cells: dict[Variable, Cell], computed: dict[Variable, list[bool]]) -> Step:
     """One operation as a step."""
     own = node.clone()  # what preparing notes on it is not for the user's graph
@@ -80,6 +94,8 @@ def _step(node: Apply, cells: dict[Variable, Cell], computed: dict[Variable, lis
     arrays = len(own.inputs) + len(own.outputs)
     if isinstance(own.op, Elemwise) and len(own.outputs) == 1 and not own.op.inplace_pattern and arrays <= 32:
         return _elementwise(own, [cells[variable] for variable in own.inputs], cells[own.outputs[0]])
+    if isinstance(own.op, Elemwise) and arrays > 32 and type(own.op.scalar_op) in _PAIRWISE:
+        return _one_after_the_other(own, [cells[variable] for variable in own.inputs], cells[own.outputs[0]])
     return own.op.make_thunk(own, cells, computed, [], "py")
 
 

@@ -39,14 +39,14 @@ class _Parts:
 
 def _parts(op: Scan, inputs: Sequence[Variable]) -> _Parts:
     """The inputs of a recursion without random numbers, a condition, or states that it writes into."""
-    counts = op.info.n_seqs, op.info.n_mit_sot + op.info.n_sit_sot, op.info.n_nit_sot
     rest = iter(inputs[1:])
-    return _Parts(inputs[0], *(list(islice(rest, count)) for count in counts), list(rest))
+    sequences = list(islice(rest, op.info.n_seqs))
+    states = list(islice(rest, op.info.n_mit_sot + op.info.n_sit_sot))
+    lengths = list(islice(rest, op.info.n_nit_sot))
+    return _Parts(inputs[0], sequences, states, lengths, list(rest))
 
 
-def recursion_of_many(
-    node: Apply, inputs: Sequence[Variable], vectorised: Vectorised
-) -> list[Variable] | None:
+def recursion_of_many(node: Apply, inputs: Sequence[Variable], vectorised: Vectorised) -> list[Variable] | None:
     """What a loop around a recursion computes, with one loop over the steps.
 
     Parameters

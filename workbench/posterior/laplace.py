@@ -23,7 +23,7 @@ from workbench.model.certificate import starts_agree
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.exchange import with_exchanged
-from workbench.numerics.climbs import falls_away
+from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.gaussian import Gaussian, from_covariance
 from workbench.numerics.objective import Vector
 from workbench.numerics.optimise import climb
@@ -103,10 +103,10 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
     """
     require(anatomy, "posterior laplace")
     objective, space = density.objective(TARGET), density.space
-    ends = []
+    ends: list[Climb] = []
     for start in starts:
         try:
-            ends.append(climb(objective, start))
+            ends.append(climb(objective, start, ends))
         except NumericalError:
             continue
     if not ends:
