@@ -168,10 +168,11 @@ class LogDensity:
         try:
             arrays = call(space.start, *(s.observed[n] for n in s.data))
         except (TypeError, ValueError) as error:  # the lengths of `pm.Data` are known only now
+            said, start = (str(error).splitlines() or [type(error).__name__])[0], isinstance(error, ParameterValueError)
             raise RefusalError(
-                f"the log likelihood cannot be computed: {(str(error).splitlines() or [type(error).__name__])[0]}",
+                f"the log likelihood cannot be computed{' at the start: it needs' if start else ':'} {said}",
                 "model",
-                "see that observations, covariates and group codes are of the same length",
+                f"see that {'free variables have an `initval` for it' if start else 'data, covariates and codes are alike in length'}",
             ) from error
         return dict(zip(s.log_likelihood, arrays, strict=True))
 
