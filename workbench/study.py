@@ -284,18 +284,12 @@ class Study:
     @cached_property
     def starts(self) -> NDArray[np.float64]:
         """Starting points of optimisations, shape ``(m, d)``, on z: the model's own, branch peaks, prior draws."""
-        drawn = self._drawn_starts[: self.settings.starts]
-        return np.vstack([drawn[:1], self._branch_peaks, drawn[1:]])
+        return np.vstack([self._drawn_starts[:1], self._branch_peaks, self._drawn_starts[1 : self.settings.starts]])
 
     @cached_property
     def _branch_peaks(self) -> NDArray[np.float64]:
         """Peaks of the summands where the target is the log of a sum, shape ``(k, d)``, on z; most models have none."""
         return branch_peaks(self.density, self._drawn_starts[: self.settings.starts])
-
-    @property
-    def further_starts(self) -> NDArray[np.float64]:
-        """Starting points beyond those, shape ``(k, d)``, for a search where climbs from them do not agree."""
-        return self._drawn_starts[self.settings.starts :]
 
     @cached_property
     def _drawn_starts(self) -> NDArray[np.float64]:

@@ -73,7 +73,9 @@ class LikelihoodView(View):
             require(s.reading, "likelihood maximum")  # before starts are sought
             first, *later = np.split(s.starts, [1 + len(s._branch_peaks)])
             starts = np.vstack([first, _best_draws(s), *later])
-            return maximise_likelihood(s.problem, s.reading, starts, s.settings.level, s.further_starts)
+            return maximise_likelihood(
+                s.problem, s.reading, starts, s.settings.level, s._drawn_starts[s.settings.starts :]
+            )
 
         return s.once("likelihood.maximum", compute)
 

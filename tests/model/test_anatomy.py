@@ -169,13 +169,22 @@ def test_several_variables_that_are_ambiguous_are_each_named_in_the_remedy():
     assert "--parameter w --parameter z" in refusal.value.fix
 
 
+def test_a_product_that_data_only_multiply_stays_ambiguous():
+    def slopes():
+        w, z = pm.Normal("w", 0.0, 1.0), pm.Normal("z", 0.0, 1.0)
+        pm.Normal("y", z * (w * np.arange(6.0)), 1.0, observed=np.arange(6.0))
+
+    assert role_of(slopes)["z"] == "ambiguous"
+
+
 def test_a_product_of_two_coefficients_is_ambiguous():
     assert role_of(plain_product) == {"w": "ambiguous", "z": "ambiguous"}
 
 
-def test_the_height_of_a_curve_is_a_parameter():
+@pytest.mark.parametrize("width", [1.0, 200.0])
+def test_the_height_of_a_curve_is_a_parameter(width):
     def growth():
-        height, rate = pm.Normal("height", 0.0, 200.0), pm.Normal("rate", 0.0, 0.1)
+        height, rate = pm.Normal("height", 0.0, width), pm.Normal("rate", 0.0, 0.1)
         pm.Normal("y", height * (1.0 - pm.math.exp(-rate * np.arange(6.0))), 1.0, observed=np.arange(6.0))
 
     assert role_of(growth) == {"height": "parameter", "rate": "parameter"}

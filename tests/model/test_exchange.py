@@ -7,7 +7,7 @@ import pytest
 import workbench as wb
 from workbench.model.chart import whole_chart
 from workbench.model.density import LIKELIHOOD, LogDensity
-from workbench.model.exchange import with_exchanged
+from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
 from workbench.numerics.optimise import climb
 
 Y = np.array([-4.2, -3.1, -2.9, -3.6, -2.5, 2.4, 3.3, 3.1])
@@ -65,3 +65,34 @@ def test_the_maximum_of_a_mixture_never_passes_for_the_only_one(seed):
     assert "ordered" in agree.fix
     modes = study.posterior.laplace()
     assert any(np.sign(z[1]) != np.sign(modes.mode[1]) for z in modes.other_modes)
+
+
+def decays(first, second):
+    """A sum of two decays with priors of their own: rates 0.5 and 2, heights 3 and 1, in either order."""
+    x = np.linspace(0.0, 6.0, 25)
+    y = 3.0 * np.exp(-0.5 * x) + np.exp(-2.0 * x) + 0.01 * np.sin(17 * x)
+    with pm.Model() as model:
+        a, k = pm.Normal("a", first[0], 2.0), pm.Normal("k", first[1], 2.0, initval=first[1])
+        b, m = pm.Normal("b", second[0], 2.0), pm.Normal("m", second[1], 2.0, initval=second[1])
+        pm.Normal("y", a * pm.math.exp(-k * x) + b * pm.math.exp(-m * x), pm.HalfNormal("sigma", 1.0), observed=y)
+    return model
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_alike_curves_the_order_is_that_of_the_priors_whichever_a_climb_reached(swapped):
+    pairs = [(3.0, 0.4), (1.0, 2.5)]
+    density = LogDensity(decays(*(pairs[::-1] if swapped else pairs)))
+    objective, chart = density.objective(LIKELIHOOD), whole_chart(density.space)
+    end = climb(objective, np.array([3.0, 0.5, 1.0, 2.0, -3.0]))
+    found = in_the_order_of_the_prior(density, objective, chart, [end])
+    rates = found[0].z[[3, 1]] if swapped else found[0].z[[1, 3]]
+    assert rates == pytest.approx([0.5, 2.0], abs=0.1)
+    assert found[0].value == pytest.approx(end.value, abs=1e-9)
+    assert len(found) == (2 if swapped else 1)
+
+
+def test_curves_that_are_not_alike_keep_their_places():
+    density = LogDensity(mixture(ordered=True))
+    objective, chart = density.objective(LIKELIHOOD), whole_chart(density.space)
+    end = climb(objective, density.space.start)
+    assert in_the_order_of_the_prior(density, objective, chart, [end]) == [end]

@@ -94,6 +94,24 @@ def test_a_log_link_on_a_raw_column_is_looked_at_where_numbers_hold_its_mean(fam
     assert [*found.theta["b"].values, float(found.theta["a"])] == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_root_of_what_may_be_negative_is_no_refusal_where_the_start_itself_is_finite():
+    with pm.Model() as model:
+        rate = pm.Normal("rate", 0.0, 10.0)  # 0 where the model starts, and below 0 the root is of a negative number
+        pm.Normal("y", (1.0 + 2.0 * rate * np.array([1.0, 2.0])) ** -0.5, 1.0, observed=np.array([0.7, 0.5]))
+    codes = {check.code: check.status for check in check_before_fit(LogDensity(model))}
+    assert codes["start-finite"] == "ok"
+
+
+def test_parameters_that_are_impossible_at_the_start_ask_for_another_one():
+    def build():
+        mean = 1.0 / pm.Normal("b", 0.0, 1.0)  # infinite where the model starts
+        pm.Gamma("y", alpha=2.0, beta=2.0 / mean, observed=np.array([1.0, 2.0]))
+
+    found = refused(build)
+    assert "beta > 0" in found.what
+    assert "initval" in found.fix
+
+
 def test_infinite_observations_are_refused_with_row_and_value():
     def build():
         pm.Normal("y", pm.Normal("mu", 0, 1), 1, observed=np.array([1.0, np.inf, 3.0, -np.inf]))

@@ -165,3 +165,35 @@ def test_a_long_step_takes_the_noise_out_of_the_hessian_without_a_loss_where_the
     assert np.abs(long + np.eye(3)).max() < 1e-7
     silent = FunctionObjective(1, lambda z: (float(z[0] - np.exp(z[0])), 1.0 - np.exp(z)))
     assert hessian(silent, np.zeros(1), step=5e-2)[0, 0] == pytest.approx(-1.0, abs=1e-12)
+
+
+def test_a_bent_ridge_that_is_no_flat_one_has_its_covariance():
+    # Bennett's magnetisation curve y = b1 (b2 + x)^(-1 / b3) (NIST StRD): along a straight line it falls by a hundred
+    # thousand nats within one standard error, and the smallest scaled eigenvalue is near 1e-9.
+    x, b = np.linspace(7.4, 14.0, 154), np.array([-2523.5, 46.7366, 0.932185])
+
+    def slopes(b):
+        curve = b[0] * (b[1] + x) ** (-1.0 / b[2])
+        return curve, np.stack([curve / b[0], -curve / b[2] / (b[1] + x), curve * np.log(b[1] + x) / b[2] ** 2])
+
+    y, width = slopes(b)[0], 1.8e-3
+
+    def function(z):
+        curve, slope = slopes(z)
+        return -float(np.sum((y - curve) ** 2)) / 2 / width**2, slope @ (y - curve) / width**2
+
+    found = curvature_at(FunctionObjective(3, function), b)
+    assert found.is_peak
+    exact = slopes(b)[1] @ slopes(b)[1].T / width**2
+    scale = np.sqrt(np.diag(exact))
+    errors = np.sqrt(np.diag(np.linalg.inv(exact / np.outer(scale, scale)))) / scale
+    assert np.sqrt(np.diag(found.covariance)) == pytest.approx(errors, rel=1e-4)
+
+
+def test_a_bent_ridge_that_is_flat_is_no_peak():
+    def product(z):
+        gap = z[0] * z[1] - 1.3
+        return -500.0 * gap**2, -1000.0 * gap * z[::-1]
+
+    assert not curvature_at(FunctionObjective(2, product), np.array([1.0, 1.3])).is_peak
+    assert not curvature_at(FunctionObjective(2, product), np.array([0.01, 130.0])).is_peak

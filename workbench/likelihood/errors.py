@@ -202,7 +202,7 @@ def _integrated(peak: _Peak, data: list[dict[str, NDArray]]) -> NDArray[np.float
     if averaged is None:
         return None
     scale = 1.0 / np.sqrt(np.diag(np.linalg.inv(peak.covariance)))
-    return -hessian(peak.inside.section(averaged), peak.inside.start, scale)
+    return curvature_at(peak.inside.section(averaged), peak.inside.start, scale).information
 
 
 def _imbalance(scores: NDArray[np.float64], curvatures: NDArray[np.float64]) -> tuple[Vector, Vector]:

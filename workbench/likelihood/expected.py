@@ -17,11 +17,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pytensor.graph.traversal import ancestors
 
 from workbench.errors import NumericalError
 from workbench.model.density import LIKELIHOOD, LogDensity
-from workbench.model.observations import Observations
+from workbench.model.observations import Observations, depend_on_each_other
 from workbench.model.program import Weights
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 
@@ -52,7 +51,7 @@ def expected_objective(density: LogDensity, x: Vector, simulated: list[dict[str,
     Objective or None
         None where the integrals do not fall apart, or cannot be trusted.
     """
-    if not simulated or density.latents or density.summation is not None or _dependent(density):
+    if not simulated or density.latents or density.summation is not None or depend_on_each_other(density):
         return None
     observations, nodes = Observations(density), []
     for name, shape in density.likelihood_shapes.items():
@@ -65,12 +64,6 @@ def expected_objective(density: LogDensity, x: Vector, simulated: list[dict[str,
         nodes += found
     averaged = _averaged(density, nodes)
     return averaged if _balanced(density, averaged, x, simulated) else None
-
-
-def _dependent(density: LogDensity) -> bool:
-    """Whether an observed variable enters the distribution of another one."""
-    observed = density.model.observed_RVs
-    return any(rv is not other and rv in set(ancestors([other])) for rv in observed for other in observed)
 
 
 def _nodes(

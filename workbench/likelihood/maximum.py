@@ -39,6 +39,7 @@ from workbench.numerics.search import search_wider
 _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
 _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
+_MANY_STARTS = 8  # who asks for fewer wants no wider search
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
@@ -99,7 +100,7 @@ def maximise_likelihood(
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
     climbs = climb_all(problem.objective, points, "MLE", persistent)
-    if persistent and further is not None and len(further):
+    if persistent and further is not None and len(further) and len(points) >= _MANY_STARTS:
         climbs = _widened(problem, climbs, further[:, problem.chart.coordinates])
     if climbs[0].z.size <= _WIDEST:
         climbs = in_the_order_of_the_prior(problem.density, problem.objective, problem.chart, climbs)
@@ -124,8 +125,10 @@ def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]
     place = search_wider(objective, best.z, origin(problem), further, len(further), problem.density.work)
     if place is None:
         return climbs
-    found = climb_all(objective, place[None], "MLE", persistent=True)
-    return [*found, *climbs] if found[0].value > best.value else climbs
+    with contextlib.suppress(NumericalError):
+        found = climb_all(objective, place[None], "MLE", persistent=True)
+        return [*found, *climbs] if found[0].value > best.value else climbs
+    return climbs
 
 
 def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:

@@ -40,6 +40,8 @@ from workbench.numerics.objective import Vector
 _ONE_COUNT = ("multinomial", "dirichlet_multinomial")  # of which a vector is one draw, however it is stored
 _CHUNK = 4_000_000  # log likelihood terms evaluated at a time, 32 MB
 
+_IMPOSSIBLE = "that does not hold where the model starts: give the free variables an `initval` at which it does"
+_UNLIKE = "see that observations, covariates and group codes are of the same length"
 Model = pm.Model  # under this name for the layers that do not import PyMC
 Side = Literal["prior", "likelihood"]
 
@@ -168,11 +170,9 @@ class LogDensity:
         try:
             arrays = call(space.start, *(s.observed[n] for n in s.data))
         except (TypeError, ValueError) as error:  # the lengths of `pm.Data` are known only now
-            raise RefusalError(
-                f"the log likelihood cannot be computed: {(str(error).splitlines() or [type(error).__name__])[0]}",
-                "model",
-                "see that observations, covariates and group codes are of the same length",
-            ) from error
+            what = f"the log likelihood cannot be computed: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            fix = _IMPOSSIBLE if isinstance(error, ParameterValueError) else _UNLIKE
+            raise RefusalError(what, "model", fix) from error
         return dict(zip(s.log_likelihood, arrays, strict=True))
 
     @cached_property

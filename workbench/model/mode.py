@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal
 
 import numpy as np
@@ -267,7 +267,7 @@ def _upright(objective: Objective, end: Climb) -> Climb | None:
     """
     if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
         return None
-    for some in (*combinations(range(end.z.size), 1), *combinations(range(end.z.size), 2)):
+    for some in chain.from_iterable(combinations(range(end.z.size), count) for count in (1, 2, 3)):
         image = end.z.copy()
         image[list(some)] *= -1.0
         if not np.sum(image - end.z) > 0 or near(image - end.z, end):

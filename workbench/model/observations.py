@@ -128,6 +128,12 @@ def labels_of(density: LogDensity, name: str) -> list[str]:
     ]
 
 
+def depend_on_each_other(density: LogDensity) -> bool:
+    """Whether an observed variable enters the distribution of another one."""
+    observed = density.model.observed_RVs
+    return any(rv is not other and rv in set(ancestors([other])) for rv in observed for other in observed)
+
+
 class Observations:
     """The elementwise log likelihood on any data of the model's shape.
 

@@ -143,8 +143,9 @@ def _check_priors(density: LogDensity, points: NDArray[np.float64]) -> None:
             )
 
 
-def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
-    """Observations that have density zero wherever the parameters are."""
+def _check_support(density: LogDensity, points: NDArray[np.float64], moved: bool) -> None:
+    """Observations that have density zero wherever the parameters are, or none at the start."""
+    near = len(points)
     if not np.isfinite(_totals(density, points[:1])[0]):  # a support may move with a parameter: look further away
         points = np.vstack([points, _probes(density, _TRIES, _FAR)])
     terms = density.terms(points).log_likelihood
@@ -152,9 +153,10 @@ def _check_support(density: LogDensity, points: NDArray[np.float64]) -> None:
         if rv.name not in terms:  # it shares labels with another variable, which holds the terms of both
             continue
         array = terms[rv.name]
-        if np.any(np.isnan(array[0])):  # elsewhere, as at a root of what may be negative, a search steps back
+        # Near a start of the model's own, as at a root of what may be negative, a search steps back.
+        if np.any(np.isnan(array[: near if moved else 1])):
             raise RefusalError(
-                f"the log likelihood of {rv.name} is not a number at the starting point",
+                f"the log likelihood of {rv.name} is not a number at the starting point{' or near it' * moved}",
                 rv.name,
                 "look for NaN in a covariate, a division by zero or a log of a negative number",
             )
@@ -223,7 +225,7 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
         points = _drawn_in(density, points)
         total = _totals(density, points)
     _check_priors(density, points)
-    _check_support(density, points)
+    _check_support(density, points, bool(moved))
     target = density.pymc_target(points)
     if not np.isfinite(total[0]):
         terms = density.terms(points[:1])
@@ -240,6 +242,10 @@ def check_before_fit(density: LogDensity) -> tuple[Check, ...]:
     if unlike.any():
         target[unlike] = density.pymc_target(points[unlike], stable=True)
     finite = np.isfinite(total) & np.isfinite(target)
+    with np.errstate(invalid="ignore"):
+        apart = finite & (np.abs(total - target) > _ADDS_UP * np.maximum(1.0, np.abs(target)))
+    if apart.any():  # as written PyMC's may have lost digits, as log(1 - p) of a truncated count with p near 1
+        target[apart] = density.pymc_target(points[apart], stable=True)
     gap = np.max(np.abs(total[finite] - target[finite]) / np.maximum(1.0, np.abs(target[finite])), initial=0.0)
     if gap > _ADDS_UP or np.any(np.isfinite(total) != np.isfinite(target)):
         raise RefusalError(

@@ -26,11 +26,12 @@ from workbench.numerics.objective import Objective, Vector
 # Below this smallest eigenvalue of the unit-diagonal information a direction counts as flat: the differences above
 # leave noise near 1e-11, so an error bar along it would be made of noise.
 FLAT = 1e-8
-_ALIGNED = 1e-6  # below it the information is measured again along its axes
+ALIGNED = 1e-6  # below it the information is measured again along its axes
 _FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
 _GUESS = 1e-9
 _LOOKS = 6
-_FALLS = 0.25  # nats one width away
+_FALLS, _BENT = 0.25, 1.0  # nats one width away: a peak, and more than a parabola falls
+_SAME_BEND = 0.01
 STEP = 1e-3  # of the local scale
 _LOCAL = 0.1  # of the local scale that it finds: a longer step has not measured it
 _FIRST_STEP = 1e-4  # of max(1, abs(z)), before the local scale is known
@@ -240,7 +241,7 @@ def curvature_at(
     """
     information = -hessian(objective, z, scale, gradient, step)
     found, axes = _judged(information, FLAT)
-    if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _ALIGNED:
+    if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < ALIGNED:
         try:
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no width
                 refined = _along_axes(objective, z, axes, found.eigenvalues)
@@ -267,6 +268,12 @@ def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, N
     return Curvature(information, eigenvalues, weakest, is_peak), axes
 
 
+def _holds(slopes: _Slopes, width: Vector) -> bool:
+    """Whether the bend is the same with half the step: on a bent ridge that is flat it is rounding, and is not."""
+    step = STEP / 2 * width
+    return abs(-float(slopes.along(step, 8) @ step) / (STEP / 2) ** 2 - 1.0) < _SAME_BEND
+
+
 def _fall(objective: Objective, z: Vector, width: Vector) -> float:
     """How far log f falls one width away, on the side where it falls less: 0.5 nats for a parabola.
 
@@ -285,7 +292,7 @@ def _along_axes(
     """
     slopes = _Slopes(objective, z)
     bends = np.array(eigenvalues)
-    for k in np.flatnonzero(bends < _ALIGNED):
+    for k in np.flatnonzero(bends < ALIGNED):
         bends[k], guess = np.nan, max(bends[k], _GUESS)
         for _ in range(_LOOKS):
             step = STEP / np.sqrt(guess) * axes[:, k]
@@ -297,10 +304,11 @@ def _along_axes(
                 break
             guess = bend
     widths = axes / np.sqrt(bends)
-    for k in np.flatnonzero(eigenvalues < _ALIGNED):  # towards an edge or infinity it bends, but is no parabola
-        if np.isnan(bends[k]) or not _fall(objective, z, widths[:, k]) > _FALLS:
+    for k in np.flatnonzero(eigenvalues < ALIGNED):  # towards an edge or infinity it bends, but is no parabola
+        fall = np.nan if np.isnan(bends[k]) else _fall(objective, z, widths[:, k])
+        if not fall > _FALLS or (fall > _BENT and not _holds(slopes, widths[:, k])):
             return None
-    points = np.where(eigenvalues < _ALIGNED, 8, 4)
+    points = np.where(eigenvalues < ALIGNED, 8, 4)
     rows = np.stack([slopes.along(STEP * width, n) / STEP for width, n in zip(widths.T, points, strict=True)])
     if not np.all(np.isfinite(rows)):
         return None

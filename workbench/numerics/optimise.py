@@ -23,7 +23,7 @@ from scipy import optimize
 
 from workbench.errors import NumericalError
 from workbench.numerics.climbs import ALIKE, Climb, near
-from workbench.numerics.curvature import Curvature, curvature_at, hessian
+from workbench.numerics.curvature import ALIGNED, Curvature, curvature_at, hessian
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
@@ -203,7 +203,12 @@ def _newton(objective: Objective, here: _Here, scale: Vector | None) -> tuple[Ve
         if left > EDM_TOLERANCE + 10 * _ROUNDING * abs(value) and new_value - value < _KEPT * left:
             break  # far less than the curvature promised: it is one of rounding, as far out on a plateau
         z, value, gradient, fresh = z + step, new_value, new_gradient, False
-    return last
+    z, value, gradient, edm, bend = last
+    if bend.eigenvalues.min(initial=1.0) < ALIGNED:  # a step off a bent ridge it bends: only on top is it seen as flat
+        with contextlib.suppress(NumericalError):
+            bend = curvature_at(objective, z, None, gradient)
+            edm = edm if bend.is_peak else np.inf
+    return z, value, gradient, edm, bend
 
 
 def _units(objective: Objective, end: _Here, bend: Curvature) -> Vector:
@@ -302,18 +307,9 @@ def climb(objective: Objective, start: Vector, known: Sequence[Climb] = ()) -> C
 
 
 def rough_climb(objective: Objective, start: Vector) -> tuple[Vector, float]:
-    """The end of one quasi-Newton search and its height: no Hessian, and no word on what stands there.
+    """The end of one quasi-Newton search, shape ``(d,)``, and its height, nats: no Hessian, and no word on the place.
 
-    Parameters
-    ----------
-    objective : Objective
-    start : ndarray, shape (d,)
-
-    Returns
-    -------
-    z : ndarray, shape (d,)
-    value : float
-        Nats; -inf where log f is not a number at the start.
+    The height is -inf where log f is not a number at the start.
     """
     try:
         value, gradient = objective.value_and_gradient(start)
@@ -328,8 +324,7 @@ def rough_climb(objective: Objective, start: Vector) -> tuple[Vector, float]:
         return _downhill(objective, z, size, 1.0)
 
     options: Any = {"maxiter": _ROUGH, "gtol": _ROUGHLY}
-    if width > 0:
-        options["hess_inv0"] = np.eye(start.size) * width * size
+    options |= {"hess_inv0": np.eye(start.size) * width * size} if width > 0 else {}
     with np.errstate(all="ignore"):
         found: Any = optimize.minimize(minus, start, jac=True, method="BFGS", options=options)
     end = -size * float(found.fun)
