@@ -580,3 +580,50 @@ def test_few_particles_that_contradict_the_bridge_are_followed_by_more():
     assert found.agrees
     value, error = found.cross_checks["tempering"]
     assert abs(value + 67.6331) < 3 * error
+
+
+def _eight_schools_routes():
+    study = studies.eight_schools()
+    return study, {"bridge": study.evidence.bridge(), "marginal": study.evidence._marginal()}
+
+
+DOUBT = Check("r-hat", "failed", "R-hat 1.7", "draw more")
+
+
+def test_latents_integrated_out_confirm_the_bridge_and_stand_where_the_draws_failed():
+    study, routes = _eight_schools_routes()
+    sound = combine(routes, {}, 8, (), study.evidence.audit())
+    assert (sound.method, sound.agrees) == ("bridge", True)
+    found = combine(routes, {}, 8, (DOUBT,), study.evidence.audit())
+    assert (found.method, worst_status(found.checks), found.without_draws) == ("marginal", "caution", True)
+    assert [check.code for check in found.doubts] == ["r-hat"]
+
+
+@pytest.mark.parametrize(("moved", "status"), [(-0.5, "caution"), (0.5, "failed")])
+def test_a_bridge_over_failed_draws_counts_against_them_only_from_above(moved, status):
+    study, routes = _eight_schools_routes()
+    routes["bridge"] = replace(routes["bridge"], log_evidence=routes["marginal"].log_evidence + moved)
+    found = combine(routes, {}, 8, (DOUBT,), study.evidence.audit())
+    assert (found.method, worst_status(found.checks)) == ("marginal", status)
+    assert ("bridge" in found.refused) == (moved < 0)
+
+
+def test_a_path_from_failed_draws_says_nothing_from_below_an_integral_without_them():
+    study, routes = _eight_schools_routes()
+    low = routes["marginal"].log_evidence - 1.0
+    routes["tempering"] = _tempered(study, log_evidence=low, std_error=0.05, start="proposal")
+    found = combine(routes, {}, 8, (DOUBT,), study.evidence.audit())
+    assert worst_status(found.checks) == "caution"
+    assert "starts from draws that failed" in found.refused["tempering"]
+    routes["tempering"] = replace(routes["tempering"], start="prior")
+    assert worst_status(combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).checks) == "failed"
+
+
+def test_an_integral_over_modes_that_failed_its_checks_is_left_out():
+    study, routes = _eight_schools_routes()
+    heavy = Check("importance-tails", "failed", "Pareto k 1.5", "use another route")
+    routes["marginal"] = replace(routes["marginal"], checks=(heavy,), log_evidence=0.0)
+    found = combine(routes, {}, 8, (), study.evidence.audit())
+    assert found.method == "bridge"
+    assert found.refused["marginal"] == "Pareto k 1.5"
+    assert worst_status(combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).checks) == "failed"

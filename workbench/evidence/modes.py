@@ -37,10 +37,10 @@ ERROR_LIMIT = 0.2  # nats, as for the bridge
 TAIL_LIMIT = 0.7  # Pareto k, as for the bridge
 ENOUGH = 100.0  # draws that count, as for the average over the prior
 _FREEDOM = 5.0  # degrees of freedom: tails that bound the weights of anything lighter
-_WIDE = 9.0  # times the covariance of a second t at each mode, for skew and long tails
+_SCALES = (1.0, 3.0, 10.0)  # of the t at each mode: the log of a scale near 0 has a tail that long on one side
 _LEAST = 0.02  # of the weight of a t: none is given up
 _ROUNDS = 6
-_GOOD = 0.5  # of the draws count: the mixture is good enough
+_GOOD, _LIGHT = 0.5, 0.5  # share of the draws that count, and Pareto k, at which the mixture is good enough
 _ROUND, _PER_DIMENSION = 400, 40  # draws a round: covariances are learnt from them
 _FINAL, _MOST = 1000, 8000  # draws of the estimate: at first, and at most
 _NEAR = 1.0  # standard deviations between places that are one mode
@@ -186,12 +186,12 @@ def different(peaks: Sequence[Peak]) -> list[Peak]:
 
 
 def _around(peaks: Sequence[Peak]) -> Mixture:
-    """A narrow and a wide t at each peak, weighted by the root of its mass: approximate masses are not trusted."""
+    """Narrow and wide t at each peak, weighted by the root of its mass: approximate masses are not trusted."""
     parts = []
     for peak in peaks:
         core = from_covariance(peak.place, peak.curvature.covariance)
-        parts += [StudentT(Gaussian(core.mean, core.factor * scale), _FREEDOM) for scale in (1.0, np.sqrt(_WIDE))]
-    half = 0.5 * np.repeat([peak.log_mass for peak in peaks], 2)
+        parts += [StudentT(Gaussian(core.mean, core.factor * scale), _FREEDOM) for scale in _SCALES]
+    half = 0.5 * np.repeat([peak.log_mass for peak in peaks], len(_SCALES))
     return Mixture(_floored(np.exp(half - logsumexp(half))), tuple(parts))
 
 
@@ -255,7 +255,8 @@ def integrate_peaks(
     for _ in range(_ROUNDS):
         points, logs = weighed(count)
         weights = _normalised(logs)
-        if 1.0 / np.sum(weights**2) > _GOOD * count:
+        known = np.where(np.isnan(logs), -np.inf, logs)
+        if 1.0 / np.sum(weights**2) > _GOOD * count and tail_index(known) < _LIGHT:
             break
         mixture = _refined(mixture, points, weights)
     points, logs = weighed(_FINAL)
