@@ -40,6 +40,7 @@ _ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after th
 _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _MANY_STARTS = 8  # who asks for fewer wants no wider search
+_SEVERAL = 4  # climbs
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
@@ -102,7 +103,7 @@ def maximise_likelihood(
     climbs = climb_all(problem.objective, points, "MLE", persistent)
     if persistent and further is not None and len(further) and len(points) >= _MANY_STARTS:
         climbs = _widened(problem, climbs, further[:, problem.chart.coordinates])
-    if climbs[0].z.size <= _WIDEST:
+    if climbs[0].z.size <= _WIDEST and not _all_agree(climbs):
         climbs = in_the_order_of_the_prior(problem.density, problem.objective, problem.chart, climbs)
     climbs = with_exchanged(problem.objective, problem.chart, climbs)
     peak = next((end for end in climbs if end.edm < EDM_TOLERANCE and falls_away(problem.objective, end)[0]), None)
@@ -114,6 +115,11 @@ def maximise_likelihood(
         if spike is not None:
             refuse_spike(problem, peak, spike)
     return _described(problem, climbs, level, (threshold.check,) if threshold is not None else ())
+
+
+def _all_agree(climbs: list[Climb]) -> bool:
+    """Whether all of several climbs ended at one place: had it images, some would have ended there."""
+    return len(climbs) >= _SEVERAL and not distinct(climbs).any()
 
 
 def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]) -> list[Climb]:

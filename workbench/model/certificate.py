@@ -37,10 +37,7 @@ _ELSEWHERE = "start elsewhere: set `initval`"
 _STEEP = 1.0  # nats a unit of z
 _RESCALE = "scale the data so that parameters are near 1"
 _AS_HIGH = 1e-9  # of log f, or nats below 1
-_IMAGES = (
-    "the data cannot tell them apart, as the components of a mixture without an order, or a sign: give them an order "
-    "(`transform=pm.distributions.transforms.ordered`), or a prior that tells them apart"
-)
+_IMAGES = "components in another order, or a sign: set `transform=pm.distributions.transforms.ordered`, or other priors"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
