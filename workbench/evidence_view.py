@@ -158,7 +158,7 @@ class EvidenceView(View):
             del taken["marginal"]
         for name, question in taken.items():
             if name == "tempering" and self._needless(routes.get("marginal")):
-                refused[name] = "its path would start from the draws, and the integral over the latents needs none"
+                refused[name] = "its path would start from draws that failed, and the latents could be integrated out"
                 continue
             try:
                 routes[name] = question()
@@ -170,9 +170,10 @@ class EvidenceView(View):
         return routes, refused
 
     def _needless(self, marginal: OverModes | None) -> bool:
-        """Whether a path would start from the draws, and tell less than an integral without them that can be used."""
-        sound = marginal is not None and worst_status(marginal.checks) == "ok"
-        return sound and not starts_from_prior(self._study.density.space.dimension, self._several_modes())
+        """Whether a slow path from draws in doubt would tell less than an integral without them that can be used."""
+        if marginal is None or worst_status(marginal.checks) != "ok" or not self._study.doubts():
+            return False
+        return not starts_from_prior(self._study.density.space.dimension, self._several_modes())
 
     def _several_modes(self) -> bool:
         """Whether there is a sign of several modes."""
