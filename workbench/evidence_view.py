@@ -154,9 +154,9 @@ class EvidenceView(View):
             "laplace": s.posterior.laplace, "grid": s.posterior.grid, "bridge": self.bridge,
             "marginal": self._marginal, "tempering": self.tempering,
         }  # fmt: skip
-        if not s.density.latents:
-            del taken["marginal"]
         for name, question in taken.items():
+            if name == "marginal" and not self._worthwhile(routes):
+                continue
             if name == "tempering" and self._needless(routes.get("marginal")):
                 refused[name] = "its path would start from draws that failed, and the latents could be integrated out"
                 continue
@@ -168,6 +168,12 @@ class EvidenceView(View):
         if not {"grid", "bridge", "marginal", "tempering"} & set(routes):
             raise failure
         return routes, refused
+
+    def _worthwhile(self, routes: dict[str, Any]) -> bool:
+        """Whether latent variables are integrated out first: draws in doubt, or nothing else that looks for modes."""
+        s = self._study
+        blind = "laplace" not in routes and not starts_from_prior(s.density.space.dimension, self._several_modes())
+        return bool(s.density.latents) and (bool(s.doubts()) or blind)
 
     def _needless(self, marginal: OverModes | None) -> bool:
         """Whether a slow path from draws in doubt would tell less than an integral without them that can be used."""
