@@ -127,7 +127,8 @@ def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]
         return climbs
     with contextlib.suppress(NumericalError):
         found = climb_all(objective, place[None], "MLE", persistent=True)
-        return [*found, *climbs] if found[0].value > best.value else climbs
+        arrived = found[0].edm < EDM_TOLERANCE or not best.edm < EDM_TOLERANCE
+        return [*found, *climbs] if found[0].value > best.value and arrived else climbs
     return climbs
 
 
