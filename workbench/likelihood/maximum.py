@@ -41,6 +41,7 @@ _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _MANY_STARTS = 8  # who asks for fewer wants no wider search
 _SEVERAL = 4  # climbs
+_RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
@@ -132,8 +133,13 @@ def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]
     if place is None:
         return climbs
     with contextlib.suppress(NumericalError):
-        found = climb_all(objective, place[None], "MLE", persistent=True)
-        return [*found, *climbs] if found[0].value > best.value else climbs
+        for _ in range(_RENEWED):
+            found = climb_all(objective, place[None], "MLE", persistent=True)
+            place = found[0].z
+            if found[0].edm < EDM_TOLERANCE:
+                break
+        arrived = found[0].edm < EDM_TOLERANCE or not best.edm < EDM_TOLERANCE
+        return [*found, *climbs] if found[0].value > best.value and arrived else climbs
     return climbs
 
 

@@ -140,7 +140,11 @@ def _on_top(objective: Objective, z: Vector, parabolas: NDArray[np.int64]) -> tu
         if not np.all(np.isfinite(bends)) or not np.all(np.isfinite(slope)):
             return z, _value(objective, z)
         scale = np.sqrt(np.maximum(-np.diag(bends), 1e-300))
-        step = np.linalg.lstsq(-bends / np.outer(scale, scale), slope / scale, rcond=1e-10)[0] / scale
+        with np.errstate(all="ignore"):
+            scaled, right = -bends / np.outer(scale, scale), slope / scale
+        if not np.all(np.isfinite(scaled)) or not np.all(np.isfinite(right)):
+            return z, _value(objective, z)
+        step = np.linalg.lstsq(scaled, right, rcond=1e-10)[0] / scale
         start[parabolas] = step
         value = objective.value(start)
     except (NumericalError, np.linalg.LinAlgError):
