@@ -36,7 +36,7 @@ from workbench.views import View
 
 # Findings about draws after which a path of temperatures starts from the prior, also in many dimensions.
 _ONE_MODE_OF_SEVERAL = ("r-hat", "mode-visited", "draws-move")
-_RUNS = 4  # of a path whose moves go nowhere: a spread of four is known to 40%, which is in the error
+_RUNS = 4  # of a path beside draws in doubt: a spread of four is known to 40%, which is in the error
 _PRIOR_POINTS = 4000  # from which modes are sought
 _FEW = 20  # dimensions up to which draws from the prior come near a mode, and a Student t draws what counts
 _NUMBERS = 2_000_000  # of the largest array, at all of them together: a second or two for 30 steps
@@ -99,8 +99,8 @@ class EvidenceView(View):
             if not doubtful and bridge is not None and contradicts(found, bridge, peak):
                 again = along(True)  # few particles miss where the mass is, and their islands agree on that
                 found = again if again.particles > found.particles else found
-            if s.doubts() and found.start == "prior" and worst_status(found.checks) == "caution":
-                # Its moves went nowhere, but the draws are no better.
+            if s.doubts() and found.start == "prior" and worst_status(found.checks) != "failed":
+                # It may be quoted in the place of the draws, and what all islands missed shows in runs alone.
                 found = joined([found, *(along(doubtful, run) for run in range(1, _RUNS))])
             if not s.doubts() and bridge is not None and does_not_count(found, bridge, peak):
                 found = found.from_draws(temper(path_from_draws(s.density, z), seed), *normaliser)

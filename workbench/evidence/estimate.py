@@ -246,18 +246,19 @@ def combine(
 def _carrier(routes: Mapping[str, Result], stated: Mapping[str, tuple[float, float]], checks: tuple[Check, ...]) -> str:
     """The route whose number is quoted: a converged grid, else the bridge unless it failed and another stands alone.
 
-    Where the draws cannot carry a number, integrals over modes can, and particles that came from the prior.
+    Where the draws cannot carry a number, integrals over modes can, and particles that came from the prior: of those
+    that stand alone the one with the smallest error is quoted, and the others have to agree with it.
     """
     grid, tempered = routes.get("grid"), routes.get("tempering")
     main = "grid" if isinstance(grid, Grid) and grid.checks[0].status == "ok" else "bridge"
     main = next(name for name in (main, "bridge", "grid", *_OVER_MODES, "tempering") if name in stated)
     if main != "bridge" or worst_status(checks) != "failed":
         return main
-    if any(name in stated for name in _OVER_MODES):
-        return next(name for name in _OVER_MODES if name in stated)
     # A bridge so wide may have seen a mode that neither of the others did.
     average = stated.get("prior average") if stated["bridge"][1] <= ERROR_LIMIT else None
-    return "tempering" if isinstance(tempered, Tempering) and stands_alone(tempered, average) else main
+    able = [name for name in _OVER_MODES if name in stated]
+    able += ["tempering"] * (isinstance(tempered, Tempering) and stands_alone(tempered, average))
+    return min(able, key=lambda name: stated[name][1]) if able else main
 
 
 def _lost(routes: Mapping[str, Result], main: str, stated: Mapping[str, tuple[float, float]]) -> dict[str, str]:
