@@ -627,3 +627,34 @@ def test_an_integral_over_modes_that_failed_its_checks_is_left_out():
     assert found.method == "bridge"
     assert found.refused["marginal"] == "Pareto k 1.5"
     assert worst_status(combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).checks) == "failed"
+
+
+@pytest.mark.parametrize(("moved", "status"), [(-0.5, "caution"), (0.5, "failed")])
+def test_an_integral_over_modes_counts_against_particles_from_the_prior_only_from_above(moved, status):
+    study, routes = _eight_schools_routes()
+    value = routes["bridge"].log_evidence
+    ok = (Check("tempering-moves", "ok", "the particles move"),)
+    routes["tempering"] = _tempered(study, log_evidence=value, std_error=0.05, start="prior", checks=ok)
+    routes["modes"] = replace(routes.pop("marginal"), log_evidence=value + moved, std_error=0.01)
+    found = combine(routes, {}, 8, (DOUBT,), study.evidence.audit())
+    assert worst_status(found.checks) == status
+    assert ("by no climb" in found.refused.get("modes", "")) == (moved < 0)
+
+
+@pytest.mark.parametrize(("modes", "status"), [(4, "caution"), (5, "failed")])
+def test_an_integral_over_many_modes_does_not_stand_without_particles_from_the_prior(modes, status):
+    study, routes = _eight_schools_routes()
+    routes["modes"] = replace(routes.pop("marginal"), modes=modes)
+    assert worst_status(combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).checks) == status
+
+
+@pytest.mark.slow
+def test_an_eggbox_of_more_modes_than_climbs_find_is_right():
+    with pm.Model() as model:
+        t = pm.Uniform("t", 0.0, 10.0 * np.pi, shape=2)
+        pm.Potential("lik", (2.0 + pm.math.cos(t[0] / 2) * pm.math.cos(t[1] / 2)) ** 5)
+    grid = (np.arange(2000) + 0.5) * 10.0 * np.pi / 2000
+    truth = logsumexp((2.0 + np.cos(grid / 2)[:, None] * np.cos(grid / 2)) ** 5) - 2 * np.log(2000)
+    found = wb.Study(model, seed=1, potentials={"lik": "likelihood"}).evidence.estimate()
+    assert worst_status(found.checks) == "caution"
+    assert abs(found.log_evidence - truth) < 3 * found.std_error < 0.5

@@ -127,6 +127,30 @@ def from_bad_draws(tempered: Tempering, main: tuple[float, float], stated: State
     return f"{low:+.3g} nats: its path starts from draws that failed their checks"
 
 
+def short_of_modes(name: str, tempered: Tempering, stated: Stated) -> str:
+    """Why an integral over the modes that were found does not count; empty where it does.
+
+    It lacks what no climb found, and says nothing of it: its draws are near the others. So from below it says nothing
+    against particles that came from the prior and pass their checks. From above it has seen what they did not.
+
+    Parameters
+    ----------
+    name : str
+        Of that route.
+    tempered : Tempering
+    stated : mapping of str to (float, float)
+        Value and standard error of the routes, nats.
+
+    Returns
+    -------
+    str
+    """
+    if "tempering" not in stated or not stands_alone(tempered, stated.get("prior average")):
+        return ""
+    low = _below(name, stated["tempering"], stated)
+    return f"{low:+.3g} nats, as if some modes were found by particles from the prior and by no climb" if low else ""
+
+
 def _below(name: str, main: tuple[float, float], stated: Stated) -> float:
     """By how much a route lies below another one, nats, negative; 0 where it is not more than 3 combined errors."""
     value, error = stated.get(name, (np.nan, np.nan))

@@ -24,7 +24,15 @@ import pandas as pd
 from workbench.check import Check, worst_status
 from workbench.evidence.audit import Audit
 from workbench.evidence.bridge import Bridge
-from workbench.evidence.corroboration import SIGMAS, bore_out, from_bad_draws, lost_draws, lost_particles, stands_alone
+from workbench.evidence.corroboration import (
+    SIGMAS,
+    bore_out,
+    from_bad_draws,
+    lost_draws,
+    lost_particles,
+    short_of_modes,
+    stands_alone,
+)
 from workbench.evidence.importance import PriorAverage
 from workbench.evidence.modes import OverModes
 from workbench.evidence.tempering import ERROR_LIMIT, Tempering
@@ -40,6 +48,7 @@ _OWN = {
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
 _OVER_MODES = ("marginal", "modes")
+_FEW_MODES = 4  # of more some may not have been found: without particles from the prior nobody would know
 # What is found about the draws themselves; where a route carries the evidence without them it is a caution there.
 _OF_DRAWS = frozenset(
     ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
@@ -256,7 +265,10 @@ def _carrier(routes: Mapping[str, Result], stated: Mapping[str, tuple[float, flo
         return main
     # A bridge so wide may have seen a mode that neither of the others did.
     average = stated.get("prior average") if stated["bridge"][1] <= ERROR_LIMIT else None
-    able = [name for name in _OVER_MODES if name in stated]
+    confirmed = isinstance(tempered, Tempering) and tempered.start == "prior" and "tempering" in stated
+    confirmed |= "prior average" in stated
+    over = {name: routes[name] for name in _OVER_MODES if name in stated}
+    able = [n for n, r in over.items() if isinstance(r, OverModes) and (confirmed or r.modes <= _FEW_MODES)]
     able += ["tempering"] * (isinstance(tempered, Tempering) and stands_alone(tempered, average))
     return min(able, key=lambda name: stated[name][1]) if able else main
 
@@ -368,6 +380,11 @@ def _stated(
     average = routes.get("prior average")
     if isinstance(average, PriorAverage):
         stated["prior average"] = (average.log_evidence, average.std_error)
+    for name in _OVER_MODES:
+        short = short_of_modes(name, tempered, stated) if isinstance(tempered, Tempering) else ""
+        if short:
+            del stated[name]
+            refused = refused | {name: short}
     return stated, checks, refused
 
 
