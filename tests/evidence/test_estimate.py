@@ -163,7 +163,7 @@ def _two_modes(share=0.3, away=6.0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.deep) for seed in (2, 3))])
 def test_two_separated_modes_in_ten_dimensions_are_right_or_failed(seed):
     model, truth = _two_modes()
     found = wb.Study(model, seed=seed, potentials={"two": "likelihood"}).evidence.estimate()

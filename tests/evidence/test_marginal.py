@@ -59,6 +59,7 @@ def test_normal_effects_match_quadrature_over_their_scale_however_they_are_writt
     assert abs(found.kl_divergence - (fit - truth)) < STANDARD_ERRORS * found.kl_error
 
 
+@pytest.mark.deep
 @pytest.mark.slow
 @pytest.mark.statistical
 def test_its_error_is_honest_over_repetitions():

@@ -19,7 +19,6 @@ _CORNER = (
     1e-6,
 )  # of max(1, abs(z)): steps to both sides, between which a smooth slope changes in proportion
 _SHARES = (1.0, 0.5, 0.1, 1e-2, 1e-4, 1e-6, 1e-8)  # of a step
-_TINY = 1e-12  # of z: no unit
 _THIN = 1e-200  # of a variance
 _SHARP = 0.1  # nats a unit of z: a smaller change of the slope is none
 ALIKE = 0.01  # nats between two ends of climbs that count as one
@@ -68,8 +67,9 @@ def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
     """
     covariance = end.curvature.covariance
     # In units of z itself: of coefficients near 1e6 and 1e-6 the smaller would be rounding to the larger. Not in those
-    # of the standard errors: the one that makes no difference, at an edge, has to stay an axis of its own.
-    scale = np.where(np.abs(end.z) > _TINY, np.abs(end.z), 1.0)
+    # of the standard errors: the one that makes no difference, at an edge, has to stay an axis of its own. But where z
+    # is near 0 its error is its unit.
+    scale = np.maximum(np.abs(end.z), np.minimum(np.sqrt(np.maximum(np.diag(covariance), _THIN)), 1.0))
     eigenvalues, axes = np.linalg.eigh(covariance / scale / scale[:, None])
     for variance, axis in zip(eigenvalues, (axes * scale[:, None]).T, strict=True):
         for sign in (1.0, -1.0):
