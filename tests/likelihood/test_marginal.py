@@ -147,6 +147,17 @@ def design(*columns):
     return np.concatenate([np.eye(c.max() + 1)[c] for c in columns], axis=1)
 
 
+def test_effects_beside_a_matrix_product_whose_rounding_hangs_on_the_number_of_points_stay_apart():
+    generator, group = np.random.default_rng(1), np.arange(200) % 20
+    x = np.column_stack([generator.normal(size=200) ** power for power in range(3)])
+    with pm.Model() as model:
+        slope, scale = pm.Normal("slope", 0.0, 3.0, shape=3), pm.HalfNormal("scale", 2.0)
+        effect = scale * pm.Normal("effect", 0.0, 1.0, shape=20)
+        pm.Bernoulli("y", logit_p=x @ slope + effect[group], observed=generator.integers(0, 2, size=200))
+    (blocks,) = wb.Study(model, seed=1).problem.objective.structure.groups
+    assert blocks.shape == (20, 1)
+
+
 def test_blocks_are_found_for_slopes_crossed_effects_and_random_walks():
     generator = np.random.default_rng(2)
     group, other, day = np.repeat(np.arange(9), 6), np.tile(np.arange(6), 9), np.tile(np.arange(6.0), 9)

@@ -205,10 +205,10 @@ def _place(density: LogDensity, seed: int) -> tuple[Vector, np.random.Generator]
 
 def _changed(elements: Elements, z: Vector, moves: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which terms change under each of several moves, shape ``(m, T)``."""
-    base = elements(z[None])
     size = max(1, _CHUNK // max(elements.count, 1))
-    parts = [elements(z + moves[i : i + size]) != base for i in range(0, len(moves), size)]
-    return np.concatenate(parts)
+    chunks = [moves[i : i + size] for i in range(0, len(moves), size)]
+    # Beside as many points that do not move: a matrix product rounds one way alone, and another among others.
+    return np.concatenate([elements(z + some) != elements(np.tile(z, (len(some), 1))) for some in chunks])
 
 
 def _dependence(elements: Elements, z: Vector, block: NDArray[np.int64], generator: np.random.Generator) -> NDArray:
