@@ -648,6 +648,17 @@ def test_an_integral_over_many_modes_does_not_stand_without_particles_from_the_p
     assert worst_status(combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).checks) == status
 
 
+@pytest.mark.parametrize(("error", "start", "method"), [
+    (0.1, "prior", "modes"), (0.5, "prior", "bridge"), (0.1, "proposal", "bridge"),
+])  # fmt: skip
+def test_only_a_precise_path_from_the_prior_confirms_an_integral_over_many_modes(error, start, method):
+    study, routes = _eight_schools_routes()
+    routes["modes"] = replace(routes.pop("marginal"), modes=9)
+    wide = (Check("tempering-error", "failed", "too wide"),) if error > 0.2 else study.evidence.tempering().checks
+    routes["tempering"] = _tempered(study, std_error=error, start=start, checks=wide)
+    assert combine(routes, {}, 8, (DOUBT,), study.evidence.audit()).method == method
+
+
 @pytest.mark.slow
 def test_an_eggbox_of_more_modes_than_climbs_find_is_right():
     with pm.Model() as model:

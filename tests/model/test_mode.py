@@ -174,6 +174,17 @@ def test_of_mirror_images_the_one_with_positive_numbers_is_reported_whichever_th
     )  # each image counts as an optimum
 
 
+def test_three_signs_that_change_together_are_one_choice():
+    def function(x):
+        a, b, c = x
+        gaps = np.array([a * b - 6.0, b * c - 12.0, a**2 - 4.0])
+        slopes = [gaps[0] * b + 2 * gaps[2] * a, gaps[0] * a + gaps[1] * c, gaps[1] * b]
+        return -float(gaps @ gaps), -2.0 * np.array(slopes)
+
+    climbs = climb_all(FunctionObjective(3, function), np.array([[-2.2, -2.8, -4.1]]), "MLE", persistent=True)
+    assert climbs[0].z == pytest.approx([2.0, 3.0, 4.0], abs=1e-6)
+
+
 def test_where_signs_matter_no_mirror_image_is_taken():
     def function(x):
         return -float((x[0] * x[1] - 6.0) ** 2 + (x[0] + 2.0) ** 2), np.array(

@@ -14,12 +14,15 @@ from dataclasses import replace
 import numpy as np
 
 from workbench.check import Check, worst_status
+from workbench.evidence.modes import OverModes
 from workbench.evidence.tempering import ERROR_LIMIT, Tempering
+from workbench.result import Result
 
 SIGMAS = 3.0  # combined standard errors within which independent routes have to agree
 # What draws are found to be when they are too few or too alike, not when they are wrong or from elsewhere; the remedy
 # for a wide bracket is to compare with another route.
 _SLOW = frozenset(("r-hat", "ess", "mcse", "divergences", "bridge-overlap"))
+_FEW_MODES = 4  # that are taken for all: of more some may not have been found
 _R_HAT = 1.05  # largest of slow chains; of chains in different modes it is far larger (Vehtari and others 2021)
 
 Stated = Mapping[str, tuple[float, float]]
@@ -149,6 +152,29 @@ def short_of_modes(name: str, tempered: Tempering, stated: Stated) -> str:
         return ""
     low = _below(name, stated["tempering"], stated)
     return f"{low:+.3g} nats, as if some modes were found by particles from the prior and by no climb" if low else ""
+
+
+def may_stand(over: OverModes, tempered: Result | None, stated: Stated) -> bool:
+    """Whether an integral over modes may be quoted where the draws failed.
+
+    Of many modes some may not have been found. Then particles or draws from the prior have to say as much, with an
+    error that is small enough to say anything.
+
+    Parameters
+    ----------
+    over : OverModes
+    tempered : Result or None
+        The path of temperatures, if one was taken.
+    stated : mapping of str to (float, float)
+        Value and standard error of the routes, nats.
+
+    Returns
+    -------
+    bool
+    """
+    heard = ["prior average"]
+    heard += ["tempering"] * (isinstance(tempered, Tempering) and tempered.start == "prior")
+    return over.modes <= _FEW_MODES or any(name in stated and stated[name][1] <= ERROR_LIMIT for name in heard)
 
 
 def _below(name: str, main: tuple[float, float], stated: Stated) -> float:

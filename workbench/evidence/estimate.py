@@ -30,6 +30,7 @@ from workbench.evidence.corroboration import (
     from_bad_draws,
     lost_draws,
     lost_particles,
+    may_stand,
     short_of_modes,
     stands_alone,
 )
@@ -48,7 +49,6 @@ _OWN = {
     "tempering": ("tempering-error", "tempering-islands", "routes-agree"),
 }
 _OVER_MODES = ("marginal", "modes")
-_FEW_MODES = 4  # of more some may not have been found: without particles from the prior nobody would know
 # What is found about the draws themselves; where a route carries the evidence without them it is a caution there.
 _OF_DRAWS = frozenset(
     ("draws-finite", "draws-move", "chains-distinct", "r-hat", "ess", "mcse", "divergences", "mode-visited",
@@ -265,10 +265,8 @@ def _carrier(routes: Mapping[str, Result], stated: Mapping[str, tuple[float, flo
         return main
     # A bridge so wide may have seen a mode that neither of the others did.
     average = stated.get("prior average") if stated["bridge"][1] <= ERROR_LIMIT else None
-    confirmed = isinstance(tempered, Tempering) and tempered.start == "prior" and "tempering" in stated
-    confirmed |= "prior average" in stated
     over = {name: routes[name] for name in _OVER_MODES if name in stated}
-    able = [n for n, r in over.items() if isinstance(r, OverModes) and (confirmed or r.modes <= _FEW_MODES)]
+    able = [n for n, r in over.items() if isinstance(r, OverModes) and may_stand(r, tempered, stated)]
     able += ["tempering"] * (isinstance(tempered, Tempering) and stands_alone(tempered, average))
     return min(able, key=lambda name: stated[name][1]) if able else main
 

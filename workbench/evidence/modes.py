@@ -27,6 +27,7 @@ from workbench.evidence.importance import tail_index
 from workbench.evidence.proposal import Mixture, StudentT
 from workbench.numerics.curvature import Curvature, curvature_at
 from workbench.numerics.gaussian import Gaussian, from_covariance
+from workbench.numerics.moves import sweep_of
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.turn import folded_for
 from workbench.result import Result
@@ -346,8 +347,6 @@ def over_modes(
     NumericalError
         If f vanishes at every draw.
     """
-    from workbench.numerics.moves import sweep_of
-
     peaks = peaks_at(objective, places)
     if not peaks:
         raise RefusalError("no proper peak was found on z", "evidence estimate", "use the bridge")
