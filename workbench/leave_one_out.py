@@ -148,7 +148,7 @@ def pareto_check(worst: Mapping[str, float], limit: float) -> Check:
     guilty = max(worst, key=worst.__getitem__)
     whose = f" ({guilty})" if guilty else ""
     if worst[guilty] > limit:
-        return Check("pareto-k", "caution", f"largest Pareto k {worst[guilty]:.2f}{whose} exceeds {limit:.2f}",
+        return Check("pareto-k", "caution", f"largest Pareto k {worst[guilty]:.4g}{whose} exceeds {limit:.2g}",
                      "an observation is very influential: leave it out and refit to score it")  # fmt: skip
     return Check("pareto-k", "ok", f"largest Pareto k {worst[guilty]:.2f}{whose}, limit {limit:.2f}")
 

@@ -21,6 +21,10 @@ _MEANINGS = {
     "caution": "The numbers stand, but read the findings before you quote them.",
     "failed": "Do not use the numbers before the findings are dealt with.",
 }
+_ROUTES = {
+    "marginal": "integrating the latent variables out first",
+    "modes": "importance sampling over all modes that were found",
+}
 _ROWS = 6
 
 
@@ -166,7 +170,7 @@ def _cards(answers: Mapping[str, Result], shape: tuple[int, int]) -> list[Card]:
                 nats(evidence.log_evidence, evidence.std_error),
                 "nats",
                 "log evidence, log p(y): how well prior and likelihood together predicted the data. By "
-                f"{evidence.method}, std_error {nats_error(evidence.std_error)} nats{agree}.",
+                f"{_ROUTES.get(evidence.method, evidence.method)}, std_error {nats_error(evidence.std_error)} nats{agree}.",
             )
         )
     information = answer(answers, "information", "Information")
