@@ -164,13 +164,14 @@ def _cards(answers: Mapping[str, Result], shape: tuple[int, int]) -> list[Card]:
     evidence = answer(answers, "evidence.estimate", "Evidence")
     if evidence is not None:
         second = any(np.isfinite(error) for _, error in evidence.cross_checks.values())
+        route = _ROUTES.get(evidence.method, evidence.method)
         agree = "" if not second else "; the routes agree" if evidence.agrees else "; THE ROUTES DISAGREE"
         cards.append(
             Card(
                 nats(evidence.log_evidence, evidence.std_error),
                 "nats",
-                "log evidence, log p(y): how well prior and likelihood together predicted the data. By "
-                f"{_ROUTES.get(evidence.method, evidence.method)}, std_error {nats_error(evidence.std_error)} nats{agree}.",
+                "log evidence, log p(y): how well prior and likelihood together predicted the data. "
+                f"By {route}, std_error {nats_error(evidence.std_error)} nats{agree}.",
             )
         )
     information = answer(answers, "information", "Information")
