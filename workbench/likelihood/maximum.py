@@ -126,8 +126,8 @@ def _all_agree(climbs: list[Climb]) -> bool:
 def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]) -> list[Climb]:
     """The climbs, with one from a wider search before them if no other confirms the highest and that leads higher."""
     objective, best = problem.objective, climbs[0]
-    confirmed = sum(end.value > best.value - ALIKE and end.curvature.is_peak for end in climbs) > 1
-    if confirmed or best.z.size > _WIDEST:
+    agree = sum(end.value > best.value - ALIKE and end.edm < EDM_TOLERANCE for end in climbs)
+    if 2 * agree > len(climbs) or best.z.size > _WIDEST:
         return climbs
     place = search_wider(objective, best.z, origin(problem), further, len(further), problem.density.work)
     if place is None:

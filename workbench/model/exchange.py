@@ -26,7 +26,7 @@ _LONGEST = 12  # elements: more are groups of data, which nobody can exchange
 _TOGETHER = 4  # vectors of one length of which every choice is tried
 _AS_HIGH = 1e-9  # of log f, or nats below 1
 _PAIRS = 3  # coordinates that change places with as many others at once: a peak has a height, a place and a width
-_IMAGES = 5000  # that are looked at
+_IMAGES = 20_000  # that are looked at
 _WORK = 5_000_000  # log densities of single observations that they may cost
 _TURNS = 6  # exchanges one after the other
 
@@ -150,7 +150,13 @@ def _preferred(density: LogDensity, objective: Objective, chart: Chart, end: Cli
 
 
 def _exchanges(z: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """Points with one, two or three coordinates in the place of as many others."""
+    """Points with one, two or three coordinates in the place of as many others; those next to each other first."""
+    for size in range(_PAIRS, 0, -1):
+        for i in range(z.size - size):
+            for j in range(i + size, z.size - size + 1):
+                image = z.copy()
+                image[i : i + size], image[j : j + size] = z[j : j + size], z[i : i + size]
+                yield image
     for size in range(1, _PAIRS + 1):
         for some in combinations(range(z.size), size):
             rest = [i for i in range(some[0] + 1, z.size) if i not in some]

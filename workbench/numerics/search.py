@@ -2,13 +2,12 @@
 
 In a nonlinear regression most starts lead to local maxima, or to a plateau on which a part of the curve is dead. Wrong
 there are often a few coordinates: a peak that lies beside the data, a rate of the wrong order of magnitude. So some
-coordinates of the best end are given other values, many times over; the likelihood picks the most promising mixtures,
-and quasi-Newton searches without a Hessian, of which many cost as much as one climb, tell whether any of them leads
-higher. As long as one does it becomes the best end, and the search goes on from there.
+coordinates of the best end are given other values, from other ends or from all distances, many times over; the
+likelihood picks the most promising mixtures, and quasi-Newton searches without a Hessian, of which many cost as much as
+one climb, tell whether any of them leads higher, or one from the best end with all its coordinates kicked. As long as
+one does it becomes the best end, and the search goes on from there.
 
-Along some coordinates log f is a parabola whatever the others are: along the heights of peaks, or the coefficients of
-a sum of curves. They are not searched for but set to the top of the parabola (variable projection, Golub and Pereyra
-1973), which leaves far fewer coordinates, and far fewer local maxima.
+Coordinates whose best values are known in closed form are not searched for (`workbench.numerics.projection`).
 """
 
 from __future__ import annotations
@@ -16,25 +15,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.errors import NumericalError
+from workbench.numerics.climbs import ALIKE
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import rough_climb
+from workbench.numerics.projection import find_projection, height_of
 
 _MIXTURES = 3000  # a round
 _VALUES = 3_000_000  # log densities of single observations that they may cost
 _LED = 12  # groups of them, of each of which the highest is climbed from
-_ROUNDS, _STALE = 20, 4  # at most; in a row without a gain
+_CONFIRMED = 0.1  # of the searches from the starts alone: where as many reach the top it is hardly missed
+_BRIEF, _PATIENT = 2, 10  # rounds in a row without a gain after which it ends, where that is so and where it is not
+_KICKED = 3.0  # decades by which a kick is at most smaller than the spread of the starts
 _LONGER, _SHORTER = 1.0, 7.0  # decades by which the way from the origin to a start is stretched or shrunk
 _GAIN = 0.01  # nats
 _CHORDS = 64
-_LOOKS = 4  # points at which a parabola has to be one
-_STRAIGHT = 1e-7  # of a change of the gradient
 
 
 def search_wider(
     objective: Objective, best: Vector, origin: Vector, pool: NDArray[np.float64], seed: int, work: int
 ) -> Vector | None:
     """A point that is higher than the best end of many climbs.
+
+    Of several of the same height, such as the aliases of a period, it is the one that is least out of the way among
+    the starting points.
 
     Parameters
     ----------
@@ -54,11 +57,6 @@ def search_wider(
     ndarray, shape (d,), or None
         None where nothing higher was found.
 
-    References
-    ----------
-    Golub, G. H. and Pereyra, V. (1973). The differentiation of pseudo-inverses and nonlinear least squares problems
-    whose variables separate. doi:10.1137/0710036
-
     Examples
     --------
     >>> from workbench.numerics.objective import FunctionObjective
@@ -70,22 +68,34 @@ def search_wider(
     generator = np.random.default_rng(seed)
     if _one_hill(objective, best, pool, generator):
         return None
-    top, stale = _value(objective, best), 0
-    place: Vector | None = None
-    parabolas = _parabolas(objective, pool)
-    count = max(_LED, min(_MIXTURES, _VALUES // max(1, work)) // (1 + parabolas.size))
-    led = np.stack([_on_top(objective, z, parabolas)[0] for z in pool[: max(_LED, count // 10)]])
-    for _ in range(_ROUNDS):
-        z, height = max((rough_climb(objective, start) for start in led), key=lambda end: end[1])
-        if height > top + _GAIN:
-            top, place, stale = height, z, 0
-        else:
-            stale += 1
-        if stale == _STALE:
-            break
-        groups = _mixtures(best if place is None else place, origin, pool, generator, count)
-        led = np.stack([max((_on_top(objective, z, parabolas) for z in g), key=lambda end: end[1])[0] for g in groups])
-    return place
+    known = find_projection(objective, best, pool)
+    free = np.setdiff1d(np.arange(best.size), [*known.parabolas, *known.scales])
+    count = max(_LED, min(_MIXTURES, _VALUES // max(1, work)) // (2 + known.parabolas.size))
+    start = best, height_of(objective, best)
+    alone = [rough_climb(objective, known.on_top(objective, z)[0]) for z in (best, *pool[: max(_LED, count // 20)])]
+    ends, stale, patience = [start, *alone], 0, _PATIENT if free.size else 0
+    while stale < patience:
+        before = max(ends, key=lambda end: end[1])
+        tops = np.stack([z for z, height in ends if np.isfinite(height)])
+        groups = _mixtures(before[0], origin, pool, tops, free, generator, count)
+        led = [max((known.on_top(objective, z) for z in g), key=lambda end: end[1])[0] for g in groups]
+        led += [known.on_top(objective, z)[0] for z in _kicked(before[0], pool, free, generator)]
+        ends += [rough_climb(objective, z) for z in led]
+        top = max(height for _, height in ends)
+        stale = 0 if top > before[1] + _GAIN else stale + 1
+        confirmed = sum(height > top - ALIKE for _, height in alone) > _CONFIRMED * len(alone)
+        patience = _BRIEF if confirmed else _PATIENT
+    top = max(height for _, height in ends)
+    if top < start[1] + _GAIN:
+        return None
+    return min((z for z, height in ends if height > top - ALIKE), key=lambda z: _out_of_the_way(z, origin, pool))
+
+
+def _out_of_the_way(z: Vector, origin: Vector, pool: NDArray[np.float64]) -> float:
+    """How much farther from the origin than the points of a pool, or nearer to it, a point is: a sum of surprises."""
+    below = np.mean(np.abs(pool - origin) < np.abs(z - origin), axis=0)
+    least = 1.0 / (1.0 + len(pool))
+    return -float(np.sum(np.log(np.maximum(np.minimum(below, 1.0 - below), least))))
 
 
 def _one_hill(objective: Objective, best: Vector, pool: NDArray[np.float64], generator: np.random.Generator) -> bool:
@@ -94,86 +104,46 @@ def _one_hill(objective: Objective, best: Vector, pool: NDArray[np.float64], gen
     for k in range(_CHORDS):
         first = best if k % 2 else pool[generator.integers(len(pool))]
         second = pool[generator.integers(len(pool))]
-        chord = (_value(objective, first) + _value(objective, second)) / 2
+        chord = (height_of(objective, first) + height_of(objective, second)) / 2
         finite += np.isfinite(chord)
-        if np.isfinite(chord) and _value(objective, (first + second) / 2) < chord - _GAIN:
+        if np.isfinite(chord) and height_of(objective, (first + second) / 2) < chord - _GAIN:
             return False
     return finite > 0.9 * _CHORDS  # where it is often -inf little has been seen of it
 
 
-def _parabolas(objective: Objective, pool: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Coordinates along which, and along whose sums, log f is a parabola that opens downwards wherever it is."""
-    found: list[int] = []
-    finite = [z for z in pool if np.isfinite(_value(objective, z))][:_LOOKS]
-    for i in range(pool.shape[1]):
-        if finite and all(_is_parabola(objective, z, [*found, i]) for z in finite):
-            found.append(i)
-    return np.array(found, dtype=np.int64)
-
-
-def _is_parabola(objective: Objective, z: Vector, some: list[int]) -> bool:
-    """Whether the gradient along some coordinates changes in proportion to a step in which all of them move."""
-    step = np.zeros_like(z)
-    step[some] = np.maximum(1.0, np.abs(z[some])) * (1.0 + 0.3 * np.arange(len(some)))
-    try:
-        g = np.stack([objective.value_and_gradient(z + k * step)[1][some] for k in range(3)])
-    except NumericalError:
-        return False
-    if not np.all(np.isfinite(g)):
-        return False
-    first, second = g[1] - g[0], g[2] - g[1]
-    bent = np.max(np.abs(second - first)) <= _STRAIGHT * (np.max(np.abs(first)) + np.max(np.abs(g)) * 1e-3)
-    return bool(bent and first @ step[some] < 0)
-
-
-def _on_top(objective: Objective, z: Vector, parabolas: NDArray[np.int64]) -> tuple[Vector, float]:
-    """The point with these coordinates at the top of their parabola, and its height; as it was where there is none."""
-    if not parabolas.size:
-        return z, _value(objective, z)
-    try:
-        start = z.copy()
-        start[parabolas] = 0.0
-        slope = objective.value_and_gradient(start)[1][parabolas]
-        bends = np.empty((parabolas.size, parabolas.size))
-        for k, unit in enumerate(np.eye(z.size)[parabolas]):
-            bends[k] = objective.value_and_gradient(start + unit)[1][parabolas] - slope
-        if not np.all(np.isfinite(bends)) or not np.all(np.isfinite(slope)):
-            return z, _value(objective, z)
-        scale = np.sqrt(np.maximum(-np.diag(bends), 1e-300))
-        with np.errstate(all="ignore"):
-            scaled, right = -bends / np.outer(scale, scale), slope / scale
-        if not np.all(np.isfinite(scaled)) or not np.all(np.isfinite(right)):
-            return z, _value(objective, z)
-        step = np.linalg.lstsq(scaled, right, rcond=1e-10)[0] / scale
-        start[parabolas] = step
-        value = objective.value(start)
-    except (NumericalError, np.linalg.LinAlgError):
-        return z, _value(objective, z)
-    return (start, value) if np.isfinite(value) else (z, _value(objective, z))
-
-
-def _value(objective: Objective, z: Vector) -> float:
-    """Log f; -inf where it is not a number."""
-    try:
-        return objective.value(z)
-    except NumericalError:
-        return -np.inf
-
-
 def _mixtures(
-    best: Vector, origin: Vector, pool: NDArray[np.float64], generator: np.random.Generator, count: int
+    best: Vector,
+    origin: Vector,
+    pool: NDArray[np.float64],
+    tops: NDArray[np.float64],
+    free: NDArray[np.int64],
+    generator: np.random.Generator,
+    count: int,
 ) -> NDArray[np.float64]:
-    """Points with some coordinates of the best end and the others from all distances, shape ``(groups, k, d)``.
+    """Points with some free coordinates of the best end and the others from all distances, shape ``(groups, k, d)``.
 
     Another number of coordinates is replaced in every group: the fewer they are the nearer is the mixture to the best
     end, and the higher, so that of all mixtures together the highest would only lead back to where they are from.
     """
-    size = best.size
-    shape = (_LED, max(1, count // _LED), size)
-    rows = pool[generator.integers(len(pool), size=shape[:2])]
+    shape = (_LED, max(1, count // _LED), free.size)
+    rows = pool[:, free][generator.integers(len(pool), size=shape[:2])]
     lengths = 10.0 ** generator.uniform(-_SHORTER, _LONGER, size=shape)
-    others = np.where(generator.random((*shape[:2], 1)) < 0.5, rows, origin + (rows - origin) * lengths)
-    others = np.where(generator.random(shape) < 0.25, 2.0 * origin - others, others)
-    replaced = 1 + np.arange(_LED) % size
+    others = np.where(generator.random((*shape[:2], 1)) < 0.5, rows, origin[free] + (rows - origin[free]) * lengths)
+    others = np.where(generator.random(shape) < 0.25, 2.0 * origin[free] - others, others)
+    local = tops[:, free][generator.integers(len(tops), size=shape[:2])]
+    others = np.where(generator.random((*shape[:2], 1)) < 0.5, local, others)
+    replaced = 1 + np.arange(_LED) % free.size
     order = np.argsort(generator.random(shape), axis=-1)
-    return np.where(order < replaced[:, None, None], others, best)
+    mixtures = np.tile(best, (*shape[:2], 1))
+    mixtures[..., free] = np.where(order < replaced[:, None, None], others, best[free])
+    return mixtures
+
+
+def _kicked(
+    best: Vector, pool: NDArray[np.float64], free: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """The best end with all free coordinates moved, shape ``(k, d)``: where two peaks have met, both have to move."""
+    sizes = 10.0 ** generator.uniform(-_KICKED, 0.0, size=(_LED, 1))
+    points = np.tile(best, (_LED, 1))
+    points[:, free] += sizes * generator.normal(size=(_LED, free.size)) * np.std(pool[:, free], axis=0)
+    return points
