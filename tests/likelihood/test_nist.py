@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pymc as pm
 import pytest
+from scipy.optimize import least_squares
 
 import workbench as wb
 
@@ -163,3 +164,48 @@ def test_published_regressions_with_their_profiles(build):
         assert float(profile.lower[0]) == pytest.approx(lower, rel=ERRORS, abs=1e-7), label
         assert float(profile.upper[0]) == pytest.approx(upper, rel=ERRORS, abs=1e-7), label
     assert found.log_likelihood == pytest.approx(derived["loglik"], abs=1e-8)
+
+
+def _sum_of_peaks():
+    """A decay and two peaks, as NIST's Gauss2 (generated there with noise of sd 2.5): x, y and the numbers behind."""
+    behind = np.array([98.0, 0.0105, 103.0, 105.0, 25.0, 72.0, 151.0, 18.0])
+    x = np.arange(1.0, 251.0)
+    return x, _peaks(behind, x, np) + np.random.default_rng(11).normal(0.0, 2.5, 250), behind
+
+
+def _peaks(b, x, exp_of):
+    exp = exp_of.exp
+    return b[0] * exp(-b[1] * x) + b[2] * exp(-(((x - b[3]) / b[4]) ** 2)) + b[5] * exp(-(((x - b[6]) / b[7]) ** 2))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", range(3))
+def test_two_peaks_that_overlap_are_found_from_priors_ten_times_as_wide(seed):
+    x, y, behind = _sum_of_peaks()
+    solved = least_squares(lambda b: _peaks(b, x, np) - y, behind, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    with pm.Model() as model:
+        b = [pm.Normal(f"b{k}", 0.0, 10.0 * value) for k, value in enumerate(behind)]
+        sigma = pm.HalfNormal("sigma", 10.0 * np.std(y))
+        pm.Normal("y", _peaks(b, x, pm.math), sigma, observed=y)
+    found = wb.Study(model, seed=seed).likelihood.maximum()
+    least = 2.0 * solved.cost
+    assert found.log_likelihood == pytest.approx(-125.0 * (np.log(2 * np.pi * least / 250) + 1.0), abs=1e-6)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", range(3))
+def test_of_the_aliases_of_a_period_that_of_the_size_the_prior_expects_is_found(seed):
+    month = np.arange(1.0, 169.0)
+    angle = 2 * np.pi * month
+    noise = np.random.default_rng(3).normal(0.0, 1.0, month.size)
+    y = 10.0 + 3.0 * np.cos(angle / 12) + 1.5 * np.sin(angle / 44.0) + 1.5 * np.cos(angle / 27.0) + noise
+    with pm.Model() as model:
+        a, slow, fast = pm.Normal("a", 0.0, 100.0), pm.Normal("slow", 0.0, 440.0), pm.Normal("fast", 0.0, 270.0)
+        c = [pm.Normal(f"c{k}", 0.0, 10.0) for k in range(6)]
+        mean = a + c[0] * np.cos(angle / 12) + c[1] * np.sin(angle / 12)
+        for k, period in ((2, slow), (4, fast)):
+            mean = mean + c[k] * pm.math.cos(angle / period) + c[k + 1] * pm.math.sin(angle / period)
+        pm.Normal("y", mean, pm.HalfNormal("sigma", 30.0), observed=y)
+    found = wb.Study(model, seed=seed).likelihood.maximum()
+    # periods of 44 and 1/(1 - 1/44) months, or of -44, are the same at whole months; and either may be the first
+    assert sorted(abs(float(found.theta[name])) for name in ("slow", "fast")) == pytest.approx([27.0, 44.0], rel=0.03)

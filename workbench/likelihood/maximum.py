@@ -41,6 +41,7 @@ _COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _MANY_STARTS = 8  # who asks for fewer wants no wider search
 _SEVERAL = 4  # climbs
+_WITNESSES = 3  # climbs that end at the same height, and more than half of all: the highest is hardly another
 _RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
@@ -103,7 +104,7 @@ def maximise_likelihood(
     persistent = problem.density.n_observations <= _MANY
     climbs = climb_all(problem.objective, points, "MLE", persistent)
     if persistent and further is not None and len(further) and len(points) >= _MANY_STARTS:
-        climbs = _widened(problem, climbs, further[:, problem.chart.coordinates])
+        climbs = _widened(problem, climbs, points, further[:, problem.chart.coordinates])
     if climbs[0].z.size <= _WIDEST and not _all_agree(climbs):
         climbs = in_the_order_of_the_prior(problem.density, problem.objective, problem.chart, climbs)
     climbs = with_exchanged(problem.objective, problem.chart, climbs)
@@ -123,11 +124,14 @@ def _all_agree(climbs: list[Climb]) -> bool:
     return len(climbs) >= _SEVERAL and not distinct(climbs).any()
 
 
-def _widened(problem: Problem, climbs: list[Climb], further: NDArray[np.float64]) -> list[Climb]:
-    """The climbs, with one from a wider search before them if no other confirms the highest and that leads higher."""
+def _widened(
+    problem: Problem, climbs: list[Climb], starts: NDArray[np.float64], further: NDArray[np.float64]
+) -> list[Climb]:
+    """The climbs, with one from a wider search before them if few others confirm the highest and that leads higher."""
     objective, best = problem.objective, climbs[0]
-    agree = sum(end.value > best.value - ALIKE and end.edm < EDM_TOLERANCE for end in climbs)
-    if 2 * agree > len(climbs) or best.z.size > _WIDEST:
+    climbed = [end for end in climbs if np.any(np.all(end.start == starts, axis=1))]  # and is no image of another
+    agree = sum(end.value > best.value - ALIKE and end.edm < EDM_TOLERANCE for end in climbed)
+    if (agree >= _WITNESSES and 2 * agree > len(climbed)) or best.z.size > _WIDEST:
         return climbs
     place = search_wider(objective, best.z, origin(problem), further, len(further), problem.density.work)
     if place is None:

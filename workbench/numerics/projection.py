@@ -45,7 +45,7 @@ class Projection:
     scales: dict[int, tuple[float, float]]
 
     def on_top(self, objective: Objective, z: Vector) -> tuple[Vector, float]:
-        """The point with these coordinates at their best, shape ``(d,)``, and its height; as it was if that is lower."""
+        """The point with these coordinates at their best, shape ``(d,)``, and its height; as it was if it is lower."""
         start, height = z.copy(), height_of(objective, z)
         try:
             if self.parabolas.size:

@@ -24,8 +24,9 @@ _MIXTURES = 3000  # a round
 _VALUES = 3_000_000  # log densities of single observations that they may cost
 _LED = 12  # groups of them, of each of which the highest is climbed from
 _CONFIRMED = 0.1  # of the searches from the starts alone: where as many reach the top it is hardly missed
-_BRIEF, _PATIENT = 2, 10  # rounds in a row without a gain after which it ends, where that is so and where it is not
+_BRIEF, _PATIENT = 2, 14  # rounds in a row without a gain after which it ends, where that is so and where it is not
 _KICKED = 3.0  # decades by which a kick is at most smaller than the spread of the starts
+_BASES = 10  # ends of different heights
 _LONGER, _SHORTER = 1.0, 7.0  # decades by which the way from the origin to a start is stretched or shrunk
 _GAIN = 0.01  # nats
 _CHORDS = 64
@@ -77,9 +78,10 @@ def search_wider(
     while stale < patience:
         before = max(ends, key=lambda end: end[1])
         tops = np.stack([z for z, height in ends if np.isfinite(height)])
-        groups = _mixtures(before[0], origin, pool, tops, free, generator, count)
+        bases = _bases(ends, generator)
+        groups = _mixtures(bases, origin, pool, tops, free, generator, count)
         led = [max((known.on_top(objective, z) for z in g), key=lambda end: end[1])[0] for g in groups]
-        led += [known.on_top(objective, z)[0] for z in _kicked(before[0], pool, free, generator)]
+        led += [known.on_top(objective, z)[0] for z in _kicked(bases, pool, free, generator)]
         ends += [rough_climb(objective, z) for z in led]
         top = max(height for _, height in ends)
         stale = 0 if top > before[1] + _GAIN else stale + 1
@@ -111,8 +113,19 @@ def _one_hill(objective: Objective, best: Vector, pool: NDArray[np.float64], gen
     return finite > 0.9 * _CHORDS  # where it is often -inf little has been seen of it
 
 
+def _bases(ends: list[tuple[Vector, float]], generator: np.random.Generator) -> NDArray[np.float64]:
+    """What mixtures and kicks start from, shape ``(groups, d)``: half of them the best end, others the next best."""
+    places: list[tuple[Vector, float]] = []
+    for z, height in sorted(ends, key=lambda end: -end[1]):
+        if len(places) < _BASES and np.isfinite(height) and all(abs(height - other) > ALIKE for _, other in places):
+            places.append((z, height))
+    chosen = generator.integers(len(places), size=_LED)
+    chosen[::2] = 0
+    return np.stack([places[k][0] for k in chosen])
+
+
 def _mixtures(
-    best: Vector,
+    bases: NDArray[np.float64],
     origin: Vector,
     pool: NDArray[np.float64],
     tops: NDArray[np.float64],
@@ -120,7 +133,7 @@ def _mixtures(
     generator: np.random.Generator,
     count: int,
 ) -> NDArray[np.float64]:
-    """Points with some free coordinates of the best end and the others from all distances, shape ``(groups, k, d)``.
+    """Points with some free coordinates of good ends and the others from all distances, shape ``(groups, k, d)``.
 
     Another number of coordinates is replaced in every group: the fewer they are the nearer is the mixture to the best
     end, and the higher, so that of all mixtures together the highest would only lead back to where they are from.
@@ -134,16 +147,16 @@ def _mixtures(
     others = np.where(generator.random((*shape[:2], 1)) < 0.5, local, others)
     replaced = 1 + np.arange(_LED) % free.size
     order = np.argsort(generator.random(shape), axis=-1)
-    mixtures = np.tile(best, (*shape[:2], 1))
-    mixtures[..., free] = np.where(order < replaced[:, None, None], others, best[free])
+    mixtures = np.repeat(bases[:, None], shape[1], axis=1)
+    mixtures[..., free] = np.where(order < replaced[:, None, None], others, mixtures[..., free])
     return mixtures
 
 
 def _kicked(
-    best: Vector, pool: NDArray[np.float64], free: NDArray[np.int64], generator: np.random.Generator
+    bases: NDArray[np.float64], pool: NDArray[np.float64], free: NDArray[np.int64], generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The best end with all free coordinates moved, shape ``(k, d)``: where two peaks have met, both have to move."""
+    """Good ends with all free coordinates moved, shape ``(k, d)``: where two peaks have met, both have to move."""
     sizes = 10.0 ** generator.uniform(-_KICKED, 0.0, size=(_LED, 1))
-    points = np.tile(best, (_LED, 1))
+    points = bases.copy()
     points[:, free] += sizes * generator.normal(size=(_LED, free.size)) * np.std(pool[:, free], axis=0)
     return points
