@@ -16,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.numerics.climbs import ALIKE
-from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import rough_climb
-from workbench.numerics.projection import find_projection, height_of
+from workbench.numerics.projection import Projection, find_projection, height_of
 
 _MIXTURES = 3000  # a round
 _VALUES = 3_000_000  # log densities of single observations that they may cost
 _LED = 12  # groups of them, of each of which the highest is climbed from
-_CONFIRMED = 0.1  # of the searches from the starts alone: where as many reach the top it is hardly missed
-_BRIEF, _PATIENT = 2, 14  # rounds in a row without a gain after which it ends, where that is so and where it is not
+_CONFIRMED = 0.25  # of the searches from the starts alone: where as many reach the top it is hardly missed
+_BRIEF, _PATIENT = 2, 6  # rounds in a row without a gain after which it ends, where that is so and where it is not
 _KICKED = 3.0  # decades by which a kick is at most smaller than the spread of the starts
 _BASES = 10  # ends of different heights
 _LONGER, _SHORTER = 1.0, 7.0  # decades by which the way from the origin to a start is stretched or shrunk
 _GAIN = 0.01  # nats
+_UNIT = 1e-12  # of z, for a coordinate in which all starts are the same
 _CHORDS = 64
 
 
@@ -72,8 +73,13 @@ def search_wider(
     known = find_projection(objective, best, pool)
     free = np.setdiff1d(np.arange(best.size), [*known.parabolas, *known.scales])
     count = max(_LED, min(_MIXTURES, _VALUES // max(1, work)) // (2 + known.parabolas.size))
+    unit = np.maximum(np.std(pool[:, free], axis=0), _UNIT)
+
+    def ascend(start: Vector) -> tuple[Vector, float]:
+        return _ascend(objective, known, free, unit, start)
+
     start = best, height_of(objective, best)
-    alone = [rough_climb(objective, known.on_top(objective, z)[0]) for z in (best, *pool[: max(_LED, count // 20)])]
+    alone = [ascend(z) for z in (best, *pool[: max(_LED, count // 20)])]
     ends, stale, patience = [start, *alone], 0, _PATIENT if free.size else 0
     while stale < patience:
         before = max(ends, key=lambda end: end[1])
@@ -81,8 +87,8 @@ def search_wider(
         bases = _bases(ends, generator)
         groups = _mixtures(bases, origin, pool, tops, free, generator, count)
         led = [max((known.on_top(objective, z) for z in g), key=lambda end: end[1])[0] for g in groups]
-        led += [known.on_top(objective, z)[0] for z in _kicked(bases, pool, free, generator)]
-        ends += [rough_climb(objective, z) for z in led]
+        led += list(_kicked(bases, unit, free, generator))
+        ends += [ascend(z) for z in led]
         top = max(height for _, height in ends)
         stale = 0 if top > before[1] + _GAIN else stale + 1
         confirmed = sum(height > top - ALIKE for _, height in alone) > _CONFIRMED * len(alone)
@@ -91,6 +97,29 @@ def search_wider(
     if top < start[1] + _GAIN:
         return None
     return min((z for z, height in ends if height > top - ALIKE), key=lambda z: _out_of_the_way(z, origin, pool))
+
+
+def _ascend(
+    objective: Objective, known: Projection, free: NDArray[np.int64], unit: Vector, start: Vector
+) -> tuple[Vector, float]:
+    """The end of one quasi-Newton search over the free coordinates, the others at their best all the way.
+
+    Where the others are at their best the slope of log f along them is 0, so that along the free ones it is that of
+    the highest log f over the others.
+    """
+
+    def placed(x: Vector) -> tuple[Vector, float]:
+        z = start.copy()
+        z[free] = x * unit
+        return known.on_top(objective, z)
+
+    def profile(x: Vector) -> tuple[float, Vector]:
+        value, gradient = objective.value_and_gradient(placed(x)[0])
+        return value, gradient[free] * unit
+
+    if not free.size:
+        return known.on_top(objective, start)
+    return placed(rough_climb(FunctionObjective(free.size, profile), start[free] / unit)[0])
 
 
 def _out_of_the_way(z: Vector, origin: Vector, pool: NDArray[np.float64]) -> float:
@@ -153,10 +182,10 @@ def _mixtures(
 
 
 def _kicked(
-    bases: NDArray[np.float64], pool: NDArray[np.float64], free: NDArray[np.int64], generator: np.random.Generator
+    bases: NDArray[np.float64], unit: Vector, free: NDArray[np.int64], generator: np.random.Generator
 ) -> NDArray[np.float64]:
     """Good ends with all free coordinates moved, shape ``(k, d)``: where two peaks have met, both have to move."""
     sizes = 10.0 ** generator.uniform(-_KICKED, 0.0, size=(_LED, 1))
     points = bases.copy()
-    points[:, free] += sizes * generator.normal(size=(_LED, free.size)) * np.std(pool[:, free], axis=0)
+    points[:, free] += sizes * generator.normal(size=(_LED, free.size)) * unit
     return points
