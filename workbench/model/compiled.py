@@ -31,7 +31,6 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.rewriting.utils import rewrite_graph
-from pytensor.tensor.basic import Join
 from pytensor.tensor.elemwise import Elemwise
 
 from workbench.model.batches import over_states
@@ -40,6 +39,7 @@ from workbench.model.interpreter import Interpreter
 from workbench.model.late import late_machine_code
 from workbench.model.parameter_checks import without_idle_checks
 from workbench.model.rebuilding import rebuilt
+from workbench.model.stable_forms import in_stable_forms
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
@@ -60,24 +60,12 @@ def without_compiler() -> Any:
     return pytensor.config.change_flags(cxx="")
 
 
-def _logs_of_parts(node: Apply, inputs: list[Variable]) -> Variable | None:
-    """The log of parts that were joined as the joined logs of the parts.
-
-    The weights 1 - p and p of a zero-inflated count are joined before their log is taken, and PyTensor does not see
-    that p is a sigmoid: where it rounds to 1 the log of 1 - p would be -inf, and its gradient not a number.
-    """
-    taken = isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, ps.Log)
-    if not taken or inputs[0].owner is None or not isinstance(inputs[0].owner.op, Join):
-        return None
-    return inputs[0].owner.op(*(pt.log(part) for part in inputs[0].owner.inputs))
-
-
 @without_traces()
 def stabilised(graphs: Sequence[Variable]) -> list[Variable]:
     """The same graphs in PyTensor's canonical and numerically stable form, without checks that cannot fail."""
     if not graphs:
         return []
-    return list(rewrite_graph(rebuilt(without_idle_checks(graphs), _logs_of_parts), include=STABLE, clone=True))
+    return list(rewrite_graph(in_stable_forms(without_idle_checks(graphs)), include=STABLE, clone=True))
 
 
 def _softplus(x: Variable) -> Variable:
