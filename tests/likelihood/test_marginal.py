@@ -1,7 +1,5 @@
 """Latent variables are integrated out: against closed forms, published fits, and an integral of another kind."""
 
-from dataclasses import replace
-
 import numpy as np
 import pymc as pm
 import pytest
@@ -10,10 +8,8 @@ from scipy import integrate, optimize, special, stats
 import workbench as wb
 from workbench.errors import NumericalError
 from workbench.likelihood.marginal import MarginalLikelihood
-from workbench.likelihood.maximum import _follow
 from workbench.model.chart import delta_method
 from workbench.model.density import LogDensity
-from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import climb
 from workbench.numerics.quadrature import nodes_of
 
@@ -505,16 +501,6 @@ def test_draws_of_blocks_of_several_sizes_are_taken_at_once_and_their_errors_do_
     steps = 1e-4 * np.eye(3)
     differences = [(found[0].value(theta + e) - found[0].value(theta - e)) / 2e-4 for e in steps]
     assert slope == pytest.approx(differences, abs=1e-5)
-
-
-def test_where_laplace_has_no_peak_the_sampled_integral_is_climbed_instead(counts_of_two_sizes):
-    marginal = MarginalLikelihood(LogDensity(counts_of_two_sizes[0]))
-    sampled, far = marginal.with_draws(200, seed=1), np.array([0.5, -20.0, -20.0])
-    end = climb(marginal, np.array([0.5, -0.2, -0.5]))
-    lost = replace(end, z=far, curvature=curvature_at(marginal, far))
-    assert not lost.curvature.is_peak
-    assert _follow(sampled, lost).value > sampled.value(far)
-    assert _follow(sampled, end).z == pytest.approx(climb(sampled, end.z).z, abs=1e-3)
 
 
 @pytest.mark.deep

@@ -48,6 +48,7 @@ _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _LEFT_OUT = "the errors of the others hold with that category left out, and "
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
+_CLOSE = 2e-7  # nats that the next order may still change: a deviance is then right to 1e-6
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
 _NOTHING = 1e-12  # of the log likelihood, or nats below 1: the same number
 
@@ -254,9 +255,9 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is. And
         # what is left to climb where rounding stopped a climb is no error of the integral.
         same = change < _NOTHING * max(1.0, abs(climbs[0].value))
-        if same or (shift < _SHIFT and (arrived or change < _EXACT)):
+        if same or (shift < _SHIFT and change < (_CLOSE if arrived else _EXACT)):
             break
-    if not marginal.all_by_nodes and shift > _UPGRADE:
+    if not marginal.all_by_nodes and shift > _UPGRADE and climbs[0].curvature.is_peak:
         _require_draws(finer, climbs[0], change)
         fine, climbs = finer, [_follow(finer, climbs[0])]
         shift, change = _moved_by(fine.with_draws(DRAWS, seed=2), climbs[0])
@@ -315,10 +316,7 @@ def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
     """The maximum of the sampled integral, by steps with the information of the coarser one.
 
     Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
-    Where the coarser one has no peak there is no information to step with, and the finer one is climbed from there.
     """
-    if not end.curvature.is_peak:
-        return climb(finer, end.z)
     x, covariance, first = end.z.copy(), end.curvature.covariance, -np.inf
     for _ in range(_STEPS):
         value, gradient = finer.value_and_gradient(x)
