@@ -104,6 +104,24 @@ def strong_prior_against_few_skewed_data():
     pm.Poisson("y", pm.LogNormal("rate", 2.0, 0.3), observed=np.array([1, 2]))
 
 
+def data_far_out_in_the_prior():
+    # Posterior Gamma(102, 2): its variance of 25 is twelve times that of the prior, of which the data took everything.
+    pm.Poisson("y", pm.Gamma("rate", 2.0, 1.0), observed=np.array([100]))
+
+
+def ratio_without_a_variance():
+    rng = np.random.default_rng(0)
+    a, b = pm.Normal("a", 0.0, 1.0), pm.Normal("b", 0.0, 1.0)
+    pm.Deterministic("ratio", a / b)
+    pm.Normal("y", pm.math.stack([a, b]), 1.0, observed=rng.normal([1.0, 0.3], 1.0, size=(50, 2)))
+
+
+def two_labels():
+    rng = np.random.default_rng(0)
+    weights, mu = pm.Dirichlet("weights", np.ones(2)), pm.Normal("mu", 0.0, 5.0, shape=2)
+    pm.NormalMixture("y", weights, mu, 1.0, observed=np.append(rng.normal(-2, 1, 60), rng.normal(2, 1, 40)))
+
+
 def prior_and_skew():
     pm.Exponential("y", pm.Gamma("rate", 20.0, 100.0), observed=np.array([0.4, 1.3]))
 
@@ -125,6 +143,9 @@ def prior_and_skew():
         (schools, "tau", {"boundary"}, {"latent integration"}),
         (schools, "eta[0]", {"latent integration"}, {"prior pull", "boundary"}),
         (prior_and_skew, "rate", {"prior pull"}, {"several modes"}),
+        (data_far_out_in_the_prior, "rate", {"prior pull"}, {"weak identification", "boundary", "several modes"}),
+        (ratio_without_a_variance, "ratio", {"skew"}, {"weak identification", "several modes"}),
+        (two_labels, "mu[0]", {"several modes"}, {"prior pull", "boundary", "weak identification"}),
         (few_groups, "mu", {"few data"}, {"prior pull", "boundary", "weak identification", "several modes"}),
         (few_groups, "tau", {"few data", "skew"}, {"prior pull", "weak identification", "several modes"}),
         (few_groups, "sigma", set(), {"few data", "prior pull", "boundary", "several modes"}),

@@ -6,7 +6,7 @@ prior pull           the maximum of likelihood times prior lies elsewhere than t
 boundary             the maximum is at the edge of the support, or so near that its Wald interval crosses it
 skew                 the posterior is asymmetric, and its mean lies on the long side of its mode
 several modes        the optimiser found more than one maximum, and posterior averages may mix them
-weak identification  the likelihood is flat, or the posterior is hardly narrower than the prior
+weak identification  the likelihood is flat, or the posterior is about as wide as the prior
 few data             few observations a parameter, or few groups: the normal approximation is not there yet
 latent integration   a latent variable was estimated at fixed parameters; the posterior averages over them
 """
@@ -29,6 +29,7 @@ _WIDTH = 0.1  # relative difference of posterior sd and standard error that is v
 _SKEW = 0.25  # skewness of the posterior that is visible
 _FEW = 10.0  # observations a parameter, or groups
 _SAID_NOTHING = 0.1  # contraction below which the posterior is hardly narrower than the prior
+_WIDER = -0.5  # and below which it is another distribution: data far out in the prior, or a variance without limit
 _AT_BOUND = ("at infinity", "unbounded", "moving support", "edge")  # kinds of an absent maximum
 _REACH = stats.norm.ppf(0.975)  # standard errors of a 95% Wald interval
 
@@ -117,7 +118,7 @@ def find_causes(
         "boundary": near,
         "skew": skewed,
         "several modes": modes > 1,
-        "weak identification": m.contraction < _SAID_NOTHING,
+        "weak identification": _WIDER < m.contraction < _SAID_NOTHING,
         "few data": (observations_a_parameter < _FEW and (skewed or wide)) or (groups < _FEW and wide),
         "latent integration": m.latent,
     }
