@@ -64,6 +64,64 @@ def schools():
     pm.Normal("y", mu + tau * pm.Normal("eta", 0, 1.0, shape=8), SCHOOLS[1], observed=SCHOOLS[0])
 
 
+def few_groups():
+    rng, group = np.random.default_rng(8), np.repeat(np.arange(5), 40)
+    effect = pm.HalfNormal("tau", 20.0) * pm.Normal("eta", 0.0, 1.0, shape=5)
+    mean = pm.Normal("mu", 0.0, 100.0) + effect[group]
+    y = 5.0 + 2.0 * rng.normal(size=5)[group] + rng.normal(size=200)
+    pm.Normal("y", mean, pm.HalfNormal("sigma", 20.0), observed=y)
+
+
+def variances_that_run_out():
+    # A climb whose variance runs out to 0 ends lower, at no mode: the likelihood has one maximum.
+    rng, block, plot = np.random.default_rng(9), np.repeat(np.arange(12), 9), np.repeat(np.arange(36), 3)
+    a, c, e = pm.HalfNormal("a", 30.0), pm.HalfNormal("c", 30.0), pm.HalfNormal("e", 30.0)
+    effect = pm.Normal("u", 0.0, a, shape=12)[block] + pm.Normal("v", 0.0, c, shape=36)[plot]
+    y = 50.0 + 8.0 * rng.normal(size=12)[block] + 6.0 * rng.normal(size=36)[plot] + 5.0 * rng.normal(size=108)
+    pm.Normal("y", pm.Normal("mu", 50.0, 100.0) + effect, e, observed=y)
+
+
+def wide_prior_on_a_curve():
+    # A logarithmic dose response whose asymptote hangs on few points near it.
+    x = np.array([0.1, 0.2, 0.4, 0.6, 0.8, 1.0] * 4)
+    rng = np.random.default_rng(2)
+    top, half = pm.HalfNormal("top", 50.0), pm.HalfNormal("half", 50.0)
+    pm.Normal("y", top * x / (half + x), 0.05, observed=3.0 * x / (2.0 + x) + 0.05 * rng.normal(size=24))
+
+
+def sign_of_a_loading():
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(60, 1)) * [0.9, 0.8, 0.7] + 0.5 * rng.normal(size=(60, 3))
+    w = pm.Normal("w", 0.0, 3.0, shape=3)
+    pm.MvNormal("y", np.zeros(3), cov=w[:, None] * w + 0.25 * np.eye(3), observed=y)
+
+
+def edge_of_a_uniform_prior():
+    pm.Binomial("k", 50, pm.Uniform("p", 0.0, 0.5), observed=30)
+
+
+def strong_prior_against_few_skewed_data():
+    pm.Poisson("y", pm.LogNormal("rate", 2.0, 0.3), observed=np.array([1, 2]))
+
+
+def data_far_out_in_the_prior():
+    # Posterior Gamma(102, 2): its variance of 25 is twelve times that of the prior, of which the data took everything.
+    pm.Poisson("y", pm.Gamma("rate", 2.0, 1.0), observed=np.array([100]))
+
+
+def ratio_without_a_variance():
+    rng = np.random.default_rng(0)
+    a, b = pm.Normal("a", 0.0, 1.0), pm.Normal("b", 0.0, 1.0)
+    pm.Deterministic("ratio", a / b)
+    pm.Normal("y", pm.math.stack([a, b]), 1.0, observed=rng.normal([1.0, 0.3], 1.0, size=(50, 2)))
+
+
+def two_labels():
+    rng = np.random.default_rng(0)
+    weights, mu = pm.Dirichlet("weights", np.ones(2)), pm.Normal("mu", 0.0, 5.0, shape=2)
+    pm.NormalMixture("y", weights, mu, 1.0, observed=np.append(rng.normal(-2, 1, 60), rng.normal(2, 1, 40)))
+
+
 def prior_and_skew():
     pm.Exponential("y", pm.Gamma("rate", 20.0, 100.0), observed=np.array([0.4, 1.3]))
 
@@ -85,6 +143,17 @@ def prior_and_skew():
         (schools, "tau", {"boundary"}, {"latent integration"}),
         (schools, "eta[0]", {"latent integration"}, {"prior pull", "boundary"}),
         (prior_and_skew, "rate", {"prior pull"}, {"several modes"}),
+        (data_far_out_in_the_prior, "rate", {"prior pull"}, {"weak identification", "boundary", "several modes"}),
+        (ratio_without_a_variance, "ratio", {"skew"}, {"weak identification", "several modes"}),
+        (two_labels, "mu[0]", {"several modes"}, {"prior pull", "boundary", "weak identification"}),
+        (few_groups, "mu", {"few data"}, {"prior pull", "boundary", "weak identification", "several modes"}),
+        (few_groups, "tau", {"few data", "skew"}, {"prior pull", "weak identification", "several modes"}),
+        (few_groups, "sigma", set(), {"few data", "prior pull", "boundary", "several modes"}),
+        (variances_that_run_out, "a", set(), {"several modes", "prior pull", "weak identification"}),
+        (wide_prior_on_a_curve, "top", {"skew"}, {"boundary", "prior pull", "several modes", "few data"}),
+        (sign_of_a_loading, "w[0]", {"several modes"}, {"boundary", "prior pull"}),
+        (edge_of_a_uniform_prior, "p", {"boundary"}, {"several modes", "prior pull", "weak identification"}),
+        (strong_prior_against_few_skewed_data, "rate", {"prior pull", "few data"}, {"several modes"}),
     ],
 )
 def test_the_cause_that_was_built_in_is_named(build, label, named, not_named):
@@ -107,11 +176,11 @@ def measures(**changed):
 
 def test_a_difference_without_a_measured_cause_is_said_to_have_none():
     odd = measures(shift=0.5, mean=1.05, asymmetry=0.02)
-    assert find_causes(odd, 100.0, 1, None) == []
+    assert find_causes(odd, 100.0, np.inf, 1, None) == []
     assert "no measured cause" in in_words(odd, [])
 
 
 def test_monte_carlo_error_is_no_difference():
     noisy = measures(shift=0.3, mean=1.03, mcse=0.02)
-    assert find_causes(noisy, 100.0, 1, None) == []
+    assert find_causes(noisy, 100.0, np.inf, 1, None) == []
     assert "Monte Carlo" in in_words(noisy, [])

@@ -6,8 +6,8 @@ prior pull           the maximum of likelihood times prior lies elsewhere than t
 boundary             the maximum is at the edge of the support, or so near that its Wald interval crosses it
 skew                 the posterior is asymmetric, and its mean lies on the long side of its mode
 several modes        the optimiser found more than one maximum, and posterior averages may mix them
-weak identification  the likelihood is flat, or the posterior is hardly narrower than the prior
-few data             few observations a parameter: the normal approximation is not there yet
+weak identification  the likelihood is flat, or the posterior is about as wide as the prior
+few data             few observations a parameter, or few groups: the normal approximation is not there yet
 latent integration   a latent variable was estimated at fixed parameters; the posterior averages over them
 """
 
@@ -27,8 +27,9 @@ AGREE = 0.1  # standard errors within which two numbers are called the same
 _SHARE = 0.3  # of the difference: a step that makes up less is not called its cause
 _WIDTH = 0.1  # relative difference of posterior sd and standard error that is visible
 _SKEW = 0.25  # skewness of the posterior that is visible
-_FEW = 10.0  # observations a parameter
+_FEW = 10.0  # observations a parameter, or groups
 _SAID_NOTHING = 0.1  # contraction below which the posterior is hardly narrower than the prior
+_WIDER = -0.5  # and below which it is another distribution: data far out in the prior, or a variance without limit
 _AT_BOUND = ("at infinity", "unbounded", "moving support", "edge")  # kinds of an absent maximum
 _REACH = stats.norm.ppf(0.975)  # standard errors of a 95% Wald interval
 
@@ -79,13 +80,18 @@ class Measures:
         return bool(moved or abs(self.sd / self.error - 1.0) > _WIDTH)
 
 
-def find_causes(m: Measures, observations_a_parameter: float, modes: int, absence: Absence | None) -> list[str]:
+def find_causes(
+    m: Measures, observations_a_parameter: float, groups: float, modes: int, absence: Absence | None
+) -> list[str]:
     """The causes of the difference of one scalar.
 
     Parameters
     ----------
     m : Measures
     observations_a_parameter : float
+    groups : float
+        Values of the latent variable that has the fewest; infinite where there is none. What stands above them is known
+        from so many values, however many observations each of them has.
     modes : int
         Distinct maxima found.
     absence : str or None
@@ -106,13 +112,14 @@ def find_causes(m: Measures, observations_a_parameter: float, modes: int, absenc
     skewed = abs(m.skewness) > _SKEW and (np.isnan(m.asymmetry) or abs(m.asymmetry) >= _SHARE * moved)
     pulled = bool(abs(m.pull) >= max(_SHARE * moved, AGREE)) or (m.pull == m.pull and m.sd < (1 - _WIDTH) * m.error)
     near = m.mle - _REACH * m.error < m.support[0] or m.mle + _REACH * m.error > m.support[1]
+    wide = m.sd > (1 + _WIDTH) * m.error
     rules = {
         "prior pull": pulled and not m.latent,
         "boundary": near,
         "skew": skewed,
         "several modes": modes > 1,
-        "weak identification": m.contraction < _SAID_NOTHING,
-        "few data": observations_a_parameter < _FEW and (skewed or m.sd > (1 + _WIDTH) * m.error),
+        "weak identification": _WIDER < m.contraction < _SAID_NOTHING,
+        "few data": (observations_a_parameter < _FEW and (skewed or wide)) or (groups < _FEW and wide),
         "latent integration": m.latent,
     }
     return [cause for cause in CAUSES if rules[cause]]
@@ -155,7 +162,7 @@ def in_words(m: Measures, causes: list[str]) -> str:
         "skew": f"the posterior is skewed (skewness {m.skewness:+.2f}){past}",
         "several modes": "more than one maximum was found",
         "weak identification": f"the data {said}",
-        "few data": "too few observations a parameter for the normal approximation",
+        "few data": "too few observations a parameter, or groups, for the normal approximation",
         "latent integration": "the estimate fixes the parameters, the posterior averages over them",
     }
     found = "; ".join(f"{cause}: {words[cause]}" for cause in causes)

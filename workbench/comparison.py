@@ -160,6 +160,8 @@ class Context:
     Attributes
     ----------
     n_observations, n_parameters : int
+    groups : float
+        Values of the latent variable that has the fewest; infinite where there is none.
     modes : int
         Distinct maxima of the likelihood or the posterior that were found.
     support : dict of str to (lower, upper)
@@ -178,6 +180,7 @@ class Context:
 
     n_observations: int
     n_parameters: int
+    groups: float
     modes: int
     support: dict[str, tuple[float, float]]
     prior_sd: dict[str, float]
@@ -275,7 +278,8 @@ def compare(
         )
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    causes = [find_causes(m, n / max(context.n_parameters, 1), context.modes, context.absence) for m in measures]
+    each, groups = n / max(context.n_parameters, 1), context.groups
+    causes = [find_causes(m, each, groups, context.modes, context.absence) for m in measures]
     return Comparison(
         checks=(),
         labels=labels,

@@ -16,7 +16,9 @@ from workbench.errors import InputError, NoMaximumError, NumericalError, Workben
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.departure import same_observations
 from workbench.likelihood.hypothesis import Test, fix_value
+from workbench.likelihood.integral import as_maximised
 from workbench.likelihood.nesting import compare_nested
+from workbench.likelihood.problem import Problem
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.model.anatomy import require
@@ -44,9 +46,20 @@ def _mode(study: Study) -> Mode | None:
         return None
 
 
+def _problem(study: Study) -> Problem:
+    """The likelihood that was maximised, its latent variables integrated as they were there."""
+
+    def compute() -> Problem:
+        mode = _mode(study)
+        return study.problem if mode is None else as_maximised(study.problem, mode)
+
+    kept: Problem = study.once("likelihood.integral", compute)
+    return kept
+
+
 def _summit(study: Study) -> Summit:
     """The place from which everything is measured, found once."""
-    kept: Summit = study.once("likelihood.summit", lambda: find_summit(study.problem, _mode(study), study.starts))
+    kept: Summit = study.once("likelihood.summit", lambda: find_summit(_problem(study), _mode(study), study.starts))
     return kept
 
 
@@ -87,7 +100,7 @@ def ask_profile(study: Study, names: tuple[Name, ...], level: float | None) -> P
         lambda: _measured(
             study,
             "likelihood profile",
-            lambda summit, mode: profile_likelihood(study.problem, summit, mode, names, chosen),
+            lambda summit, mode: profile_likelihood(_problem(study), summit, mode, names, chosen),
         ),
     )
 
@@ -146,7 +159,7 @@ def ask_contour(study: Study, names: tuple[Name, ...], level: float | None) -> C
     return study.once(
         f"likelihood.contour:{names!r}:{chosen!r}",
         lambda: _measured(
-            study, "likelihood contour", lambda summit, _: find_contour(study.problem, summit, names, chosen)
+            study, "likelihood contour", lambda summit, _: find_contour(_problem(study), summit, names, chosen)
         ),
     )
 
@@ -156,7 +169,7 @@ def ask_test(study: Study, name: Name, value: float) -> Test:
     return study.once(
         f"likelihood.test:{name!r}:{value!r}",
         lambda: _measured(
-            study, "likelihood test", lambda summit, mode: fix_value(study.problem, summit, mode, name, value)
+            study, "likelihood test", lambda summit, mode: fix_value(_problem(study), summit, mode, name, value)
         ),
     )
 
@@ -174,8 +187,8 @@ def ask_nested(study: Study, smaller: Study) -> Test:
         raise InputError(f"the smaller model is a {kind}", "likelihood nested", "give a study of it: wb.Study(model)")
     require(smaller.reading, "likelihood nested")
     same = same_observations(study.density.symbolic.observed, smaller.density.symbolic.observed)
-    inner = (smaller.problem, _summit(smaller))
+    inner = (_problem(smaller), _summit(smaller))
     names = (study.name, smaller.name)
     return _measured(
-        study, "likelihood nested", lambda summit, _: compare_nested((study.problem, summit), inner, same, names)
+        study, "likelihood nested", lambda summit, _: compare_nested((_problem(study), summit), inner, same, names)
     )

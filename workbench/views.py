@@ -210,6 +210,12 @@ def _outdone(study: Study, mle: Mode) -> bool:
     return True
 
 
+def _groups(study: Study) -> float:
+    """Values of the latent variable that has the fewest; infinite where there is none but missing observations."""
+    shapes = [study.density.space.shapes[n] for n in study.density.latents if not n.endswith("_unobserved")]
+    return min((float(max(shape, default=1)) for shape in shapes), default=np.inf)
+
+
 def three_answers(study: Study, restarted: bool = False) -> Comparison:
     """MLE, MAP and posterior draws of a study side by side, with what their differences are judged by."""
     refused: dict[str, str] = {}
@@ -250,6 +256,7 @@ def three_answers(study: Study, restarted: bool = False) -> Comparison:
     context = Context(
         n_observations=study.density.n_observed,
         n_parameters=space.dimension if mle is None else mle.n_parameters,
+        groups=_groups(study),
         modes=max((mode.certificate.optima for mode in (mle, map_ and map_.map) if mode is not None), default=1),
         support={} if mle is None else support_edges(study.problem, mle.z[study.problem.chart.coordinates]),
         prior_sd=spread,

@@ -469,3 +469,52 @@ def test_three_correlated_effects_of_counts_have_the_standard_errors_of_their_ex
     slope = np.array([value(x + e / 10) - value(x - e / 10) for e in step]) / 0.004
     covariance = np.linalg.inv(information)
     assert np.max(np.abs(covariance @ slope) / np.sqrt(np.diag(covariance))) < 0.1  # as `latents-integrated` promises
+
+
+@pytest.fixture(scope="module")
+def counts_of_two_sizes():
+    """Nine groups of three and of five counts, each count with an effect of its own beside that of its group."""
+    rng, group = np.random.default_rng(4), np.repeat(np.arange(9), [3, 3, 3, 3, 3, 5, 5, 5, 5])
+    y = rng.poisson(np.exp(0.5 + 0.8 * rng.normal(size=9)[group] + 0.6 * rng.normal(size=35)))
+    with pm.Model() as model:
+        level, tau, own = pm.Normal("level", 0.0, 3.0), pm.HalfNormal("tau", 1.0), pm.HalfNormal("own", 1.0)
+        u, v = pm.Normal("u", 0.0, tau, shape=9), pm.Normal("v", 0.0, own, shape=35)
+        pm.Poisson("y", pm.math.exp(level + u[group] + v), observed=y)
+    return model, group, y
+
+
+def test_draws_of_blocks_of_several_sizes_are_taken_at_once_and_their_errors_do_not_add_up(counts_of_two_sizes):
+    model, group, y = counts_of_two_sizes
+    marginal, theta = MarginalLikelihood(LogDensity(model)), np.array([0.5, np.log(0.8), np.log(0.6)])
+    assert [blocks.shape for blocks in marginal.structure.groups] == [(5, 4), (4, 6)]
+    x, weights = np.polynomial.hermite_e.hermegauss(61)
+    log_weights = np.log(weights / weights.sum())
+    eta = theta[0] + np.exp(theta[1]) * x[:, None, None] + np.exp(theta[2]) * x[:, None]
+    one = np.stack([special.logsumexp(stats.poisson.logpmf(k, np.exp(eta)) + log_weights[:, None], axis=1) for k in y])
+    each = one[:, :, 0]
+    exact = sum(special.logsumexp(each[group == g].sum(axis=0) + log_weights) for g in range(9))
+    found = [marginal.with_draws(1000, seed=seed) for seed in range(8)]
+    errors = np.array([sampled.value(theta) for sampled in found]) - exact
+    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(8)
+    assert errors.std() < 0.05
+    slope = found[0].value_and_gradient(theta)[1]
+    steps = 1e-4 * np.eye(3)
+    differences = [(found[0].value(theta + e) - found[0].value(theta - e)) / 2e-4 for e in steps]
+    assert slope == pytest.approx(differences, abs=1e-5)
+
+
+@pytest.mark.deep
+def test_a_profile_climbs_the_integral_that_was_maximised():
+    # Heavy tails under three sums: Laplace is off by more than the draws, and has its maximum elsewhere.
+    rng = np.random.default_rng(4)
+    with pm.Model() as model:
+        scale = pm.HalfNormal("scale", 2.0)
+        u = pm.StudentT("u", nu=2.0, mu=0.0, sigma=scale, shape=(4, 3))
+        total = np.repeat(rng.standard_t(2, size=4) * 1.5, 2) + 0.5 * rng.normal(size=8)
+        pm.Normal("y", (u.sum(axis=1) + 0.3 * u[:, 0])[np.repeat(np.arange(4), 2)], 0.5, observed=total)
+    study = wb.Study(model, seed=1)
+    found, profile = study.likelihood.maximum(), study.likelihood.profile("scale").table()
+    laplace = climb(study.problem.objective, found.z[study.problem.chart.coordinates])
+    assert abs(np.exp(laplace.z[0]) - float(found.theta["scale"])) > 0.05 * float(found.std_error["scale"])
+    assert profile.loc["scale", "maximum"] == pytest.approx(float(found.theta["scale"]), rel=1e-5)
+    assert np.isfinite(study.likelihood.latents().std_error).all()

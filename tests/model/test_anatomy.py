@@ -145,7 +145,8 @@ def test_a_vector_with_a_factor_for_each_of_its_values_is_a_parameter_unless_it_
         "ability": "latent", "slope": "parameter", "difficulty": "parameter",
     }  # fmt: skip
     assert role_of(lambda: item_response(1.0))["difficulty"] == "ambiguous"  # one prior for abilities and items
-    assert role_of(lambda: item_response(2.0, shape=()))["difficulty"] == "latent"
+    # One slope for all items: a scale of 2 is not that of a standardised effect, and nothing else says what it is.
+    assert role_of(lambda: item_response(2.0, shape=()))["difficulty"] == "ambiguous"
 
 
 def test_the_roles_of_items_are_asked_for_before_anything_is_integrated():

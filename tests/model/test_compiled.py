@@ -66,6 +66,19 @@ def test_compiled_and_interpreted_forms_agree_at_extremes(function):
         assert status == (0 if np.isfinite(slope[0]) else 3)
 
 
+@pytest.mark.parametrize("x", [0.3, 36.0, 40.0, 800.0])
+def test_the_log_of_a_share_that_rounds_to_nothing_is_exact_beside_the_share_that_rounds_to_one(x):
+    # So PyMC writes the weights of a zero-inflated count: the gradient of log(1 - p) was not a number from 37 on.
+    z = pt.TensorType("float64", shape=(1,))("z")
+    share = pt.sigmoid(z)
+    shares = pt.log(pt.stack([1 - share, share], axis=-1))
+    (total,) = stabilised([shares.sum()])
+    status, value, gradient = run(native([z], [], [], total, [pt.grad(total, z)]), np.array([x]))
+    assert status == 0
+    assert value == pytest.approx(special.log_expit(-x) + special.log_expit(x), rel=1e-14)
+    assert gradient == pytest.approx(special.expit(-x) - special.expit(x), rel=1e-14)
+
+
 def test_interpreted_gives_values_where_numpy_would_warn():
     x = pt.dscalar()
     values = interpreted([x], [pt.log(x), x / (x - x)])(np.float64(0.0))

@@ -7,7 +7,7 @@ from scipy import stats
 
 from tests.models_zoo import EFFECT_ERRORS, EFFECTS, HEIGHTS, NAMES
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.model.density import LIKELIHOOD, PRIOR, TARGET, LogDensity
+from workbench.model.density import LIKELIHOOD, PRIOR, TARGET, LogDensity, _by_row
 from workbench.numerics.objective import values
 
 
@@ -226,3 +226,9 @@ def test_another_prior_or_number_of_data_is_another_function(other):
     assert first.objective().function is not second.objective().function
     z = np.array([0.3])
     assert second.objective().value(z) == pytest.approx(second.pymc_target(z)[0], rel=1e-12)
+
+
+def test_a_sum_over_infinities_of_both_signs_is_not_a_number_and_no_warning():
+    found = _by_row(np.array([[np.inf, -np.inf], [1.0, -np.inf], [1.0, 2.0]]))
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == [-np.inf, 3.0]

@@ -26,7 +26,7 @@ from scipy import stats
 
 from workbench.check import Check, Status
 from workbench.errors import InputError, NumericalError, RefusalError
-from workbench.likelihood.maximum import as_at_the_maximum
+from workbench.likelihood.integral import as_at_the_maximum
 from workbench.likelihood.problem import Problem
 from workbench.likelihood.refit import Refitter, refitter_at
 from workbench.likelihood.units import Units, independent_units

@@ -29,7 +29,7 @@ from workbench.check import Check
 from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.likelihood.expected import expected_objective
 from workbench.likelihood.inside import Inside, inside_of
-from workbench.likelihood.maximum import as_at_the_maximum
+from workbench.likelihood.integral import as_at_the_maximum
 from workbench.likelihood.problem import Problem
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.censoring import look_at_limits

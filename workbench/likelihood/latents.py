@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from workbench.errors import RefusalError
 from workbench.likelihood.conditional_mode import Expansion
 from workbench.likelihood.inside import inside_of
+from workbench.likelihood.integral import as_maximised
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.problem import Problem
 from workbench.model.chart import delta_method, whole_chart
@@ -122,7 +123,8 @@ def estimate_latents(problem: Problem, mode: Mode) -> Latents:
     x = mode.z[p]
     parameters, inside = np.zeros((p.size, p.size)), inside_of(problem, mode)
     if inside.start.size:
-        parameters = inside.spread(curvature_at(inside.section(marginal), inside.start).covariance)
+        objective = as_maximised(problem, mode).objective
+        parameters = inside.spread(curvature_at(inside.section(objective), inside.start).covariance)
     at = marginal.expand(x)
     given = np.zeros((space.dimension,) * 2)
     given[np.ix_(u, u)] = _conditional_covariance(marginal, at)

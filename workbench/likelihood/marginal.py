@@ -22,13 +22,13 @@ once, so nothing is compiled for the integral.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode, Expansion
+from workbench.likelihood.nodes import Nodes, draws_in_pairs
 from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours, stretched
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
@@ -38,30 +38,6 @@ from workbench.numerics.quadrature import nodes_of
 
 QUADRATURE_DIMENSIONS = 2
 _MODE_STEP = 1e-2  # of the conditional standard deviations: a difference of the gradient along the latents
-
-
-@dataclass(frozen=True)
-class _Nodes:
-    """Nodes or draws around the conditional mode of the blocks of a group.
-
-    Attributes
-    ----------
-    x : ndarray, shape (q, s)
-        In units of the curvature.
-    points : ndarray, shape (q, d)
-    log_average : ndarray, shape (B,)
-        Of f over the nodes, in units of its Gaussian.
-    weights : ndarray, shape (q, B)
-        Posterior weight of every node in every block.
-    gradients : ndarray, shape (q, d), optional
-        Of the terms of the block, where there is one.
-    """
-
-    x: NDArray[np.float64]
-    points: NDArray[np.float64]
-    log_average: Vector
-    weights: NDArray[np.float64]
-    gradients: NDArray[np.float64] | None
 
 
 class MarginalLikelihood:
@@ -150,13 +126,6 @@ class MarginalLikelihood:
         """Whether importance draws correct the Laplace approximation of a group."""
         return self.draws > 0 and group.shape[1] > QUADRATURE_DIMENSIONS
 
-    def _standard_nodes(self, size: int) -> tuple[NDArray[np.float64], Vector]:
-        """Standardised nodes of a block and their log weights: Gauss-Hermite, or draws in pairs of opposite sign."""
-        if size <= QUADRATURE_DIMENSIONS:
-            return nodes_of(self.order, size)
-        half = np.random.default_rng([self._seed, size]).standard_normal((self.draws // 2, size))
-        return np.concatenate([half, -half]), np.full(2 * len(half), -np.log(2 * len(half)))
-
     @property
     def all_by_nodes(self) -> bool:
         """Whether every block is small enough for quadrature."""
@@ -243,12 +212,11 @@ class MarginalLikelihood:
     def effective_draws(self, theta: Vector) -> float:
         """The smallest number of equally weighted draws that an average over the draws of a block is worth."""
         with np.errstate(all="ignore"):
-            at, worth = self.expand(theta), [float(self.draws)]
-            for (numbers, group), root in zip(self.structure.numbered(), at.roots, strict=True):
-                if self._by_draws(group):
-                    weights = self._nodes_around(at.z, numbers, group, root).weights
-                    worth.append(float(np.min(1.0 / np.sum(weights**2, axis=0))))
-        return min(worth)
+            draws = self._draws_around(self.expand(theta))
+        if draws is None:
+            return float(self.draws)
+        worth = np.sum(draws.weights**2, axis=0)
+        return float(np.min(1.0 / worth[worth > 0], initial=float(self.draws)))
 
     def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         with np.errstate(all="ignore"):  # what is not finite is an error of its own below
@@ -280,6 +248,9 @@ class MarginalLikelihood:
         expanded[outside] = self._shares[blocks:]
         resting = np.zeros(blocks)
         middles, determinants = [], at.log_determinants()
+        draws = self._draws_around(at)
+        moved = self._slopes_at(draws, slice(0, blocks)) if gradient and draws is not None else np.zeros((0, at.z.size))
+        slope[p] += moved[:, p].sum(axis=0)
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
             mine, shares = (block_of >= numbers.start) & (block_of < numbers.stop), self._shares[numbers]
             parts[numbers] = 0.5 * (group.shape[1] * np.log(2 * np.pi) - log_det)
@@ -290,15 +261,17 @@ class MarginalLikelihood:
                 expanded[mine] = shares[block_of[mine] - numbers.start]
                 resting[numbers] = shares
                 continue
+            if draws is not None and drawn:
+                parts[numbers] += draws.log_average[numbers]
+                if gradient:  # draws are few: what they say moves with their places, which follow mode and H
+                    here = moved[:, self.structure.coordinates[group]]
+                    slope[self.structure.coordinates[group]] = here.sum(axis=0)
+                    middles[-1] = stretched(shares, here, draws.x[:, group], root)
+                continue
             nodes = self._nodes_around(at.z, numbers, group, root)
             parts[numbers] += nodes.log_average
             if gradient:
-                slopes = self._slopes_at(nodes, numbers)
-                slope[p] += slopes[:, p].sum(axis=0)
-            if gradient and drawn:  # draws are few: what they say moves with their places, which follow mode and H
-                here = slopes[:, self.structure.coordinates[group]]
-                slope[self.structure.coordinates[group]] = here.sum(axis=0)
-                middles[-1] = stretched(shares, here, nodes.x, root)
+                slope[p] += self._slopes_at(nodes, numbers)[:, p].sum(axis=0)
         if gradient:
             slope[p] += self._slope(at.z, expanded)
             # Along the latent coordinates it is what rounding left at the mode, whose first order the mode then undoes.
@@ -335,26 +308,53 @@ class MarginalLikelihood:
             found[:, u] += (weights[..., structure.block_of_position] - 1.0) * self._weighted.sweep(points)[1][:, u]
         return found
 
-    def _nodes_around(self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64]) -> _Nodes:
-        """Nodes or draws in every block of a group, and what its terms say at them."""
-        x, log_weights = self._standard_nodes(group.shape[1])
+    def _nodes_around(self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64]) -> Nodes:
+        """Nodes in every block of a group, and what its terms say at them."""
+        x, log_weights = nodes_of(self.order, group.shape[1])
         points = np.tile(z, (len(x), 1))
-        # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
-        points[:, self.structure.coordinates[group]] += np.einsum("bji,qj->qbi", np.linalg.inv(root), x)
-        gradients = None
-        if self.structure.n_blocks == 1 and self._by_draws(group):
-            # One sum of terms at many points: the compiled one is faster.
-            self._weight[:] = self.structure.block_of_term == 0
-            values, gradients = self._weighted.sweep(points)
-            sums = values[:, None]
-        else:
-            order, starts = self.structure.terms_of[numbers.start]
-            sums = np.add.reduceat(self.elements(points)[:, order], starts, axis=1)
+        self._place(points, group, root, x[:, None])
+        order, starts = self.structure.terms_of[numbers.start]
+        sums = np.add.reduceat(self.elements(points)[:, order], starts, axis=1)
         heights = sums + (log_weights + 0.5 * (x**2).sum(axis=1))[:, None]
         log_average = np.logaddexp.reduce(heights, axis=0)
-        return _Nodes(x, points, log_average, np.exp(heights - log_average), gradients)
+        return Nodes(x, points, log_average, np.exp(heights - log_average), None)
 
-    def _slopes_at(self, nodes: _Nodes, numbers: slice) -> NDArray[np.float64]:
+    def _place(
+        self, points: NDArray[np.float64], group: NDArray[np.int64], root: NDArray[np.float64], x: NDArray[np.float64]
+    ) -> None:
+        """Move the blocks of a group away from their modes at many points at once."""
+        # u = u-hat + H^(-1/2) x with H = R R': the factor is the transposed inverse of R.
+        points[:, self.structure.coordinates[group]] += np.einsum("bji,qbj->qbi", np.linalg.inv(root), x)
+
+    def _draws_around(self, at: Expansion) -> Nodes | None:
+        """Draws in every block that they correct, of all groups at once; None where there is no such block.
+
+        Blocks share no term, so that each may move while the others do; each has draws of its own, or their errors
+        would add up. Log averages and weights have a column for every block, 0 where it has no draws.
+        """
+        groups = [part for part in zip(self.structure.numbered(), at.roots, strict=True) if self._by_draws(part[0][1])]
+        if not groups:
+            return None
+        x = draws_in_pairs(self.draws, self.structure.coordinates.size, self._seed)
+        points = np.tile(at.z, (len(x), 1))
+        for (_, group), root in groups:
+            self._place(points, group, root, x[:, group])
+        averages, weights = np.zeros(self.structure.n_blocks), np.zeros((len(x), self.structure.n_blocks))
+        gradients = None
+        if self.structure.n_blocks == 1:  # one sum of terms at many points: the compiled one is faster
+            self._weight[:] = self.structure.block_of_term == 0
+            values, gradients = self._weighted.sweep(points)
+        else:
+            values = self.elements(points)
+        for (numbers, group), _ in groups:
+            order, starts = self.structure.terms_of[numbers.start]
+            sums = np.add.reduceat(values[:, order], starts, axis=1) if gradients is None else values[:, None]
+            heights = sums + 0.5 * (x[:, group] ** 2).sum(axis=2) - np.log(len(x))
+            averages[numbers] = np.logaddexp.reduce(heights, axis=0)
+            weights[:, numbers] = np.exp(heights - averages[numbers])
+        return Nodes(x, points, averages, weights, gradients)
+
+    def _slopes_at(self, nodes: Nodes, numbers: slice) -> NDArray[np.float64]:
         """Gradients over z of the terms of a group at its nodes, by posterior weight and share, shape ``(q, d)``."""
         weights = nodes.weights * self._shares[numbers]
         if nodes.gradients is not None:

@@ -19,7 +19,7 @@ from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
 from workbench.likelihood.face import refuse_meeting, settle_on_face
-from workbench.likelihood.inside import inside_of
+from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
@@ -36,26 +36,22 @@ from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 from workbench.numerics.search import search_wider
 
-_ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
-_COARSE = 3  # nodes an axis while the starts are still far apart
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _MANY_STARTS = 8  # who asks for fewer wants no wider search
 _SEVERAL = 4  # climbs
 _WITNESSES = 3  # climbs that end at the same height, and more than half of all: the highest is hardly another
 _RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
-_DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
 _STEPS = 30
 _LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _LEFT_OUT = "the errors of the others hold with that category left out, and "
-_LONG = 5e-2  # of the local scale: the gradient of Laplace is known to seven digits, that of nodes to twelve
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
+_CLOSE = 2e-7  # nats that the next order may still change: a deviance is then right to 1e-6
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
 _NOTHING = 1e-12  # of the log likelihood, or nats below 1: the same number
-_NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 
 
 def maximise_likelihood(
@@ -253,24 +249,24 @@ def _certificate_near(inside: Certificate) -> Certificate:
 
 def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[np.float64], level: float) -> Mode:
     """The maximum of a marginal likelihood: coarse from every start, then as fine as it has to be."""
-    climbs = climb_all(marginal.with_order(_COARSE), points, "MLE")
-    for order in _ORDERS if marginal.all_by_nodes else _ORDERS[:1]:
+    climbs = climb_all(marginal.with_order(COARSE), points, "MLE")
+    for order in ORDERS if marginal.all_by_nodes else ORDERS[:1]:
         fine = marginal.with_order(order)
         climbs = _refined(fine, climbs)
-        finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(_DRAWS, seed=1)
+        finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(DRAWS, seed=1)
         shift, change = _moved_by(finer, climbs[0])
         arrived = climbs[0].edm < EDM_TOLERANCE or not climbs[0].curvature.is_peak
         # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is. And
         # what is left to climb where rounding stopped a climb is no error of the integral.
         same = change < _NOTHING * max(1.0, abs(climbs[0].value))
-        if same or (shift < _SHIFT and (arrived or change < _EXACT)):
+        if same or (shift < _SHIFT and change < (_CLOSE if arrived else _EXACT)):
             break
-    if not marginal.all_by_nodes and shift > _UPGRADE:
+    if not marginal.all_by_nodes and shift > _UPGRADE and climbs[0].curvature.is_peak:
         _require_draws(finer, climbs[0], change)
         fine, climbs = finer, [_follow(finer, climbs[0])]
-        shift, change = _moved_by(fine.with_draws(_DRAWS, seed=2), climbs[0])
-    if not fine.all_by_nodes and climbs[0].curvature.is_peak:
-        bend = curvature_at(fine, climbs[0].z, step=_LONG)
+        shift, change = _moved_by(fine.with_draws(DRAWS, seed=2), climbs[0])
+    if not fine.all_by_nodes and not fine.draws and climbs[0].curvature.is_peak:
+        bend = curvature_at(fine, climbs[0].z, step=LONG)
         climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
     climbs = with_exchanged(fine, problem.chart, climbs)
     check = _integral_check(fine, finer, shift, change)
@@ -339,41 +335,8 @@ def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
                 "off there", names, "use draws: study.posterior.draws()",
             )  # fmt: skip
         x = x + covariance @ gradient
-    bend = curvature_at(finer, x)
+    bend = curvature_at(finer, x, step=LONG)
     return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)
-
-
-def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:
-    """The same problem, its latent variables integrated as finely as the maximum needs and no finer.
-
-    Parameters
-    ----------
-    problem : Problem
-    mode : Mode
-        The maximum likelihood estimate.
-
-    Returns
-    -------
-    Problem
-        With the first integral whose own maximum is less than 1e-3 standard errors away; the finest if there is none.
-    """
-    marginal = problem.objective
-    if not isinstance(marginal, MarginalLikelihood):
-        return problem
-    if marginal.all_by_nodes:
-        finer = [marginal.with_order(order) for order in (_COARSE, *_ORDERS)]
-    else:
-        finer = [marginal.with_order(_ORDERS[0]), marginal.with_order(_ORDERS[0]).with_draws(_DRAWS, seed=1)]
-    x, inside = mode.z[problem.chart.coordinates], inside_of(problem, mode)
-    if not inside.start.size:
-        return replace(problem, objective=finer[-1])
-    covariance = curvature_at(inside.section(marginal), inside.start).covariance
-    for objective in finer:
-        slope = inside.onto(objective.value_and_gradient(x)[1])
-        move = np.abs(covariance @ slope) / np.sqrt(np.diag(covariance))
-        if np.max(move) < _NEARLY:
-            break
-    return replace(problem, objective=objective)
 
 
 def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: float, change: float) -> Check:

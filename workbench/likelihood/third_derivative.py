@@ -150,7 +150,7 @@ def stretched(
     shares : ndarray, shape (B,)
     slopes : ndarray, shape (q, B, s)
         Of the weighted average, along the latent coordinates of every draw.
-    x : ndarray, shape (q, s)
+    x : ndarray, shape (q, B, s)
         The draws in units of the curvature.
     root : ndarray, shape (B, s, s)
         R with H = R R'.
@@ -159,6 +159,6 @@ def stretched(
     -------
     ndarray, shape (B, s, s)
     """
-    turned = np.linalg.solve(root, np.einsum("qbi,qj->bij", slopes, x))  # sum of A' slope x'
+    turned = np.linalg.solve(root, np.einsum("qbi,qbj->bij", slopes, x))  # sum of A' slope x'
     upper = np.triu(turned)
-    return shares[:, None, None] * np.eye(x.shape[1]) + np.triu(turned, 1).transpose(0, 2, 1) + upper
+    return shares[:, None, None] * np.eye(x.shape[2]) + np.triu(turned, 1).transpose(0, 2, 1) + upper

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from workbench.check import Check, Status, worst_status
 from workbench.errors import Absence, NumericalError
+from workbench.model.agreement import RESCALE, starts_agree
 from workbench.model.chart import Chart
 from workbench.model.identified import identified_combinations, moving_coordinates, named_coordinates
-from workbench.numerics.climbs import Climb, distinct, falls_away
+from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.curvature import FLAT, Curvature
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
@@ -34,10 +35,6 @@ _SIGNED = 4  # scalars in a message
 _FAR_ALONG = (50.0, 100.0)  # of a direction, in units of z: a scalar that is the same at both has come to an edge
 _BOUND = "report the bound, not an error; more data, or a prior that falls off there, give a finite answer"
 _ELSEWHERE = "start elsewhere: set `initval`"
-_STEEP = 1.0  # nats a unit of z
-_RESCALE = "scale the data so that parameters are near 1"
-_AS_HIGH = 1e-9  # of log f, or nats below 1
-_IMAGES = "components in another order, or a sign: set `transform=pm.distributions.transforms.ordered`, or other priors"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -313,44 +310,6 @@ def _inertia(curvature: Curvature) -> tuple[int, int, int]:
     return positive, eigenvalues.size - positive - negative, negative
 
 
-def starts_agree(climbs: list[Climb], one: str, many: str, several: str) -> tuple[Check, int, int]:
-    """Whether climbs from different starts ended at one place.
-
-    A climb that stopped where the density still rises steeply, as beside an overflow, is at no optimum. Optima of one
-    height are images of each other: labels or signs that can be exchanged.
-
-    Parameters
-    ----------
-    climbs : list of Climb
-        Highest first.
-    one, many : str
-        What such a place is called, and several of them.
-    several : str
-        What to do where there are several.
-
-    Returns
-    -------
-    check : Check
-        Of code ``starts-agree``.
-    agreeing, optima : int
-        Climbs that reached the highest, and how many there are.
-    """
-    labels = distinct(climbs)
-    stopped = np.array([not c.curvature.is_peak and c.gradient_norm > _STEEP for c in climbs]) & (labels > 0)
-    agreeing, optima = int(np.sum(labels == 0)), len(np.unique(labels[~stopped]))
-    level = [c.value > climbs[0].value - _AS_HIGH * max(1.0, abs(climbs[0].value)) for c in climbs]
-    images = len(np.unique(labels[level & ~stopped]))
-    place = f"the only {one}" if optima == 1 else f"the highest of {optima} {many}"
-    if images > 1:
-        place, several = f"one of {images} {many} of the same height{f', of {optima}' * (optima > images)}", _IMAGES
-    message = f"{agreeing} of {len(climbs)} starts reached {place}"
-    if stopped.any():
-        message += f"; {np.sum(stopped)} stopped on a slope"
-    if optima == 1 and not stopped.any():
-        return Check("starts-agree", "ok", message), agreeing, optima
-    return Check("starts-agree", "caution", message, several if optima > 1 else _RESCALE), agreeing, optima
-
-
 def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Certificate, Missing | None]:
     """The checks on the best of several climbs.
 
@@ -386,11 +345,13 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
         message = f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"
         checks.append(Check("gradient-zero", "ok", message))
     elif best.curvature.is_peak:
-        stopped = Missing("unmeasurable", f"the climb stopped {best.edm:.1e} nats below the maximum", _RESCALE)
+        stopped = Missing("unmeasurable", f"the climb stopped {best.edm:.1e} nats below the maximum", RESCALE)
         missing = missing or stopped
         message = f"EDM {best.edm:.1e} nats exceeds {EDM_TOLERANCE:.0e}"
-        checks.append(Check("gradient-zero", "failed", message, _RESCALE))
-    agree, agreeing, optima = starts_agree(climbs, "optimum", "optima", "the model has several modes: look at each")
+        checks.append(Check("gradient-zero", "failed", message, RESCALE))
+    agree, agreeing, optima = starts_agree(
+        objective, climbs, "optimum", "optima", "the model has several modes: look at each"
+    )
     checks.append(agree)
     certificate = Certificate(
         tuple(checks), best.edm, best.gradient_norm, smallest, len(climbs), agreeing, optima,

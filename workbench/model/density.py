@@ -72,8 +72,9 @@ class TermValues:
 
 
 def _by_row(array: NDArray) -> NDArray:
-    """Sums over everything but the leading axis."""
-    return array.reshape(len(array), -1).sum(axis=1)
+    """Sums over everything but the leading axis; NaN where there are infinities of both signs."""
+    with np.errstate(invalid="ignore"):
+        return array.reshape(len(array), -1).sum(axis=1)
 
 
 class LogDensity:

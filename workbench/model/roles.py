@@ -2,12 +2,13 @@
 
 A variable whose distribution depends on other free variables is latent. So is the standardised half of a non-centred
 effect, which looks like a coefficient: eta ~ Normal(0, 1), and tau * eta enters the model. What gives it away is that
-an affine function of a variable centred on 0 (indexed, summed, shifted, multiplied by fixed numbers) is multiplied or
-divided by a function of another free variable. With a vector and a scale that is positive the reading is settled;
-otherwise, as in w * z, it stays open and the user is asked; but a scalar is a parameter unless its prior has scale 1,
-and so is the height b of a curve b exp(-k x), and a vector of which every value has a factor of its own, such as the
-difficulties b of a slope (ability - b): what is shared by no two values is no scale that they have in common. If such
-a vector has a prior of scale 1 too the user is asked.
+an affine function of a variable centred on 0 (indexed, summed, multiplied by fixed numbers) is multiplied or divided by
+a function of another free variable (`workbench.model.effects`). With a vector of scale 1 and a factor that is positive
+and enters in no other way the reading is settled; otherwise, as in w * z, it stays open and the user is asked; but a
+scalar is a parameter unless its prior has scale 1, and so is the height b of a curve b exp(-k x), what stands in a
+residual (y - X b) / sigma or beside a covariate b (x - x0), and a vector of which every value has a factor of its own,
+such as the difficulties b of a slope (ability - b): what is shared by no two values is no scale that they have in
+common. If such a vector has a prior of scale 1 too the user is asked.
 """
 
 from __future__ import annotations
@@ -17,98 +18,53 @@ from collections.abc import Iterable
 import numpy as np
 import pymc as pm
 from pytensor.graph.basic import Variable
-from pytensor.graph.traversal import ancestors, toposort
-from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.math import Dot
+from pytensor.graph.traversal import ancestors
 
 from workbench.errors import InputError
+from workbench.model.effects import (
+    Product,
+    affine_in,
+    bends,
+    beside_others,
+    from_data,
+    is_basis,
+    only_scales,
+    products_of,
+    underlying,
+)
 from workbench.model.terms import is_discrete
 
 _POSITIVE = ("LogTransform", "LogExpM1", "CholeskyCovPacked")
-# Distributions on the whole line that can be centred on 0, and which of their parameters is the centre; the next one is
-# the scale.
-_CENTRE = {
-    "NormalRV": 0, "LaplaceRV": 0, "LogisticRV": 0, "CauchyRV": 0, "MvNormalRV": 0, "StudentTRV": 1, "MvStudentTRV": 1,
+# Distributions on the whole line that can be centred on 0 -> which of their parameters are centre and scale; None where
+# they have no centre but 0, or where a fixed covariance matrix, such as that of neighbours, is a shape to be scaled.
+_PLACES: dict[str, tuple[int | None, int | None]] = {
+    "NormalRV": (0, 1), "LaplaceRV": (0, 1), "LogisticRV": (0, 1), "CauchyRV": (0, 1), "StudentTRV": (1, 2),
+    "MvNormalRV": (0, None), "MvStudentTRV": (1, None), "ZeroSumNormalRV": (None, 0), "ICARRV": (None, 1),
+    "CARRV": (0, 3),
 }  # fmt: skip
-_LINEAR_SCALAR_OPS = ("Add", "Sub", "Neg", "Cast", "Identity", "Second")
-_LINEAR_OPS = (
-    "DimShuffle", "Subtensor", "AdvancedSubtensor", "AdvancedSubtensor1", "Reshape", "ViewOp", "SpecifyShape",
-    "CumOp", "Sum", "Join", "MakeVector", "Alloc", "IncSubtensor", "AdvancedIncSubtensor", "MatrixTranspose",
-)  # fmt: skip
 
 
-def _op_name(variable: Variable) -> str:
-    """The kind of operation that made a variable: the scalar operation for an elementwise one."""
-    op = variable.owner.op
-    op = op.core_op if isinstance(op, Blockwise) else op
-    return type(op.scalar_op).__name__ if isinstance(op, Elemwise) else type(op).__name__
-
-
-def _is_product(variable: Variable) -> bool:
-    name = _op_name(variable)
-    op = variable.owner.op
-    core = op.core_op if isinstance(op, Blockwise) else op
-    return name in ("Mul", "TrueDiv", "MatMul", "Dot22") or isinstance(core, Dot)
-
-
-def _affine_in(variable: Variable, targets: set[Variable], free: set[Variable]) -> set[Variable]:
-    """The targets of which a variable is an affine function with fixed coefficients."""
-    if variable in targets:
-        return {variable}
-    if variable.owner is None or variable in free:
-        return set()
-    name = _op_name(variable)
-    inputs = list(variable.owner.inputs)
-    if _is_product(variable):
-        moving = [i for i in inputs if free & set(ancestors([i]))]
-        usable = len(moving) == 1 and not (name == "TrueDiv" and moving[0] is not inputs[0])
-        return _affine_in(moving[0], targets, free) if usable else set()
-    if name in _LINEAR_SCALAR_OPS or name in _LINEAR_OPS:
-        return set().union(*(_affine_in(i, targets, free) for i in inputs))
-    return set()
-
-
-def _products(model: pm.Model) -> list[tuple[Variable, Variable]]:
-    """Pairs (factor, what it is multiplied or divided by) of every product in the model."""
-    pairs = []
-    # Deterministics that nothing is drawn from or scored by, such as a ratio of coefficients, say nothing of roles.
-    for node in toposort([*model.basic_RVs, *model.potentials]):
-        if not _is_product(node.outputs[0]):
-            continue
-        if _op_name(node.outputs[0]) == "TrueDiv":
-            pairs.append((node.inputs[0], node.inputs[1]))
-            continue
-        pairs += [(a, b) for i, a in enumerate(node.inputs) for j, b in enumerate(node.inputs) if i != j]
-    return pairs
+def _steps(rv: Variable) -> Variable:
+    """The steps of a random walk, which are centred and scaled as it is; anything else is itself."""
+    return rv.owner.inputs[1] if type(rv.owner.op).__name__ == "RandomWalkRV" else rv
 
 
 def _centred_on_zero(rv: Variable) -> bool:
     """Whether its prior is a distribution on the whole line around a fixed 0."""
+    rv = _steps(rv)
     name = type(rv.owner.op).__name__
-    if name == "ZeroSumNormalRV":
-        return True
-    if name not in _CENTRE:
-        return False
-    return _always(rv, _CENTRE[name], 0.0)
+    return name in _PLACES and _always(rv, _PLACES[name][0], 0.0)
 
 
 def _standard(rv: Variable) -> bool:
     """Whether the scale of its prior is 1: a scalar with any other is the coefficient of a curve, not an effect."""
-    return _always(rv, _CENTRE[type(rv.owner.op).__name__] + 1, 1.0)
-
-
-def _bends(factor: Variable, scales: list[Variable], free: set[Variable]) -> bool:
-    """Whether a factor is another number for every observation, and not in proportion to its variables: a curve.
-
-    In b exp(-k x) a scalar b is the height of a curve, whatever its prior; one effect is not scaled in many ways.
-    """
-    return factor.type.ndim > 0 and not all(factor.type.broadcastable) and not _affine_in(factor, set(scales), free)
+    rv = _steps(rv)
+    return _always(rv, _PLACES[type(rv.owner.op).__name__][1], 1.0)
 
 
 def _one_each(model: pm.Model, rv: Variable, scales: list[Variable]) -> bool:
     """Whether every value of a vector has its own value of every scale."""
-    if type(rv.owner.op).__name__ not in _CENTRE or rv.owner.op.ndim_supp or rv.type.ndim == 0:
+    if type(rv.owner.op).__name__ not in _PLACES or rv.owner.op.ndim_supp or rv.type.ndim == 0:
         return False
     dims = model.named_vars_to_dims
 
@@ -121,12 +77,11 @@ def _one_each(model: pm.Model, rv: Variable, scales: list[Variable]) -> bool:
     return all(alike(scale) for scale in scales)
 
 
-def _always(rv: Variable, place: int, value: float) -> bool:
+def _always(rv: Variable, place: int | None, value: float) -> bool:
     """Whether a parameter of a distribution is fixed at this value everywhere."""
-    parameter = rv.owner.op.dist_params(rv.owner)[place]
-    while parameter.owner is not None and _op_name(parameter) in _LINEAR_OPS:
-        parameter = parameter.owner.inputs[0]
-    data = getattr(parameter, "data", None)
+    if place is None:
+        return True
+    data = getattr(underlying(rv.owner.op.dist_params(rv.owner)[place]), "data", None)
     return data is not None and bool(np.all(np.asarray(data) == value))
 
 
@@ -168,29 +123,70 @@ def read_roles(model: pm.Model, summed: Iterable[str] = ()) -> dict[str, tuple[s
             found[rv.name] = ("parameter", "")
     targets = {rv for rv in free if found[rv.name][0] == "parameter" and _centred_on_zero(rv)}
     hidden = {rv for rv in free if found[rv.name][0] == "latent"}
-    for factor, other in _products(model):
-        # What is a latent value, such as a covariate measured with error, scales nothing, whatever scale it has itself.
-        covariates = _affine_in(other, hidden, set(free))
-        above = (
-            set(ancestors([other], blockers=model.basic_RVs)) if covariates else set(ancestors([other]))
-        ) - covariates
-        for rv in _affine_in(factor, targets, set(free)):
-            scales = [s for s in free if s is not rv and s in above]
-            own = _one_each(model, rv, scales)
-            if not scales or (own and not _standard(rv)):
-                continue
-            names = ", ".join(s.name for s in scales)
-            positive = [type(model.rvs_to_transforms.get(s)).__name__ in _POSITIVE for s in scales]
-            if any(positive) and own and found[rv.name][0] == "parameter":
-                why = f"each of its values has a factor of its own in {names}: coefficients, or standardised effects"
-                found[rv.name] = ("ambiguous", why)
-            elif any(positive) and rv.type.ndim > 0 and not own:
-                found[rv.name] = ("latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)")
-            elif found[rv.name][0] == "parameter" and (
-                rv.type.ndim > 0 or (_standard(rv) and not _bends(other, scales, set(free)))
-            ):
-                found[rv.name] = ("ambiguous", f"it is multiplied by {names}: a coefficient, or a standardised effect")
+    reader = _Reader(model, free, targets, hidden)
+    # What is multiplied by an effect is read when it is known what the effects are.
+    for product in sorted(reader.products, key=lambda p: bool(targets & set(ancestors([p.other])))):
+        for rv in affine_in(product.factor, targets, reader.free):
+            role, why = reader.read(product, rv)
+            if role == "latent":
+                reader.effects.append(product.whole)
+            if role and found[rv.name][0] != "latent":
+                found[rv.name] = (role, why)
     return found
+
+
+class _Reader:
+    """Reads from a product what its factor is: a standardised effect, a coefficient, or either of them.
+
+    Parameters
+    ----------
+    model : pm.Model
+    free : list of random variables
+    targets, hidden : set of random variables
+        What may be a standardised effect, and what is latent for sure.
+    """
+
+    def __init__(self, model: pm.Model, free: list[Variable], targets: set[Variable], hidden: set[Variable]) -> None:
+        self.model, self.order, self.free, self.hidden = model, free, set(free), hidden
+        self.data = [*model.observed_RVs, *(model.rvs_to_values[rv] for rv in model.observed_RVs)]
+        self.products = products_of(model)
+        self.scaling = [p for p in self.products if affine_in(p.factor, targets, self.free)]
+        self.effects: list[Variable] = []
+
+    def _scales(self, rv: Variable, other: Variable) -> list[Variable]:
+        """The free variables that a factor depends on otherwise than by effects."""
+        # What is a latent value, such as a covariate measured with error, scales nothing, whatever scale it has itself.
+        covariates = affine_in(other, self.hidden, self.free)
+        blockers = [*self.effects, *(self.model.basic_RVs if covariates else [])]
+        above = set(ancestors([other], blockers=blockers)) - covariates
+        return [s for s in self.order if s is not rv and s in above]
+
+    def read(self, product: Product, rv: Variable) -> tuple[str, str]:
+        """The role of a variable as one product has it, and why; empty where the product says nothing."""
+        factor, other, free, standard = product.factor, product.other, self.free, _standard(rv)
+        scales = self._scales(rv, other)
+        own = _one_each(self.model, rv, scales)
+        if not scales or (own and not standard) or any(from_data(f, free, self.data) for f in (factor, other)):
+            return "", ""
+        one = factor.type.ndim == 0 or all(factor.type.broadcastable)
+        if (one and bends(other, scales, free)) or (rv.type.ndim == 0 and not standard):
+            return "", ""
+        names = ", ".join(s.name for s in scales)
+        positive = [s for s in scales if type(self.model.rvs_to_transforms.get(s)).__name__ in _POSITIVE]
+        if positive and own:
+            return "ambiguous", (
+                f"each of its values has a factor of its own in {names}: coefficients, or standardised effects"
+            )
+        unsure = f"it is multiplied by {names}: a coefficient, or a standardised effect"
+        if rv.type.ndim == 0:
+            return "ambiguous", unsure
+        alone = any(only_scales(self.model, s, self.scaling) for s in positive)
+        mixed = beside_others(factor, rv, free)
+        if not standard:
+            return ("ambiguous", unsure) if alone and not mixed else ("", "")
+        if not alone or mixed or (bends(other, scales, free) and is_basis(product, free, self.data)):
+            return "ambiguous", unsure
+        return "latent", f"it is a standardised effect around 0, scaled by {names} (non-centred)"
 
 
 def decide_roles(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
+from workbench.model.agreement import starts_agree
 from workbench.model.anatomy import Anatomy, require
-from workbench.model.certificate import starts_agree
 from workbench.model.chart import jacobian, whole_chart
 from workbench.model.density import TARGET, LogDensity
 from workbench.model.exchange import with_exchanged
@@ -127,7 +127,7 @@ def approximate(density: LogDensity, anatomy: Anatomy, starts: NDArray[np.float6
     slopes = jacobian(whole_chart(space).scalars, best.z, np.sqrt(np.diag(covariance)))
     variances = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
     several = "several modes: see whether the draws visit them all, in proportion"
-    agree, _, _ = starts_agree(ends, "mode", "modes", several)
+    agree, _, _ = starts_agree(objective, ends, "mode", "modes", several)
     return Laplace(
         checks=(
             agree,

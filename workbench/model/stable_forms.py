@@ -1,0 +1,83 @@
+"""Log densities in forms that keep their digits where PyTensor's own rewrites do not see how.
+
+The weights 1 - p and p of a zero-inflated count are joined before their log is taken, so that nothing shows that p is a
+sigmoid: where it rounds to 1 the log of 1 - p would be -inf, and its gradient not a number. And the normalisation of a
+Student t, log Gamma((nu + 1) / 2) - log Gamma(nu / 2), is the difference of two large numbers when nu is large: at
+nu = 1e14 nothing is left of it, and the likelihood of a hundred observations is off by dozens of nats. There both are
+taken by Stirling's series, log Gamma(x) = (x - 1/2) log x - x + log(2 pi) / 2 + 1 / (12 x) - 1 / (360 x^3) + ..., whose
+difference for x = y + d is
+
+    (y - 1/2) log(1 + d / y) + d log x - d + [1 / (12 x) - 1 / (360 x^3)] - [1 / (12 y) - 1 / (360 y^3)].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytensor.scalar as ps
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply, Variable, equal_computations
+from pytensor.tensor.basic import Join, MakeVector
+from pytensor.tensor.elemwise import Elemwise
+
+from workbench.model.rebuilding import rebuilt
+
+_LARGE = 1e3  # from here on the first term left out, 1 / (1260 x^5), is below 1e-18
+
+
+def _made_by(variable: Variable, kind: type) -> bool:
+    """Whether a variable is made by an elementwise operation of this kind."""
+    owner = variable.owner
+    return owner is not None and isinstance(owner.op, Elemwise) and isinstance(owner.op.scalar_op, kind)
+
+
+def _gap(x: Variable, y: Variable) -> Variable:
+    """X - y, without rounding where the graph shows what it is, as for (nu + 1) / 2 and nu / 2."""
+    if _made_by(x, ps.TrueDiv) and _made_by(y, ps.TrueDiv):
+        (over, below), (other, same) = x.owner.inputs, y.owner.inputs
+        if equal_computations([below], [same]):
+            return _gap(over, other) / below
+    if _made_by(x, ps.Add):
+        rest = [addend for addend in x.owner.inputs if addend is not y]
+        if len(rest) == len(x.owner.inputs) - 1:
+            return sum(rest[1:], rest[0])
+    return x - y
+
+
+def _subtracted(first: Variable, second: Variable) -> Variable:
+    """Log Gamma(x) - log Gamma(y) from the two, by the series where both are large."""
+    x, y = first.owner.inputs[0], second.owner.inputs[0]
+    # What is not chosen has to be a number too, or its gradient would spoil that of the other.
+    u, v = pt.maximum(x, _LARGE), pt.maximum(y, _LARGE)
+    d = _gap(x, y)
+    rest = [1.0 / (12.0 * w) - 1.0 / (360.0 * w**3) for w in (u, v)]
+    series = (v - 0.5) * pt.log1p(d / v) + d * pt.log(u) - d + rest[0] - rest[1]
+    return pt.switch(pt.and_(x > _LARGE, y > _LARGE), series, first - second)
+
+
+def in_stable_forms(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs with logs of joined parts and differences of log Gammas in forms that keep their digits.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+
+    Returns
+    -------
+    list of pytensor variables
+    """
+
+    def stable(node: Apply, inputs: list[Variable]) -> Variable | None:
+        if not isinstance(node.op, Elemwise):
+            return None
+        joined = inputs[0].owner
+        if isinstance(node.op.scalar_op, ps.Log) and joined is not None and isinstance(joined.op, Join | MakeVector):
+            return joined.op(*(pt.log(part) for part in joined.inputs))
+        if isinstance(node.op.scalar_op, ps.Sub) and _made_by(inputs[1], ps.GammaLn):
+            first = list(inputs[0].owner.inputs) if _made_by(inputs[0], ps.Add) else [inputs[0]]
+            place = next((k for k, addend in enumerate(first) if _made_by(addend, ps.GammaLn)), None)
+            if place is not None:
+                return sum(first[:place] + first[place + 1 :], _subtracted(first[place], inputs[1]))
+        return None
+
+    return rebuilt(graphs, stable)
