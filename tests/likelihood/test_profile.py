@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 import workbench as wb
 from workbench.errors import RefusalError
-from workbench.likelihood.profile import Profile, _solve, profile_likelihood
+from workbench.likelihood.profile import Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.result import result_from_json
 
@@ -491,18 +491,6 @@ def test_longley_intervals_match_nist_where_its_collinear_columns_are_scaled():
     expected = list(data["derived"]["profile_likelihood_intervals_0.95"].values())
     np.testing.assert_allclose(np.column_stack([found.lower, found.upper]), expected, rtol=PUBLISHED)
     check_deviance(found)
-
-
-def test_a_jump_between_refits_is_an_error_and_no_bound():
-    class Jumping:
-        quantities = (type("Named", (), {"name": "a"}),)
-
-        def peak(self, held, _):
-            return np.append(held, 0.0), -0.5 if held[0] < 1.0 else -8.0
-
-    summit = Summit(np.zeros(2), 0.0, np.eye(2), np.ones(2), {}, ())
-    with pytest.raises(wb.NumericalError, match="jumps"):
-        _solve(Jumping(), summit, 1.96, (0.5, 2.0), (np.zeros(2), np.zeros(2)))
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def _along(
         found, value = sections.peak(centre + r * ray, near)
         if not np.isfinite(value):
             found, value = sections.peak(centre + r * ray, summit.x)
-        summit.compare(found, value)
+        summit.compare(sections.objective, found, value)
         known[r] = found
         height = float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
         return 0.0 if abs(height - target) < _SOLVED else min(height, _WALL) - target

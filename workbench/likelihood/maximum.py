@@ -24,7 +24,7 @@ from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
-from workbench.likelihood.tails import find_collapse, find_rise, find_tail, refuse_tail
+from workbench.likelihood.tails import find_collapse, find_rise, look_far, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
 from workbench.model.anatomy import Anatomy, require
@@ -161,7 +161,10 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             jump = find_jump(problem, climbs[0])
             if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
-            tail = find_tail(problem, climbs[0]) or find_rise(problem, climbs[0])
+            tail, higher = look_far(problem, climbs[0])
+            if higher is not None:
+                return _described(problem, [*climb_all(objective, higher[None], "MLE"), *climbs], level, checks)
+            tail = tail or find_rise(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)
             if jump is not None:

@@ -14,12 +14,12 @@ from scipy import optimize
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.holding import settle
+from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import Quantity, edges_of
 from workbench.likelihood.section import newton_step
-from workbench.likelihood.tails import find_tail
+from workbench.likelihood.tails import look_far
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
 from workbench.numerics.climbs import corners
@@ -33,6 +33,7 @@ _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone
 _TINY = 1e-30  # of the information: nothing at all
 _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
+_SCATTERS, _NEXT = 30.0, (1e-6, 1e-3)  # times the rounding, a gain that is none; of max(1, abs(x)), neighbours
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
@@ -94,16 +95,18 @@ class Summit:
         """The same point with such a category at a share above 0."""
         return x if self.inside is None else self.inside.entered(x, label, share)
 
-    def compare(self, x: Vector, value: float) -> None:
-        """Raise `BetterMaximum` where another point is higher.
+    def compare(self, objective: Objective, x: Vector, value: float) -> None:
+        """Raise `BetterMaximum` where another point is higher, by more than the rounding of the likelihood there.
 
         Raises
         ------
         BetterMaximum
             With that point.
         """
-        if value > self.value + (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value)):
-            raise BetterMaximum(x, value - self.value)
+        gain = value - self.value
+        least = (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value))
+        if gain > least and gain > _SCATTERS * scatter(objective, x):
+            raise BetterMaximum(x, gain)
 
     def deviation(self, quantity: Quantity) -> float:
         """The standard deviation of the path value of a scalar, by the delta method."""
@@ -123,6 +126,29 @@ class Summit:
         points.append(quantity.chart.space.start[quantity.chart.coordinates])
         moves = np.array([quantity.path(point) for point in points]) - quantity.path(self.x)
         return float(np.max(np.abs(moves), initial=self.deviation(quantity), where=np.isfinite(moves)))
+
+
+def scatter(objective: Objective, x: Vector) -> float:
+    """The rounding of a log likelihood near a point, nats: how far neighbours are from a straight line.
+
+    A difference of two numbers that are nearly the same, as 1 - exp(-k x) for a tiny k, leaves few digits.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+
+    Returns
+    -------
+    float
+    """
+    found = 0.0
+    for i, size in ((i, size) for i in range(x.size) for size in _NEXT):
+        step = size * max(1.0, abs(x[i]))
+        near = np.array([value_with(objective, x, i, float(x[i] + k * step)) for k in range(-3, 4)])
+        if np.all(np.isfinite(near)):
+            found = max(found, float(np.median(np.abs(np.diff(near, 3)))))
+    return found
 
 
 def refuse_still(summit: Summit, quantity: Quantity) -> None:
@@ -181,7 +207,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
         if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
             x, value = end.z, end.value
         else:
-            far = find_tail(problem, end)
+            far, _ = look_far(problem, end)
             if far is None or not far.settled:
                 x, value = _climb_on(objective, end.z)
             else:

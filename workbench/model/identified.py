@@ -106,7 +106,8 @@ def is_parabola(objective: Objective, z: Vector, step: Vector) -> bool:
     bool
     """
     try:
-        slopes = np.array([objective.value_and_gradient(z + k * step)[1] @ step for k in (-2.0, -1.0, 0.0, 1.0, 2.0)])
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no parabola
+            slopes = np.array([objective.value_and_gradient(z + k * step)[1] @ step for k in range(-2, 3)])
     except NumericalError:
         return False
     if not np.all(np.isfinite(slopes)):
