@@ -8,7 +8,8 @@ from scipy import optimize, stats
 import workbench as wb
 from workbench.errors import NoMaximumError
 from workbench.likelihood.bound import solve_bound
-from workbench.likelihood.summit import Summit, scatter
+from workbench.likelihood.holding import scatter
+from workbench.likelihood.summit import Summit
 from workbench.numerics.objective import FunctionObjective
 
 pytestmark = pytest.mark.slow  # every model is compiled

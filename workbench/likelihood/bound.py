@@ -17,6 +17,7 @@ from workbench.likelihood.summit import Summit
 from workbench.numerics.objective import Vector
 
 MISSED = 1e-6  # nats of deviance: a bound that is further off than this is none
+_JUMPS = 1e-2  # nats: a smaller jump is one of refits
 _SOLVED = 1e-10  # of zeta at a bound
 
 
@@ -117,4 +118,4 @@ def _steps(sections: Sections, inside: Vector, outside: Vector) -> bool:
     moved = inside.copy()
     moved[quantity.coordinate] = outside[quantity.coordinate]
     drop = objective.value(inside) - objective.value(outside)
-    return bool(objective.value(inside) - objective.value(moved) > drop / 2)
+    return bool(drop > _JUMPS and objective.value(inside) - objective.value(moved) > drop / 2)

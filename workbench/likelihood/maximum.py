@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
+from workbench.likelihood.corner import refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.inside import inside_of
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
-from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
+from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.likelihood.tails import find_collapse, find_rise, look_far, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
@@ -31,7 +32,7 @@ from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
 from workbench.model.mode import Mode, climb_all, describe_mode
-from workbench.numerics.climbs import ALIKE, Climb, corners, distinct, falls_away
+from workbench.numerics.climbs import ALIKE, Climb, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 from workbench.numerics.search import search_wider
@@ -151,8 +152,10 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         refuse_tail(problem, collapse)
     certificate, missing = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
-    if missing:
-        _refuse_corner(problem, climbs[0])
+    if not missing:
+        refuse_rounding(problem, climbs[0])
+    else:
+        refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
@@ -194,24 +197,6 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
-    )
-
-
-def _refuse_corner(problem: Problem, end: Climb) -> None:
-    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature, or no bound."""
-    found = corners(problem.objective, end)
-    if not found:
-        return
-    rise = find_rise(problem, end)
-    if rise is not None:
-        refuse_tail(problem, rise)
-    along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
-    raise NoMaximumError(
-        "corner",
-        f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
-        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {scalars_in_words(problem, end.z)}",
-        along[0],
-        "quote that point with its profile interval, or use the posterior",
     )
 
 
@@ -264,7 +249,7 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         same = change < _NOTHING * max(1.0, abs(climbs[0].value))
         if same or (shift < _SHIFT and (arrived or change < _EXACT)):
             break
-    if not marginal.all_by_nodes and shift > _UPGRADE:
+    if not marginal.all_by_nodes and shift > _UPGRADE and climbs[0].curvature.is_peak:
         _require_draws(finer, climbs[0], change)
         fine, climbs = finer, [_follow(finer, climbs[0])]
         shift, change = _moved_by(fine.with_draws(_DRAWS, seed=2), climbs[0])
@@ -273,7 +258,12 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
     climbs = with_exchanged(fine, problem.chart, climbs)
     check = _integral_check(fine, finer, shift, change)
-    mode = _described(replace(problem, objective=fine), climbs, level, (check,))
+    try:
+        mode = _described(replace(problem, objective=fine), climbs, level, (check,))
+    except NoMaximumError as error:
+        if check.status == "ok":
+            raise
+        raise NoMaximumError(error.kind, f"{error.what} ({check.message})", error.where, error.fix) from error
     return replace(mode, integrated=problem.density.latents)
 
 

@@ -270,6 +270,8 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         if not np.isfinite(height) or (jump > 3.0 * stride and not tiny):
             if tiny and zeta[-1] > target:
                 break
+            if tiny and _stays(summit, zeta[-1]):
+                return _open(quantity, x, zeta, quantity.edge(x[-1], side))
             if tiny:
                 return _open(quantity, x, zeta, _end(quantity, x[-1], side))
             step *= 0.25 if not np.isfinite(height) else max(0.1, 1.5 * stride / jump)
@@ -287,13 +289,18 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
             return _open(quantity, x, zeta, quantity.edge(found, side))
         step *= min(2.0, max(0.2, stride / max(jump, 1e-300)))
     else:
-        if summit.checks and zeta[-1] ** 2 < _LEVEL:  # without a maximum: as high as the least upper bound all along
+        if _stays(summit, zeta[-1]):
             return _open(quantity, x, zeta, quantity.edge(x[-1], side))
         raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
     after = int(np.argmax(np.array(zeta) >= target))
     bound, deviance = solve_bound(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
     values = quantity.along(np.array([*x[:after], bound, *x[after:]]))
     return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
+
+
+def _stays(summit: Summit, height: float) -> bool:
+    """Whether a walk from a least upper bound, where there is no maximum, is as high as that as far as it came."""
+    return bool(summit.checks) and height**2 < _LEVEL
 
 
 def _entry(sections: Sections, quantity: Quantity, summit: Summit, stride: float) -> tuple[float, Vector]:

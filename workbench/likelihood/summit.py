@@ -14,7 +14,8 @@ from scipy import optimize
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.holding import settle, value_with
+from workbench.likelihood.corner import at_corner
+from workbench.likelihood.holding import scatter, settle
 from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import Quantity, edges_of
@@ -22,7 +23,6 @@ from workbench.likelihood.section import newton_step
 from workbench.likelihood.tails import look_far
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
-from workbench.numerics.climbs import corners
 from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
 
@@ -33,7 +33,7 @@ _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone
 _TINY = 1e-30  # of the information: nothing at all
 _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
-_SCATTERS, _NEXT = 30.0, (1e-6, 1e-3)  # times the rounding, a gain that is none; of max(1, abs(x)), neighbours
+_SCATTERS = 30.0  # times the rounding, a gain that is none
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
@@ -128,29 +128,6 @@ class Summit:
         return float(np.max(np.abs(moves), initial=self.deviation(quantity), where=np.isfinite(moves)))
 
 
-def scatter(objective: Objective, x: Vector) -> float:
-    """The rounding of a log likelihood near a point, nats: how far neighbours are from a straight line.
-
-    A difference of two numbers that are nearly the same, as 1 - exp(-k x) for a tiny k, leaves few digits.
-
-    Parameters
-    ----------
-    objective : Objective
-    x : ndarray, shape (p,)
-
-    Returns
-    -------
-    float
-    """
-    found = 0.0
-    for i, size in ((i, size) for i in range(x.size) for size in _NEXT):
-        step = size * max(1.0, abs(x[i]))
-        near = np.array([value_with(objective, x, i, float(x[i] + k * step)) for k in range(-3, 4)])
-        if np.all(np.isfinite(near)):
-            found = max(found, float(np.median(np.abs(np.diff(near, 3)))))
-    return found
-
-
 def refuse_still(summit: Summit, quantity: Quantity) -> None:
     """Refuse a scalar that hangs on nothing but categories whose probability is 0, and is none of them.
 
@@ -204,8 +181,9 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     inside: Inside | None = None
     if mode is None:
         end = climb_all(objective, starts[:, at], "likelihood profile")[0]
-        if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
-            x, value = end.z, end.value
+        corner = at_corner(problem, end)
+        if corner is not None:  # a climb cannot end better there, and slopes next to it do not vanish
+            x, value = corner.z, corner.value
         else:
             far, _ = look_far(problem, end)
             if far is None or not far.settled:

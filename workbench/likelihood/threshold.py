@@ -25,6 +25,7 @@ from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.moving_support import is_pole
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.unbounded import Spike
+from workbench.model.constants import numbers_of
 from workbench.model.identified import named_coordinates
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import Vector
@@ -115,6 +116,8 @@ def find_threshold(problem: Problem, peak: Climb) -> Threshold | None:
             if jump is None:
                 continue
             way = _way(problem, peak, label, i, jump)
+            if not way.straight and not _is_seen(problem, way.limit):
+                continue
             variable = _impossible(problem, peak, way)
             if variable:
                 away = abs(jump - peak.z[i]) / float(deviations[i])
@@ -180,6 +183,18 @@ def _way(problem: Problem, peak: Climb, label: str, i: int, jump: float) -> _Way
     kept = np.abs(values - limit) > _NUMBERS * max(abs(limit), abs(values[0] - limit))
     distances = np.log(np.abs(values[kept] - limit))
     return _Way(i, jump, limit, straight, points[kept, i], distances)
+
+
+def _is_seen(problem: Problem, number: float) -> bool:
+    """Whether a limit is one of the data, as where a prior ends at the smallest; the data of a potential are constants.
+
+    A probability ends at 1 whatever the data are.
+    """
+    density = problem.density
+    graphs = [density.symbolic.potential[n] for n, side in density.potentials.items() if side == "likelihood"]
+    observed = [np.ravel(a) for a in density.symbolic.observed.values() if np.asarray(a).dtype.kind == "f"]
+    seen = np.concatenate([np.zeros(0), *observed, *numbers_of(graphs)])
+    return bool(np.any(np.abs(seen - number) <= _SAME * np.maximum(np.abs(seen), abs(number))))
 
 
 def _jump(problem: Problem, peak: Climb, i: int, deviation: float) -> float | None:
