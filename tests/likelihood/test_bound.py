@@ -136,8 +136,8 @@ def test_scatter_measures_rounding_and_not_curvature():
     smooth = FunctionObjective(2, lambda x: (-float(np.exp(x[0]) + 50 * x[1] ** 2), np.zeros(2)))
     noise = np.random.default_rng(1)
     rough = FunctionObjective(2, lambda x: (-float(x @ x) + 1e-3 * noise.normal(), np.zeros(2)))
-    assert scatter(smooth, np.array([1.0, 2.0])) < 1e-6
-    assert 1e-4 < scatter(rough, np.array([1.0, 2.0])) < 1e-1
+    assert scatter(smooth, np.array([1.0, 2.0]), np.ones(2)) < 1e-6
+    assert 1e-4 < scatter(rough, np.array([1.0, 2.0]), np.ones(2)) < 1e-1
 
 
 def test_a_jump_between_refits_is_an_error_and_no_bound():

@@ -101,7 +101,7 @@ def refuse_rounding(problem: Problem, end: Climb) -> None:
     NoMaximumError
         If neighbours differ by more than a thousandth of a nat: unbounded or at infinity where that can be followed.
     """
-    noise = scatter(problem.objective, end.z)
+    noise = scatter(problem.objective, end.z, 1.0 / np.sqrt(np.diag(end.curvature.information)))
     if noise < _NOISE:
         return
     tail, _ = look_far(problem, end)

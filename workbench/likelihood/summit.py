@@ -105,7 +105,13 @@ class Summit:
         """
         gain = value - self.value
         least = (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value))
-        if gain > least and gain > _SCATTERS * scatter(objective, x):
+        if gain <= least:
+            return
+        diagonal = np.diag(
+            self.information
+        )  # not of their own errors: others that are much like it would have to follow
+        alone = np.where(diagonal > _TINY, 1.0 / np.sqrt(np.maximum(diagonal, _TINY)), self.scale)
+        if gain > _SCATTERS * scatter(objective, x, np.minimum(alone, self.scale)):
             raise BetterMaximum(x, gain)
 
     def deviation(self, quantity: Quantity) -> float:
