@@ -81,7 +81,8 @@ def _higher(problem: Problem, end: Climb) -> Climb:
             return -value_with(objective, end.z, i, at)
 
         bounds = (end.z[i] - reach, end.z[i] + reach)
-        at = optimize.minimize_scalar(minus, bounds=bounds, method="bounded", options={"xatol": 1e-12 * reach}).x
+        with np.errstate(all="ignore"):  # beyond an edge it is infinite
+            at = optimize.minimize_scalar(minus, bounds=bounds, method="bounded", options={"xatol": 1e-12 * reach}).x
         if -minus(at) > best.value:
             best = replace(end, z=np.where(np.arange(end.z.size) == i, at, end.z), value=-minus(at))
     return best
