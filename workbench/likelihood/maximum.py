@@ -24,10 +24,11 @@ from workbench.likelihood.inside import inside_of
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
-from workbench.likelihood.problem import Problem, origin, scalar_parameters
+from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.likelihood.tails import find_collapse, find_rise, look_far, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
+from workbench.model.absence import Missing
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
@@ -46,6 +47,7 @@ _RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
+_ELSEWHERE = ("flat", "saddle", "unmeasurable")  # kinds of what a climb from another start may have missed
 _STEPS = 30
 _LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
@@ -176,7 +178,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             if plateau is not None:
                 refuse_plateau(problem, plateau)
             what = f"the likelihood has no maximum: {missing.reason}"
-            raise NoMaximumError(missing.kind, what, "likelihood", missing.fix)
+            raise NoMaximumError(
+                missing.kind, what, "likelihood", missing.fix + _other_starts(problem, climbs, missing)
+            )
     if edge:
         certificate = _certificate_at(edge, certificate, set(edge.values) <= set(scalar_parameters(problem)))
         x, covariance = edge.x, edge.covariance
@@ -197,6 +201,18 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
+    )
+
+
+def _other_starts(problem: Problem, climbs: list[Climb], missing: Missing) -> str:
+    """Which starts were tried, where climbs ended at different heights and at no peak: another one may lead to it."""
+    heights = [end.value for end in climbs]
+    if missing.kind not in _ELSEWHERE or max(heights) - min(heights) < ALIKE:
+        return ""
+    start = scalars_in_words(problem, climbs[0].start)
+    return (
+        f"; or set `initval` elsewhere: {len(climbs)} starts ended between {min(heights):.6g} and {max(heights):.6g} "
+        f"nats, the highest from {start}, and there may be a peak where none of them led"
     )
 
 
