@@ -6,7 +6,7 @@ import pytest
 
 import workbench as wb
 from tests import studies
-from workbench.errors import NoMaximumError, RefusalError
+from workbench.errors import NoMaximumError, NumericalError, RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
 from workbench.likelihood.unbounded import find_spike
@@ -188,3 +188,14 @@ def test_two_scales_that_many_observations_share_have_a_maximum():
     found = wb.Study(model, seed=1).likelihood.maximum()
     mean = float(found.theta["mu"])
     assert found.theta["sigma"].values == pytest.approx([np.sqrt(np.mean((y[k::2] - mean) ** 2)) for k in (0, 1)])
+
+
+def test_a_scale_that_a_regression_sends_to_zero_at_an_exact_observation_is_no_lack_of_a_start():
+    x, y = np.repeat([0.0, 1.0], [1, 6]), np.append(0.0, np.random.default_rng(14).normal(0.0, 1.0, size=6))
+    with pm.Model() as model:
+        scale = pm.math.exp(pm.Normal("a", 0.0, 3.0) + pm.Normal("b", 0.0, 3.0) * x)
+        pm.Normal("y", pm.Normal("mu", 0.0, 5.0), scale, observed=y)
+    with pytest.raises(NumericalError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert "without bound" in refusal.value.what
+    assert "scales away from 0" in refusal.value.fix or "error of measurement" in refusal.value.fix

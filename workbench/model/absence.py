@@ -6,7 +6,9 @@ climb's end to another's: what rises there, falls on one side alone, or never fa
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -288,3 +290,34 @@ def _at_an_edge(chart: Chart, z: Vector) -> list[str]:
 def _short(value: NDArray) -> str:
     """A value for a message: four digits, the first few elements."""
     return np.array2string(np.asarray(value), precision=4, threshold=4, edgeitems=2)
+
+
+def refuse_starts(objective: Objective, starts: NDArray[np.float64], kind: str) -> NoReturn:
+    """Say why no start led anywhere: the log density is finite at none, or every climb ends where it is no number.
+
+    Parameters
+    ----------
+    objective : Objective
+    starts : ndarray, shape (m, d)
+    kind : str
+        What is sought, for the message.
+
+    Raises
+    ------
+    NumericalError
+        Always.
+    """
+    inside = False
+    for start in starts:
+        with contextlib.suppress(NumericalError):
+            inside = inside or bool(np.isfinite(objective.value(start)))
+    if inside:
+        raise NumericalError(
+            "every climb ends where the log density, or its slope, is no number: it may rise without bound",
+            kind,
+            "keep scales away from 0 by their priors, give the model the error of measurement, or start elsewhere: set "
+            "`initval`",
+        )
+    raise NumericalError(
+        "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
+    )
