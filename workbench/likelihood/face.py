@@ -222,8 +222,8 @@ def _singular(problem: Problem, end: Climb) -> str:
         behind = min(value_with(objective, end.z, i, end.z[i] + step) for step in _BACK)
         # Effects cannot be integrated out where hardly any deviation is left: so far ahead as there are numbers.
         ahead = [value_with(objective, end.z, i, end.z[i] - step) for step in (_SINGULAR, *_AHEAD)]
-        seen = next((k for k, value in enumerate(ahead) if np.isfinite(value)), None)
-        if seen is None or behind > end.value - _REAL or abs(ahead[seen] - end.value) > lost:
+        seen = next((k for k, value in enumerate(ahead) if abs(value - end.value) < lost), None)
+        if seen is None or behind > end.value - _REAL:
             continue
         far = end.z.copy()
         far[i] -= _SINGULAR

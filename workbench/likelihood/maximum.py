@@ -389,10 +389,11 @@ def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: 
     else:
         how = f"{fine.draws} importance draws" if fine.draws else "Laplace"
         other = "other draws" if fine.draws else f"{finer.draws} importance draws"
+    moved = f"{shift:.1e} standard errors" if np.isfinite(shift) else "an unknown distance"
     return Check(
         "latents-integrated",
         "ok" if shift < _UPGRADE else "caution",
         f"{names} integrated out in {blocks} block{'s' * (blocks != 1)} by {how}; {other} move the log likelihood by "
-        f"{change:.1e} nats and the maximum by {shift:.1e} standard errors",
+        f"{change:.1e} nats and the maximum by {moved}",
         "" if shift < _UPGRADE else "use draws: study.posterior.draws()",
     )
