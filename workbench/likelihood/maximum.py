@@ -32,6 +32,7 @@ from workbench.model.absence import Missing
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
+from workbench.model.identified import too_alike
 from workbench.model.mode import Mode, climb_all, describe_mode
 from workbench.numerics.climbs import ALIKE, Climb, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
@@ -167,7 +168,7 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
             tail, higher = look_far(problem, climbs[0])
-            if higher is not None:
+            if higher is not None and not too_alike(objective, chart, climbs[0]):
                 return _described(problem, [*climb_all(objective, higher[None], "MLE"), *climbs], level, checks)
             tail = tail or find_rise(problem, climbs[0])
             if tail is not None:

@@ -135,7 +135,7 @@ def too_alike(objective: Objective, chart: Chart, end: Climb) -> list[str]:
         Labels, the largest share first; empty where this is not what is there.
     """
     diagonal, bend = np.diag(end.curvature.information), end.curvature
-    if bend.is_peak or not np.all(diagonal > 0) or abs(bend.eigenvalues[0]) > ALIGNED:
+    if bend.is_peak or not np.all(diagonal > 0) or bend.eigenvalues[0] > ALIGNED:
         return []
     scale = 1.0 / np.sqrt(diagonal)
     shares = np.abs(bend.weakest / scale) / np.linalg.norm(bend.weakest / scale)
