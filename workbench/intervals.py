@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.check import Check
-from workbench.errors import InputError, NoMaximumError, NumericalError, WorkbenchError
+from workbench.errors import InputError, NoMaximumError, NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.departure import same_observations
 from workbench.likelihood.hypothesis import Test, fix_value
 from workbench.likelihood.integral import as_maximised
 from workbench.likelihood.nesting import compare_nested
-from workbench.likelihood.problem import Problem
+from workbench.likelihood.problem import Problem, scalars_in_words
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
 from workbench.likelihood.summit import BetterMaximum, Summit, find_summit
 from workbench.model.anatomy import require
@@ -82,7 +82,7 @@ def _measured[Answer: (Profile, Contour, Test)](
             answer: Answer = measure(_summit(study), _mode(study))
         except BetterMaximum as found:
             gains.append(found.what)
-            study.start_again(study.problem.chart.z(found.x))
+            _start_again(study, found)
             continue
         if not gains:
             return answer
@@ -90,6 +90,31 @@ def _measured[Answer: (Profile, Contour, Test)](
         check = Check("starts-agree", "caution", message, "raise `starts` in the settings")
         return replace(answer, checks=(*answer.checks, check))
     raise NumericalError("every maximum leads to a better one", question, "start elsewhere: set `initval`")
+
+
+def _start_again(study: Study, found: BetterMaximum) -> None:
+    """Start the whole fit again from a place that is higher than the maximum, if anything can be measured there.
+
+    Raises
+    ------
+    RefusalError
+        If nothing can be, while the maximum was one: the maximum stays, and the place is named.
+    """
+    before, starts, kept = _mode(study), study.starts, study._kept
+    study.start_again(study.problem.chart.z(found.x))
+    try:
+        study.likelihood.maximum()
+    except NoMaximumError as error:
+        if before is None or error.kind != "unmeasurable":
+            return
+        study.starts, study._kept = starts, kept
+        study.__dict__.pop("starts_with_maximum", None)
+        raise RefusalError(
+            f"{found.what}, at {scalars_in_words(study.problem, found.x)}: no peak, and nothing can be measured there; "
+            "it may be one of rounding",
+            error.where,
+            "if that place is impossible, keep the model away from it by the support of a prior, and ask again",
+        ) from error
 
 
 def ask_profile(study: Study, names: tuple[Name, ...], level: float | None) -> Profile:

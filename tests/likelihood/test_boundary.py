@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize, stats
 
 import workbench as wb
+from workbench.errors import NoMaximumError
 
 pytestmark = pytest.mark.slow  # every model is compiled
 
@@ -90,3 +91,18 @@ def test_counts_that_are_all_zero_exclude_no_mean_while_the_dispersion_is_free()
     assert max(*found.lower_deviance, *found.upper_deviance) < 1e-6
     assert np.isnan(found.estimate).all()  # it makes no difference
     assert study.likelihood.test("mu", 5.0).statistic["likelihood ratio"] < 1e-6
+
+
+def test_a_precision_that_a_probability_of_zero_leaves_open_is_at_no_edge():
+    # All counts 0: with p = 0 every k says the same; with k -> 0 a cluster is all or nothing, (1 - p)^4.
+    with pm.Model() as model:
+        p, k = pm.Beta("p", 1, 1), pm.HalfNormal("k", 10)
+        pm.BetaBinomial("y", n=10, alpha=p * k, beta=(1 - p) * k, observed=np.zeros(4, int))
+    study = wb.Study(model, seed=1)
+    with pytest.raises(NoMaximumError) as refusal:
+        study.likelihood.maximum()
+    assert refusal.value.kind == "edge"
+    assert "p = 0, where k can be anything" in refusal.value.what
+    found = study.likelihood.profile()
+    assert found.upper[0] == pytest.approx(1 - np.exp(-stats.chi2.ppf(0.95, 1) / 8), rel=1e-6)
+    assert (found.lower[1], found.upper[1]) == (0.0, np.inf)

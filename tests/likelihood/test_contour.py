@@ -71,8 +71,30 @@ def test_a_maximum_at_the_edge_has_no_contour():
         p, q = pm.Uniform("p", 0, 1), pm.Uniform("q", 0, 1)
         pm.Binomial("k", 10, p, observed=10)
         pm.Binomial("m", 10, q, observed=4)
-    with pytest.raises(wb.RefusalError, match="inside the support"):
+    with pytest.raises(wb.RefusalError, match="inside the support.*: p = 1 there"):
         wb.Study(model, seed=1).likelihood.contour("p", "q")
+
+
+def test_on_a_face_the_category_is_named_and_with_it_left_out_there_is_a_contour():
+    counts = np.array([4, 3, 3, 0])
+    studies = []
+    for seen in (counts, counts[:3]):
+        with pm.Model() as model:
+            pm.Multinomial("y", n=10, p=pm.Dirichlet("p", np.ones(seen.size)), observed=seen)
+        studies.append(wb.Study(model, seed=1))
+    with pytest.raises(wb.RefusalError, match=r"p\[3\] = 0 there"):
+        studies[0].likelihood.contour("p[0]", "p[1]")
+    for p, q in studies[1].likelihood.contour("p[0]", "p[1]").rim:
+        height = counts[:3] @ np.log([p / 0.4, q / 0.3, (1 - p - q) / 0.3])
+        assert -2 * height == pytest.approx(CUT, abs=1e-7)
+
+
+def test_separated_outcomes_have_no_maximum_to_draw_around():
+    with pm.Model() as model:
+        logit = pm.Normal("a", 0, 10) + pm.Normal("b", 0, 10) * np.arange(6.0)
+        pm.Bernoulli("y", logit_p=logit, observed=[0, 0, 0, 1, 1, 1])
+    with pytest.raises(wb.RefusalError, match="no maximum to draw a contour around"):
+        wb.Study(model, seed=1).likelihood.contour("a", "b")
 
 
 @pytest.mark.parametrize("names", [("mu", "nothing"), ("mu", "mu"), ("mu", "double")])

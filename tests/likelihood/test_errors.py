@@ -9,7 +9,7 @@ import pymc as pm
 import pytest
 
 from workbench.errors import InputError, RefusalError
-from workbench.likelihood.errors import FORMS, standard_errors
+from workbench.likelihood.errors import FORMS, _averaged, standard_errors
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
 from workbench.model.anatomy import examine
@@ -222,3 +222,32 @@ def test_the_check_of_a_true_model_fails_no_more_often_than_it_says():
             pm.Normal("y", pm.Normal("mu", 0, 5), pm.HalfNormal("sigma", 5), observed=rng.normal(size=40))
         low += found(model).p_value < 0.05
     assert low <= 20 * 0.05 + 3 * np.sqrt(20 * 0.05 * 0.95)
+
+
+@pytest.mark.slow
+def test_groups_that_are_all_alike_have_no_errors_made_of_rounding():
+    with pm.Model() as model:
+        a, tau = pm.Normal("a", 0, 3), pm.HalfNormal("tau", 1)
+        effect = pm.Normal("effect", 0, 1, shape=10)
+        rate = pm.math.exp(a + tau * effect[np.repeat(np.arange(10), 5)])
+        pm.Poisson("y", rate, observed=np.tile([3, 4, 5, 4, 3], 10))
+    errors = found(model)
+    assert errors.std_error["observed"][0] == pytest.approx(1 / np.sqrt(190), rel=1e-6)
+    assert errors.std_error["expected"][0] == pytest.approx(1 / np.sqrt(190), rel=1e-6)
+    assert {"outer product", "sandwich"} <= set(errors.refused)
+    assert "alike" in errors.refused["sandwich"]
+
+
+@pytest.mark.slow
+def test_two_observations_have_no_outer_product_made_of_rounding():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0, 10), pm.HalfNormal("sigma", 5), observed=np.array([1.0, 2.0]))
+    errors = found(model)  # (y - mu)^2 = sigma^2 for both: the scores of sigma are 0
+    assert errors.std_error["observed"] == pytest.approx([0.5 / np.sqrt(2), 0.25], rel=1e-6)
+    assert {"outer product", "sandwich"} <= set(errors.refused)
+
+
+def test_an_average_information_that_is_no_covariance_is_refused():
+    with pytest.raises(RefusalError, match="not positive definite"):
+        _averaged(np.array([[[1.0, 0.0], [0.0, -3.0]], [[1.0, 0.0], [0.0, 1.0]]]))
+    assert _averaged(np.eye(2)[None] * 4.0) == pytest.approx(np.eye(2) / 4.0)

@@ -1,5 +1,7 @@
 """The maximum of the likelihood is the textbook's, by two routes; what does not exist is refused by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pymc as pm
 import pytest
@@ -8,10 +10,12 @@ from scipy import optimize, special, stats
 import workbench as wb
 from tests.models_zoo import COVARIATES, HEIGHTS, OUTCOMES, _normals
 from workbench.errors import RefusalError
-from workbench.likelihood.maximum import maximise_likelihood
+from workbench.likelihood.maximum import _other_starts, maximise_likelihood
 from workbench.likelihood.problem import pose
+from workbench.model.absence import Missing
 from workbench.model.anatomy import examine, require
 from workbench.model.density import LogDensity
+from workbench.numerics.optimise import climb
 from workbench.prior.draws import starting_points
 
 pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
@@ -378,3 +382,15 @@ def test_climbs_that_stopped_beside_an_overflow_are_no_optima():
     assert check.status == "caution"
     assert "stopped on a slope" in check.message
     assert "scale the data" in check.fix
+
+
+def test_where_climbs_end_at_no_peak_and_differ_the_refusal_says_from_where_they_started():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0.0, 10.0), 1.0, observed=np.array([1.0, 2.0, 3.0]))
+    problem = pose(LogDensity(model))
+    end = climb(problem.objective, np.array([0.5]))
+    lower = replace(end, value=end.value - 5.0)
+    text = _other_starts(problem, [end, lower], Missing("flat", "", ""))
+    assert f"2 starts ended between {lower.value:.6g} and {end.value:.6g} nats, the highest from mu = 0.5" in text
+    assert _other_starts(problem, [end, end], Missing("flat", "", "")) == ""
+    assert _other_starts(problem, [end, lower], Missing("at infinity", "", "")) == ""

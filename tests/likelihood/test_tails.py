@@ -238,3 +238,48 @@ def test_a_message_names_a_few_of_many_scalars_that_go_to_infinity():
     assert "b[0] -> infinity and " in refusal.value.what
     assert "b[4] -> infinity and 4 more with them, where it levels off" in refusal.value.what
     assert "b[5]" not in refusal.value.what
+
+
+def two_exponentials(y):
+    """The sum of two exponentials at 40 places from 0 to 5."""
+    x = np.linspace(0.0, 5.0, 40)
+    with pm.Model() as model:
+        k, a = pm.HalfNormal("k", 3.0, shape=2), pm.Normal("a", 0.0, 3.0, shape=2)
+        curve = a[0] * pm.math.exp(-k[0] * x) + a[1] * pm.math.exp(-k[1] * x)
+        pm.Normal("y", curve, pm.HalfNormal("sigma", 1.0), observed=y(x))
+    return wb.Study(model, seed=1)
+
+
+def test_two_exponentials_that_do_the_work_of_one_become_the_same_at_the_limit_of_equal_rates():
+    def y(x):
+        return 2.0 * np.exp(-x) + 0.05 * np.random.default_rng(22).standard_normal(x.size)
+
+    with pytest.raises(NoMaximumError) as refusal:
+        two_exponentials(y).likelihood.maximum()
+    assert refusal.value.kind == "at infinity"
+    assert re.search(
+        r"a\[[01]\] -> infinity and a\[[01]\] -> -infinity, while k\[0\] and k\[1\] become the same", refusal.value.what
+    )
+    # As k[1] - k[0] -> 0 with a[1] (k[1] - k[0]) fixed the sum becomes (c + d x) exp(-k x), fitted by least squares.
+    x = np.linspace(0.0, 5.0, 40)
+    limit = optimize.least_squares(lambda p: (p[0] + p[1] * x) * np.exp(-p[2] * x) - y(x), [2.0, 0.0, 1.0], xtol=1e-15)
+    bound = -20.0 * (np.log(2 * np.pi * np.mean(limit.fun**2)) + 1)
+    assert float(re.search(r"bound is (\S+) nats", refusal.value.what)[1]) == pytest.approx(bound, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", [5, 8])
+def test_a_higher_place_on_the_way_to_infinity_is_climbed_from(seed):
+    # Climbs end on the ridge of equal rates; there is a maximum elsewhere, for seed 8 with a rate of exactly 0.
+    def y(x):
+        return 2.0 * np.exp(-x) + 0.05 * np.random.default_rng(seed).standard_normal(x.size)
+
+    x = np.linspace(0.0, 5.0, 40)
+    found = two_exponentials(y).likelihood.maximum()
+    squares = min(
+        2 * optimize.least_squares(
+            lambda p: p[0] * np.exp(-p[1] * x) + p[2] * np.exp(-p[3] * x) - y(x), [-0.1, rate, 2.0, 1.0], xtol=1e-15,
+            bounds=([-np.inf, 0.0, -np.inf, 0.0], np.inf),
+        ).cost for rate in (0.001, 0.01, 0.1, 0.4)
+    )  # fmt: skip
+    assert found.log_likelihood == pytest.approx(-20.0 * (np.log(2 * np.pi * squares / 40) + 1), abs=1e-6)
+    assert ("k[0]" in found.at_edge) == (seed == 8)

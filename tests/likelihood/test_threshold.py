@@ -84,3 +84,54 @@ def test_probabilities_that_underflow_move_no_support():
         pm.Poisson("n", pm.math.exp(a), observed=np.array([3, 4, 2]))
     found = wb.Study(model, seed=1).likelihood.maximum()
     assert all(check.code != "support-fixed" for check in found.checks)
+
+
+def in_a_potential(distribution, y, threshold, *names):
+    """The same density written as a potential, in which the data are constants."""
+    with pm.Model() as model:
+        a = threshold(y)
+        others = [pm.HalfNormal(name, 10.0) for name in names]
+        pm.Potential("density", pm.math.sum(pm.logp(distribution.dist(*others, shape=y.shape), y - a)))
+    return wb.Study(model, seed=1, potentials={"density": "likelihood"})
+
+
+THRESHOLDS = {
+    "anywhere": lambda y: pm.Normal("a", 3.0, 10.0, initval=y.min() - 1.0),
+    "below the data": lambda y: pm.Uniform("a", -10.0, float(y.min())),
+}
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("distribution", [pm.Weibull, pm.LogNormal])
+def test_a_threshold_in_a_potential_is_as_unbounded_as_one_of_observations(distribution, threshold):
+    y = 5.0 + stats.weibull_min.ppf(SHARES, 1.7, scale=3.0)
+    with pytest.raises(NoMaximumError) as refusal:
+        in_a_potential(distribution, y, THRESHOLDS[threshold], "first", "second").likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
+    assert f"unbounded as a -> {y.min():.7g}; the highest peak inside" in refusal.value.what
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_a_density_that_vanishes_at_a_threshold_in_a_potential_has_a_maximum_with_a_caution(threshold):
+    y = 3.0 + stats.gamma.ppf(SHARES, 4.0)
+    with pm.Model() as model:
+        a, rate = THRESHOLDS[threshold](y), pm.HalfNormal("rate", 10.0)
+        pm.Potential("density", pm.logp(pm.Gamma.dist(4.0, rate, shape=y.shape), y - a))
+    found = wb.Study(model, seed=1, potentials={"density": "likelihood"}).likelihood.maximum()
+    best = optimize.minimize(
+        lambda x: -stats.gamma.logpdf(y - x[0], 4.0, scale=1 / x[1]).sum(), [2.9, 1.0], method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-12},
+    )  # fmt: skip
+    assert [float(found.theta[name]) for name in ("a", "rate")] == pytest.approx(best.x, rel=1e-6)
+    (check,) = [check for check in found.checks if check.code == "support-fixed"]
+    assert f"the support of density depends on a: beyond a = {y.min():.6g}, " in check.message
+
+
+def test_a_scale_in_a_potential_moves_no_support():
+    y = stats.norm.ppf(SHARES)
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("sigma", 10.0)
+        pm.Potential("density", pm.logp(pm.Normal.dist(mu, sigma, shape=y.shape), y))
+    found = wb.Study(model, seed=1, potentials={"density": "likelihood"}).likelihood.maximum()
+    assert float(found.theta["sigma"]) == pytest.approx(y.std(), rel=1e-9)
+    assert all(check.code != "support-fixed" for check in found.checks)

@@ -6,7 +6,7 @@ import pytest
 
 import workbench as wb
 from tests import studies
-from workbench.errors import NoMaximumError, RefusalError
+from workbench.errors import NoMaximumError, NumericalError, RefusalError
 from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.problem import pose
 from workbench.likelihood.unbounded import find_spike
@@ -157,3 +157,45 @@ def test_a_group_of_one_is_unbounded_by_itself():
         pm.Normal("y", mu[group], sigma[group], observed=np.array([1.0, 2.0, 4.0, 3.0]))
     with pytest.raises(RefusalError, match="no maximum"):
         maximum(model)
+
+
+@pytest.mark.parametrize("scales", ["a vector", "two variables"])
+def test_one_observation_with_a_scale_of_its_own_is_fitted_exactly(scales):
+    # There is a peak inside; with the mean on that observation its scale goes to 0, and the others lose what is finite.
+    y = np.random.default_rng(13).normal(0.0, 1.0, size=11)
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 5.0)
+        if scales == "a vector":
+            sigma = pm.HalfNormal("sigma", 3.0, shape=2)
+            first, rest = sigma[0], sigma[1]
+        else:
+            first, rest = pm.HalfNormal("first", 3.0), pm.HalfNormal("rest", 3.0)
+        pm.Normal("one", mu, first, observed=y[:1])
+        pm.Normal("others", mu, rest, observed=y[1:])
+    with pytest.raises(NoMaximumError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
+    assert f"unbounded as {'sigma[0]' if scales == 'a vector' else 'first'} -> 0; the highest peak inside" in (
+        refusal.value.what
+    )
+
+
+def test_two_scales_that_many_observations_share_have_a_maximum():
+    y = np.random.default_rng(13).normal(0.0, 1.0, size=20)
+    with pm.Model() as model:
+        mu, sigma = pm.Normal("mu", 0.0, 5.0), pm.HalfNormal("sigma", 3.0, shape=2)
+        pm.Normal("y", mu, sigma[np.arange(20) % 2], observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    mean = float(found.theta["mu"])
+    assert found.theta["sigma"].values == pytest.approx([np.sqrt(np.mean((y[k::2] - mean) ** 2)) for k in (0, 1)])
+
+
+def test_a_scale_that_a_regression_sends_to_zero_at_an_exact_observation_is_no_lack_of_a_start():
+    x, y = np.repeat([0.0, 1.0], [1, 6]), np.append(0.0, np.random.default_rng(14).normal(0.0, 1.0, size=6))
+    with pm.Model() as model:
+        scale = pm.math.exp(pm.Normal("a", 0.0, 3.0) + pm.Normal("b", 0.0, 3.0) * x)
+        pm.Normal("y", pm.Normal("mu", 0.0, 5.0), scale, observed=y)
+    with pytest.raises(NumericalError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert "without bound" in refusal.value.what
+    assert "scales away from 0" in refusal.value.fix or "error of measurement" in refusal.value.fix

@@ -192,7 +192,20 @@ def _edges_ahead(problem: Problem, end: Climb, scalars: dict[str, int]) -> tuple
                 x[i], values[label] = limit, edge
                 fixed.append(i)
                 break
+    for label in list(values):  # level only because of what the other edges are: it is at none
+        if len(values) > 1 and _is_empty(problem, x, scalars[label], start[scalars[label]]):
+            x[scalars[label]] = end.z[scalars[label]]
+            fixed.remove(scalars[label])
+            del values[label]
     return x, fixed, values
+
+
+def _is_empty(problem: Problem, x: Vector, i: int, start: float) -> bool:
+    """Whether the likelihood is the same for all values of a coordinate around the start of the model."""
+    height = value_with(problem.objective, x, i, x[i])
+    none = max(_LEVEL * max(1.0, abs(height)), _LOWER)
+    places = [start + way * step for way in _WAYS for step in _NEAR]
+    return all(abs(value_with(problem.objective, x, i, at) - height) < none for at in places)
 
 
 def settle_at_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> Edge | None:
@@ -258,12 +271,8 @@ def refuse_empty_edge(problem: Problem, end: Climb, scalars: dict[str, int]) -> 
     if not fixed:
         return
     height = value_with(objective, x, fixed[0], x[fixed[0]])
-    none = _LEVEL * max(1.0, abs(height))
-    empty, start = dict[str, int](), origin(problem)
-    for label, i in scalars.items():
-        places = [start[i] + way * step for way in _WAYS for step in _NEAR]
-        if i not in fixed and all(abs(value_with(objective, x, i, at) - height) < none for at in places):
-            empty[label] = i
+    start = origin(problem)
+    empty = {label: i for label, i in scalars.items() if i not in fixed and _is_empty(problem, x, i, start[i])}
     if not empty or height < end.value - _LOWER:
         return
     try:

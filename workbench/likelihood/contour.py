@@ -107,6 +107,7 @@ def find_contour(
     if len(names) != 2:
         raise InputError(f"{len(names)} names for a contour", "likelihood contour", "give two")
     pair = [resolve(problem.chart, name, summit.x, summit.scale) for name in names]
+    _require_inside(problem, summit)
     root = _spread(summit, pair)
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
     sections = Sections(problem.objective, pair, summit.scale, edges)
@@ -137,6 +138,28 @@ def _value(quantity: Quantity, summit: Summit, x: Vector) -> float:
     return float(quantity(summit.x[None])[0]) + moved * float(quantity.weights[0])
 
 
+def _require_inside(problem: Problem, summit: Summit) -> None:
+    """Refuse a maximum at an edge, around which a region has no ellipse to start from, and name the edge."""
+    of = {i: label for label, i in scalar_parameters(problem).items()}
+    values = dict(zip(problem.chart.labels, problem.chart.scalars(summit.x[None])[0], strict=True))
+    at = [f"{of[i]} = {values[of[i]]:.3g}" for i in summit.places if i in of]
+    at += [f"{cell} = 0" for cell in summit.cells]
+    if summit.inside is None:
+        raise RefusalError(
+            "the likelihood has no maximum to draw a contour around",
+            "likelihood contour",
+            "study.likelihood.maximum() says what stands there; look at one scalar at a time: "
+            "study.likelihood.profile(name)",
+        )
+    if at:
+        raise RefusalError(
+            f"the likelihood has no maximum inside the support to draw a contour around: {', '.join(at)} there",
+            "likelihood contour",
+            "give what is at its edge that value as a constant and ask again, which is exact for the others; or look "
+            "at one scalar at a time: study.likelihood.profile(name)",
+        )
+
+
 def _spread(summit: Summit, pair: Sequence[Quantity]) -> NDArray[np.float64]:
     """A root of the covariance of the two path values, in which the Wald region is a circle."""
     slopes = jacobian(lambda points: np.column_stack([q(points) for q in pair]), summit.x, summit.scale)
@@ -144,8 +167,6 @@ def _spread(summit: Summit, pair: Sequence[Quantity]) -> NDArray[np.float64]:
         if quantity.slope is not None:
             slopes[row] = quantity.slope
     try:
-        if summit.places or summit.cells:
-            raise np.linalg.LinAlgError
         root = np.linalg.cholesky(summit.information)
         covariance = slopes @ np.linalg.solve(root.T, np.linalg.solve(root, slopes.T))
         correlation = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
@@ -173,7 +194,7 @@ def _along(
         found, value = sections.peak(centre + r * ray, near)
         if not np.isfinite(value):
             found, value = sections.peak(centre + r * ray, summit.x)
-        summit.compare(found, value)
+        summit.compare(sections.objective, found, value)
         known[r] = found
         height = float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
         return 0.0 if abs(height - target) < _SOLVED else min(height, _WALL) - target

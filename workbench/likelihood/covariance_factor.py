@@ -61,6 +61,27 @@ def factor_diagonals(problem: Problem) -> dict[str, int]:
     return found
 
 
+def shares_left(problem: Problem, x: Vector) -> dict[int, float]:
+    """Coordinates of the diagonals of all free factors -> the share of its standard deviation that is left in each.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (p,)
+
+    Returns
+    -------
+    dict of int to float
+    """
+    found: dict[int, float] = {}
+    for name, diagonal in free_factors(problem):
+        factor = np.zeros((diagonal.size, diagonal.size))
+        factor[np.tril_indices(diagonal.size)] = np.ravel(problem.chart.theta(x[None])[name][0])
+        left = np.diag(factor) / np.linalg.norm(factor, axis=1)
+        found |= {int(i): float(share) for i, share in zip(diagonal, left, strict=True)}
+    return found
+
+
 def lost_rank(problem: Problem, x: Vector) -> str:
     """The first covariance without an inverse at a point, and what has no variance there; empty if there is none.
 

@@ -47,6 +47,7 @@ _INTEGRAL = 20  # times the work of a likelihood without latent variables
 _LEAST = 4
 _LOCATED = 50  # data sets that say where each observation lies
 _SIGNIFICANT = 0.01
+_ALIKE = 1e-12  # of the information: scores that vary less are rounding
 _FEW = 3.0  # units a scalar: with 2 half of the true regressions tried had p < 0.01, with 3.3 none
 
 
@@ -274,15 +275,16 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
         informations, data = _simulated(peak, seed)
         exact = _integrated(peak, data)
         informations = informations if exact is None else exact[None]
-        covariances["expected"] = np.linalg.inv(informations.mean(axis=0))
+        covariances["expected"] = _averaged(informations)
     except (WorkbenchError, np.linalg.LinAlgError) as error:
         refused["expected"] = getattr(error, "what", "the average information is singular")
     try:
         units = independent_units(peak.problem)
         scores, misfit, p_value = _from_scores(peak, units, data)
         meat = scores.T @ scores
+        _require_spread(meat, peak.covariance)
         covariances["sandwich"] = peak.covariance @ meat @ peak.covariance
-        covariances["outer product"] = _inverse(meat)
+        covariances["outer product"] = _inverse(meat, peak.covariance)
     except WorkbenchError as error:
         refused |= {form: error.what for form in FORMS[2:] if form not in covariances}
     slopes = peak.slopes(mode.at_edge)
@@ -298,10 +300,31 @@ def standard_errors(problem: Problem, mode: Mode, seed: int) -> StandardErrors:
     )  # fmt: skip
 
 
-def _inverse(meat: NDArray[np.float64]) -> NDArray[np.float64]:
+def _averaged(informations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of the average information, refused where that is no covariance, as next to an edge of the support."""
+    average = informations.mean(axis=0)
+    scale = np.sqrt(np.abs(np.diag(average)))
+    if not np.all(scale > 0) or np.linalg.eigvalsh(average / np.outer(scale, scale))[0] < FLAT:
+        raise RefusalError(
+            "the average information is not positive definite", "simulated data", "quote the observed errors"
+        )
+    return np.linalg.inv(average)
+
+
+def _require_spread(meat: NDArray[np.float64], covariance: NDArray[np.float64]) -> None:
+    """Refuse scores that vary no more than rounding along a parameter, as those of groups that are all alike."""
+    if np.any(np.diag(covariance @ meat @ covariance) < _ALIKE * np.diag(covariance)):
+        raise RefusalError(
+            "the scores of the units do not vary along every parameter: the units are alike", "observations",
+            "quote the observed or the expected errors",
+        )  # fmt: skip
+
+
+def _inverse(meat: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse of the sum of outer products, refused where the observations do not span all directions."""
-    scale = np.sqrt(np.maximum(np.diag(meat), 1e-300))
-    if np.linalg.eigvalsh(meat / np.outer(scale, scale))[0] < FLAT:
+    scale, root = np.sqrt(np.maximum(np.diag(meat), 1e-300)), np.linalg.cholesky(covariance)
+    spans = np.linalg.eigvalsh(meat / np.outer(scale, scale))[0] > FLAT
+    if not spans or np.linalg.eigvalsh(root.T @ meat @ root)[0] < _ALIKE:
         raise RefusalError(
             "the scores of the observations do not span all parameters", "observations", "use more observations"
         )

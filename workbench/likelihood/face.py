@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge
-from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
+from workbench.likelihood.covariance_factor import lost_rank, shares_left
 from workbench.likelihood.holding import value_with
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.numerics.climbs import Climb, falls_away
@@ -29,6 +29,7 @@ _LEVEL = 1e-9  # of the log likelihood, or nats below 1: a change below this is 
 _LOST = 1e-6  # nats, relative where the log likelihood is large, by which an edge may be lower than the way there
 _AHEAD = (4.0, 1.0, 0.3)  # of z, from where a climb towards an edge ended, until a density can be computed there
 _BACK = (1.0, 3.0, 10.0, 30.0, 100.0)  # of z; a climb may go on until a deviation is e^-40 of the others
+_HARDLY = 1e-3  # of a standard deviation: on its way to none
 _SINGULAR = 20.0  # of the logarithm of a deviation: none is left
 _AT = 1e-7  # a correlation that differs from 1 by less, or two values by as much of their size
 
@@ -217,13 +218,18 @@ def refuse_meeting(problem: Problem, end: Climb) -> None:
 def _singular(problem: Problem, end: Climb) -> str:
     """Which correlation is complete, or what has no variance, where a covariance loses its rank; empty if none does."""
     objective, lost = problem.objective, _LOST * max(1.0, abs(end.value))
-    for i in factor_diagonals(problem).values():
-        far, behind = end.z.copy(), min(value_with(objective, end.z, i, end.z[i] + step) for step in _BACK)
+    for i, left in shares_left(problem, end.z).items():
+        behind = min(value_with(objective, end.z, i, end.z[i] + step) for step in _BACK)
+        # Effects cannot be integrated out where hardly any deviation is left: so far ahead as there are numbers.
+        ahead = [value_with(objective, end.z, i, end.z[i] - step) for step in (_SINGULAR, *_AHEAD)]
+        seen = next((k for k, value in enumerate(ahead) if abs(value - end.value) < lost), None)
+        if seen is None or behind > end.value - _REAL:
+            continue
+        far = end.z.copy()
         far[i] -= _SINGULAR
-        if behind < end.value - _REAL and abs(value_with(objective, far, i, far[i]) - end.value) < lost:
-            met = _met(problem, far, i) or lost_rank(problem, far)
-            if met:
-                return met
+        met = _met(problem, far, i) or lost_rank(problem, far) if seen == 0 or left < _HARDLY else ""
+        if met:
+            return met
     return ""
 
 

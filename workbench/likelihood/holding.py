@@ -16,6 +16,8 @@ from workbench.numerics.climbs import Climb, falls_away
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
 
+_NEXT = (1e-6, 1e-3)  # of a standard deviation, at most of max(1, abs(x)): neighbours
+
 
 def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionObjective:
     """The objective over the coordinates that are not fixed, the others as in x.
@@ -64,6 +66,32 @@ def value_with(objective: Objective, x: Vector, i: int, at: float) -> float:
         return objective.value(moved)
     except NumericalError:
         return -np.inf
+
+
+def scatter(objective: Objective, x: Vector, scale: Vector) -> float:
+    """The rounding of a log likelihood near a point, nats: how far neighbours are from a straight line.
+
+    A difference of two numbers that are nearly the same, as 1 - exp(-k x) for a tiny k, leaves few digits.
+
+    Parameters
+    ----------
+    objective : Objective
+    x : ndarray, shape (p,)
+    scale : ndarray, shape (p,)
+        Standard deviation of each coordinate with the others held: on a thousandth of it a likelihood is smooth.
+
+    Returns
+    -------
+    float
+        Nats.
+    """
+    found = 0.0
+    for i, size in ((i, size) for i in range(x.size) for size in _NEXT):
+        step = size * min(scale[i], max(1.0, abs(x[i])))
+        near = np.array([value_with(objective, x, i, float(x[i] + k * step)) for k in range(-3, 4)])
+        if np.all(np.isfinite(near)):
+            found = max(found, float(np.median(np.abs(np.diff(near, 3)))))
+    return found
 
 
 @dataclass(frozen=True)

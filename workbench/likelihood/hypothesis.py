@@ -232,14 +232,15 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
     refuse_still(summit, quantity)
     edges = edges_of(problem.chart, summit.x, scalar_parameters(problem))
     edges |= {k: (side,) for k, side in summit.infinite.items()}
-    sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places), summit.inside)
+    places, infinite = dict(summit.places), tuple(summit.infinite)
+    sections = Sections(problem.objective, [quantity], summit.scale, edges, places, summit.inside, infinite)
     if quantity.name in summit.cells:
         return *_in_category(sections, quantity, summit, value), value == 0.0
     for side in (-1.0, 1.0):
         edge = quantity.edge(summit.x, side)
         if np.isfinite(edge) and abs(value - edge) <= 1e-12 * max(1.0, abs(edge)):
             x, height = _at_edge(sections, quantity, summit, side)
-            summit.compare(x, height)
+            summit.compare(sections.objective, x, height)
             return x, height, True
     path = _path_to(quantity, summit, value)
     x, height, here = summit.x, summit.value, quantity.path(summit.x)
@@ -250,7 +251,7 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
             raise InputError(
                 f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support"
             )
-        summit.compare(x, height)
+        summit.compare(sections.objective, x, height)
     return x, height, False
 
 
@@ -267,7 +268,7 @@ def _in_category(sections: Sections, quantity: Quantity, summit: Summit, value: 
     if not 0.0 < value < 1.0:
         raise InputError(f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support")
     x, height = sections.peak(np.array([value]), summit.entered(summit.x, quantity.name, value))
-    summit.compare(x, height)
+    summit.compare(sections.objective, x, height)
     return x, height
 
 

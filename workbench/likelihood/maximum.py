@@ -18,20 +18,23 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
+from workbench.likelihood.corner import refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
-from workbench.likelihood.tails import find_collapse, find_rise, find_tail, refuse_tail
+from workbench.likelihood.tails import find_collapse, find_rise, look_far, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
+from workbench.model.absence import Missing
 from workbench.model.anatomy import Anatomy, require
 from workbench.model.certificate import Certificate, certify
 from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
+from workbench.model.identified import too_alike
 from workbench.model.mode import Mode, climb_all, describe_mode
-from workbench.numerics.climbs import ALIKE, Climb, corners, distinct, falls_away
+from workbench.numerics.climbs import ALIKE, Climb, distinct, falls_away
 from workbench.numerics.curvature import curvature_at
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 from workbench.numerics.search import search_wider
@@ -43,6 +46,7 @@ _WITNESSES = 3  # climbs that end at the same height, and more than half of all:
 _RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
+_ELSEWHERE = ("flat", "saddle", "unmeasurable")  # kinds of what a climb from another start may have missed
 _STEPS = 30
 _LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
@@ -151,8 +155,10 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         refuse_tail(problem, collapse)
     certificate, missing = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
-    if missing:
-        _refuse_corner(problem, climbs[0])
+    if not missing:
+        refuse_rounding(problem, climbs[0])
+    else:
+        refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
@@ -161,7 +167,10 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             jump = find_jump(problem, climbs[0])
             if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
-            tail = find_tail(problem, climbs[0]) or find_rise(problem, climbs[0])
+            tail, higher = look_far(problem, climbs[0])
+            if higher is not None and not too_alike(objective, chart, climbs[0]):
+                return _described(problem, [*climb_all(objective, higher[None], "MLE"), *climbs], level, checks)
+            tail = tail or find_rise(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)
             if jump is not None:
@@ -170,7 +179,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             if plateau is not None:
                 refuse_plateau(problem, plateau)
             what = f"the likelihood has no maximum: {missing.reason}"
-            raise NoMaximumError(missing.kind, what, "likelihood", missing.fix)
+            raise NoMaximumError(
+                missing.kind, what, "likelihood", missing.fix + _other_starts(problem, climbs, missing)
+            )
     if edge:
         certificate = _certificate_at(edge, certificate, set(edge.values) <= set(scalar_parameters(problem)))
         x, covariance = edge.x, edge.covariance
@@ -194,21 +205,15 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
     )
 
 
-def _refuse_corner(problem: Problem, end: Climb) -> None:
-    """Say that the highest point is a corner, as the median is for Laplace data: it has no curvature, or no bound."""
-    found = corners(problem.objective, end)
-    if not found:
-        return
-    rise = find_rise(problem, end)
-    if rise is not None:
-        refuse_tail(problem, rise)
-    along = [name for name, block in problem.chart.blocks.items() if any(block.start <= i < block.stop for i in found)]
-    raise NoMaximumError(
-        "corner",
-        f"the likelihood has no smooth maximum: its highest point has a corner along {' and '.join(along)}, so there "
-        f"is no curvature and no standard error; it is {end.value:.6g} nats, at {scalars_in_words(problem, end.z)}",
-        along[0],
-        "quote that point with its profile interval, or use the posterior",
+def _other_starts(problem: Problem, climbs: list[Climb], missing: Missing) -> str:
+    """Which starts were tried, where climbs ended at different heights and at no peak: another one may lead to it."""
+    heights = [end.value for end in climbs]
+    if missing.kind not in _ELSEWHERE or max(heights) - min(heights) < ALIKE:
+        return ""
+    start = scalars_in_words(problem, climbs[0].start)
+    return (
+        f"; or set `initval` elsewhere: {len(climbs)} starts ended between {min(heights):.6g} and {max(heights):.6g} "
+        f"nats, the highest from {start}, and there may be a peak where none of them led"
     )
 
 
@@ -270,7 +275,12 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
         climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
     climbs = with_exchanged(fine, problem.chart, climbs)
     check = _integral_check(fine, finer, shift, change)
-    mode = _described(replace(problem, objective=fine), climbs, level, (check,))
+    try:
+        mode = _described(replace(problem, objective=fine), climbs, level, (check,))
+    except NoMaximumError as error:
+        if check.status == "ok":
+            raise
+        raise NoMaximumError(error.kind, f"{error.what} ({check.message})", error.where, error.fix) from error
     return replace(mode, integrated=problem.density.latents)
 
 
@@ -347,10 +357,11 @@ def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: 
     else:
         how = f"{fine.draws} importance draws" if fine.draws else "Laplace"
         other = "other draws" if fine.draws else f"{finer.draws} importance draws"
+    moved = f"{shift:.1e} standard errors" if np.isfinite(shift) else "an unknown distance"
     return Check(
         "latents-integrated",
         "ok" if shift < _UPGRADE else "caution",
         f"{names} integrated out in {blocks} block{'s' * (blocks != 1)} by {how}; {other} move the log likelihood by "
-        f"{change:.1e} nats and the maximum by {shift:.1e} standard errors",
+        f"{change:.1e} nats and the maximum by {moved}",
         "" if shift < _UPGRADE else "use draws: study.posterior.draws()",
     )

@@ -9,6 +9,7 @@ edge of its support, such as a Weibull with shape below 1, the likelihood is eve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,8 +97,23 @@ def has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
     bool
     """
     size = max(1.0, abs(x[i]))
-    heights = [value_with(objective, x, i, x[i] - side * near * size) for near in _NEAR]
-    rises = np.diff(heights)
+    return is_pole([value_with(objective, x, i, x[i] - side * near * size) for near in _NEAR])
+
+
+def is_pole(heights: Sequence[float]) -> bool:
+    """Whether heights rise by the same amount from one distance to the next, which are all in one proportion.
+
+    Parameters
+    ----------
+    heights : sequence of float
+        The farthest first; nats.
+
+    Returns
+    -------
+    bool
+    """
+    with np.errstate(invalid="ignore"):
+        rises = np.diff(heights)
     return bool(np.all(rises > _REAL) and np.ptp(rises) < _EVEN * rises.max())
 
 

@@ -19,10 +19,11 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import stats
 
 from workbench.check import Check
 from workbench.errors import InputError, NumericalError
+from workbench.likelihood.bound import MISSED, refit, solve_bound
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
 from workbench.likelihood.section import Sections
@@ -36,12 +37,11 @@ Name = str | Mapping[str, float]
 MAX_DEFAULT = 12  # scalars that are profiled where none is named
 _STEPS = 6.0  # of zeta, from the maximum to the bound
 _BEYOND = 1.15  # of the bound: how far the curve goes
-_SOLVED = 1e-10  # of zeta at a bound
-_MISSED = 1e-6  # nats of deviance: a bound that is further off than this is none
 _RANGE = 1e7  # standard deviations on the real line: what has not fallen there never will
 _ROUND = 1e-9  # a simplex or a correlation that comes this close to a whole number ends there
 _SHARE, _MOST_SHARE = 1e-6, 0.01  # of a category that has none at the maximum: where it is entered
 _OVERFLOW = 230.0  # on a log scale, 1e100: where other terms overflow first, nothing has changed for long
+_LEVEL = 1e-6  # nats of deviance: a side that loses no more stays at the least upper bound
 _MOVED = 1e-4  # of zeta: less than this is still the floor from which it starts
 
 
@@ -113,6 +113,11 @@ class Profile(Result):
                 if deviance < self.cut - 1e-6:
                     where = "infinity" if np.isinf(bound) else "the edge of the support"
                     lines.append(f"{name}: no {side} bound short of {where}, where the deviance is {deviance:.3g}")
+                elif deviance > self.cut + MISSED:
+                    lines.append(
+                        f"{name}: at the {side} bound the likelihood jumps, to a deviance of {deviance:.3g}: where "
+                        "there are jumps chi-square is no guide"
+                    )
         return [*lines, *super().notes()]
 
 
@@ -181,7 +186,8 @@ def profile_likelihood(
         refuse_still(summit, quantity)
     rows, points, zeta = [], {}, {}
     for quantity in quantities:
-        sections = Sections(problem.objective, [quantity], summit.scale, edges, dict(summit.places), summit.inside)
+        places, infinite = dict(summit.places), tuple(summit.infinite)
+        sections = Sections(problem.objective, [quantity], summit.scale, edges, places, summit.inside, infinite)
         down, up = (_walk(sections, quantity, summit, side, level) for side in (-1.0, 1.0))
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
@@ -206,7 +212,7 @@ def _highest(quantity: Quantity, summit: Summit, centre: float, down: _Side, up:
     side = summit.infinite.get(quantity.coordinate)
     if side is not None:
         return quantity.edge(summit.x, side)
-    level = [end.bound for end in (down, up) if end.deviance < _MOVED**2]
+    level = [end.bound for end in (down, up) if end.deviance < _LEVEL]
     if len(level) > 1:
         return float("nan")
     return level[0] if level else centre
@@ -250,7 +256,7 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         if side < 0:
             return _open(quantity, x, zeta, 0.0)
         entry, point = _entry(sections, quantity, summit, stride)
-        found, height = _refit(sections, summit, entry, (point,))
+        found, height = refit(sections, summit, entry, (point,))
         path, zeta, x = [*path, entry], [*zeta, height], [*x, found]
     known, jumps = len(x), list[tuple[float, float]]()
     step = path[-1] if known > 1 else stride * summit.deviation(quantity)
@@ -258,12 +264,14 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         # The first guess follows the straight line through the last two points.
         here = path[-1] + side * step
         guess = x[-1] if len(x) < 1 + known else x[-1] + (x[-1] - x[-2]) * (here - path[-1]) / (path[-1] - path[-2])
-        found, height = _refit(sections, summit, here, (guess, x[-1]))
+        found, height = refit(sections, summit, here, (guess, x[-1]))
         jump = height - zeta[-1]
         tiny = step < 1e-9 * max(abs(path[-1]), summit.deviation(quantity))
         if not np.isfinite(height) or (jump > 3.0 * stride and not tiny):
             if tiny and zeta[-1] > target:
                 break
+            if tiny and _stays(summit, zeta[-1]):
+                return _open(quantity, x, zeta, quantity.edge(x[-1], side))
             if tiny:
                 return _open(quantity, x, zeta, _end(quantity, x[-1], side))
             step *= 0.25 if not np.isfinite(height) else max(0.1, 1.5 * stride / jump)
@@ -281,11 +289,18 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
             return _open(quantity, x, zeta, quantity.edge(found, side))
         step *= min(2.0, max(0.2, stride / max(jump, 1e-300)))
     else:
+        if _stays(summit, zeta[-1]):
+            return _open(quantity, x, zeta, quantity.edge(x[-1], side))
         raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
     after = int(np.argmax(np.array(zeta) >= target))
-    bound, deviance = _solve(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
+    bound, deviance = solve_bound(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
     values = quantity.along(np.array([*x[:after], bound, *x[after:]]))
     return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
+
+
+def _stays(summit: Summit, height: float) -> bool:
+    """Whether a walk from a least upper bound, where there is no maximum, is as high as that as far as it came."""
+    return bool(summit.checks) and height**2 < _LEVEL
 
 
 def _entry(sections: Sections, quantity: Quantity, summit: Summit, stride: float) -> tuple[float, Vector]:
@@ -338,46 +353,3 @@ def _far(quantity: Quantity, summit: Summit, here: float) -> bool:
     if quantity.coordinate >= 0 and not quantity.real:
         return abs(here) > FAR
     return abs(here - quantity.path(summit.x)) > _RANGE * summit.reach(quantity)
-
-
-def _refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vector]) -> tuple[Vector, float]:
-    """The maximum on a section and zeta there, from the first start that leads to one.
-
-    Raises
-    ------
-    BetterMaximum
-        If it is higher than the summit.
-    """
-    found, value = sections.peak(np.array([here]), starts[0])
-    for start in starts[1:]:
-        if np.isfinite(value):
-            break
-        found, value = sections.peak(np.array([here]), start)
-    summit.compare(found, value)
-    return found, float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
-
-
-def _solve(
-    sections: Sections, summit: Summit, target: float, bracket: tuple[float, float], ends: tuple[Vector, Vector]
-) -> tuple[Vector, float]:
-    """The point in a bracket at which zeta reaches its target, and the deviance there.
-
-    Raises
-    ------
-    NumericalError
-        If zeta jumps over it.
-    """
-    known = dict(zip(bracket, ends, strict=True))
-
-    def gap(here: float) -> float:
-        near = min(known, key=lambda place: abs(place - here))
-        known[here], height = _refit(sections, summit, here, (known[near], *ends))
-        return 0.0 if abs(height - target) < _SOLVED else height - target
-
-    root = optimize.brentq(gap, *bracket, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=100, disp=False)
-    found, height = _refit(sections, summit, root, (known[root], *ends))
-    if abs(height**2 - target**2) > _MISSED:
-        name = sections.quantities[0].name
-        what = f"the profile of {name} jumps: refits next to each other reach different maxima"
-        raise NumericalError(what, name, "centre or rescale the data")
-    return found, height**2

@@ -14,7 +14,7 @@ as soon as that pays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,8 @@ _ROUNDING = 1e-9  # nats: what the rounding of a large log likelihood may leave
 _SLOPE = 1e-6  # nats a standard deviation, along a direction that is left alone because it is flat
 _OUTWARDS = (4.0, 6.0, 8.0, 10.0, 12.0, 14.0)  # of z, towards an edge
 _SAME = 1e-10  # nats, relative to the log likelihood where that is large: no change
+_FAR_OUT = 1e-5  # nats, relative likewise: what rounding may leave where a scalar stands for infinity
+_LOSES = 1.0  # nats: no limit is reached by this
 _INWARDS = tuple(np.arange(1.0, 41.0))  # of z, from the edge back inside
 _SHARES = (1e-6, 1e-3, 0.05)  # of a category whose probability is 0, to see whether more is better
 _NEWTON_STEPS = 40
@@ -57,6 +59,8 @@ class Sections:
         Coordinates that are at their edge at the maximum -> where the likelihood no longer changes with them.
     inside : Inside, optional
         Of a maximum with categories whose probability is 0; they leave their face where that pays.
+    infinite : collection of int
+        Those of `places` that stand for infinity: there a change below the rounding of the density is none.
     """
 
     objective: Objective
@@ -65,6 +69,7 @@ class Sections:
     edges: Mapping[int, tuple[float, ...]]
     places: dict[int, float] = field(default_factory=dict)
     inside: Inside | None = None
+    infinite: Collection[int] = ()
     _information: dict[tuple[int, ...], NDArray[np.float64]] = field(default_factory=dict)
 
     def peak(self, held: Vector, start: Vector) -> tuple[Vector, float]:
@@ -187,7 +192,7 @@ class Sections:
         """
         if k not in self._frozen(x):
             return None
-        same = _SAME * max(1.0, abs(value))
+        same = (_FAR_OUT if k in self.infinite else _SAME) * max(1.0, abs(value))
         trials = [self._moved(x, k, x[k] - side * step) for side in self.edges[k] for step in _INWARDS]
         heights = [height for _, height in trials]
         if max(heights) <= value + same:
@@ -197,6 +202,10 @@ class Sections:
 
     def _push(self, held: Vector, x: Vector, value: float, k: int) -> tuple[Vector, float]:
         """The maximum with a coordinate sent to its edge where that is higher."""
+        if k in self.infinite:  # farther out than where it stands for infinity a density may have no digits
+            moved, height = self._moved(x, k, self.places[k])
+            found, height = self._settle(held, moved) if height > value - _LOSES else (x, -np.inf)
+            return (found, height) if height > value - _SAME * max(1.0, abs(value)) else (x, value)
         for side in self.edges[k]:
             before = -np.inf
             for step in _OUTWARDS:

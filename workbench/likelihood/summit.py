@@ -14,15 +14,15 @@ from scipy import optimize
 
 from workbench.check import Check
 from workbench.errors import NumericalError, RefusalError
-from workbench.likelihood.holding import settle
+from workbench.likelihood.corner import at_corner
+from workbench.likelihood.holding import scatter, settle
 from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import Quantity, edges_of
 from workbench.likelihood.section import newton_step
-from workbench.likelihood.tails import find_tail
+from workbench.likelihood.tails import look_far
 from workbench.model.chart import jacobian
 from workbench.model.mode import Mode, climb_all
-from workbench.numerics.climbs import corners
 from workbench.numerics.curvature import FLAT, hessian
 from workbench.numerics.objective import Objective, Vector
 
@@ -33,6 +33,7 @@ _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone
 _TINY = 1e-30  # of the information: nothing at all
 _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
+_SCATTERS = 30.0  # times the rounding, a gain that is none
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
@@ -94,16 +95,24 @@ class Summit:
         """The same point with such a category at a share above 0."""
         return x if self.inside is None else self.inside.entered(x, label, share)
 
-    def compare(self, x: Vector, value: float) -> None:
-        """Raise `BetterMaximum` where another point is higher.
+    def compare(self, objective: Objective, x: Vector, value: float) -> None:
+        """Raise `BetterMaximum` where another point is higher, by more than the rounding of the likelihood there.
 
         Raises
         ------
         BetterMaximum
             With that point.
         """
-        if value > self.value + (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value)):
-            raise BetterMaximum(x, value - self.value)
+        gain = value - self.value
+        least = (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value))
+        if gain <= least:
+            return
+        diagonal = np.diag(
+            self.information
+        )  # not of their own errors: others that are much like it would have to follow
+        alone = np.where(diagonal > _TINY, 1.0 / np.sqrt(np.maximum(diagonal, _TINY)), self.scale)
+        if gain > _SCATTERS * scatter(objective, x, np.minimum(alone, self.scale)):
+            raise BetterMaximum(x, gain)
 
     def deviation(self, quantity: Quantity) -> float:
         """The standard deviation of the path value of a scalar, by the delta method."""
@@ -178,10 +187,11 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     inside: Inside | None = None
     if mode is None:
         end = climb_all(objective, starts[:, at], "likelihood profile")[0]
-        if corners(objective, end):  # a climb cannot end better there, and slopes next to it do not vanish
-            x, value = end.z, end.value
+        corner = at_corner(problem, end)
+        if corner is not None:  # a climb cannot end better there, and slopes next to it do not vanish
+            x, value = corner.z, corner.value
         else:
-            far = find_tail(problem, end)
+            far, _ = look_far(problem, end)
             if far is None or not far.settled:
                 x, value = _climb_on(objective, end.z)
             else:

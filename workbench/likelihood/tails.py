@@ -33,6 +33,9 @@ _REAL = 0.02  # nats: a smaller change is called none
 _RISES = 0.2  # nats a nat of the logarithm: a precision of one observation gains 1/2
 _EVEN = 0.05  # of a gain: they are the same
 _NAMED = 5  # scalars that go to infinity, in a message
+_SOUND = 1e4  # times as far as the climb: farther out a height may be rounding
+_FALLS, _SLOWLY = 1.0, (0.25, 0.5, 0.75)  # nats from one place to the next; of the way
+_STAYS, _TWICE = 0.2, 2.0  # of its size, a scalar that goes nowhere; the factor by which a difference shrinks
 _GROWS = 1.2  # of a scalar, from one place to the next: it goes to infinity too
 _SHRINKS = 0.75  # of a gain, from one place to the next
 _ALIKE = 3  # gains in a row that say the same
@@ -69,6 +72,8 @@ class Tail:
         Whether the others have a peak there that stays the same farther out, so that intervals can be measured.
     along : dict of str to str
         Other scalars that grow with it for as long as it was followed -> where they go.
+    alike : tuple of str
+        Two scalars that become the same on the way; empty where there are none.
     """
 
     label: str
@@ -80,6 +85,7 @@ class Tail:
     x: Vector
     settled: bool
     along: dict[str, str] = field(default_factory=dict)
+    alike: tuple[str, ...] = ()
 
 
 def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
@@ -98,13 +104,20 @@ def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterat
 def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
     """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
     visited: list[Vector] = []
+    height, lost = -np.inf, False
     for place in places:
-        at = _ahead(objective, visited[-_ALIKE:] or [start], i, place)
         try:
-            best = settle(objective, at, [i])
+            best = settle(objective, _ahead(objective, visited[-_ALIKE:] or [start], i, place), [i])
+            if best.value < height - _FALLS and not lost:  # the others may have lost their way: go there slowly, once
+                lost, last = True, visited[-1][i]
+                for share in _SLOWLY:
+                    at = last + share * (place - last)
+                    visited.append(settle(objective, _ahead(objective, visited[-_ALIKE:], i, at), [i]).x)
+                best = settle(objective, _ahead(objective, visited[-_ALIKE:], i, place), [i])
         except NumericalError:
             return
         visited.append(best.x)
+        height = best.value
         yield best.value, best.x
 
 
@@ -114,18 +127,30 @@ def _ahead(objective: Objective, visited: list[Vector], i: int, place: float) ->
     Cutpoints that grow in proportion to a slope would soon be so far behind that every outcome is impossible.
     """
     here = np.arange(visited[-1].size) == i
-    stay = np.where(here, place, visited[-1])
-    if len(visited) < _ALIKE:
-        return stay
-    first, second = np.diff(visited, axis=0)[-2:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.clip(np.nan_to_num(second / first, posinf=0.0, neginf=0.0), 0.0, _FACTOR)
-    follow = np.where(here, place, visited[-1] + factor * second)
-    return max(stay, follow, key=lambda x: value_with(objective, x, i, place))
+    ways = [np.where(here, place, visited[-1])]
+    if len(visited) > 1 and visited[-2][i] * place > 0:
+        ways.append(_hyperbola(visited[-2], visited[-1], i, place))
+    if len(visited) >= _ALIKE:
+        first, second = np.diff(visited, axis=0)[-2:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.clip(np.nan_to_num(second / first, posinf=0.0, neginf=0.0), 0.0, _FACTOR)
+        ways.append(np.where(here, place, visited[-1] + factor * second))
+    return max(ways, key=lambda x: value_with(objective, x, i, place))
 
 
-def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
-    """What the likelihood does along one coordinate."""
+def _hyperbola(before: Vector, last: Vector, i: int, place: float) -> Vector:
+    """The others continued in proportion to the place where they grow with it, and to its inverse where they settle.
+
+    Two heights that grow against each other make two rates alike, by as much as their inverse.
+    """
+    was, now = before[i], last[i]
+    grows = (last * before > 0) & (np.abs(last) > _GROWS * np.abs(before)) & (np.abs(last) > 1.0)
+    share = np.where(grows, (place - now) / (now - was), (1 / place - 1 / now) / (1 / now - 1 / was))
+    return np.where(np.arange(last.size) == i, place, last + share * (last - before))
+
+
+def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]]) -> Tail | None:
+    """What the likelihood does along one coordinate; places on the way go to those that were seen."""
     position = problem.chart.labels.index(label)
     places, unit = _places(problem, end, i, position)
     side = float(np.sign(end.z[i] - origin(problem)[i]))
@@ -134,6 +159,7 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
     for height, x in _heights(problem.objective, origin(problem), i, places):
         heights.append(height)
         points.append(x)
+        seen += [(height, x)] if np.max(np.abs(x)) < _SOUND * max(1.0, float(np.max(np.abs(end.z)))) else []
         gains, size = np.diff(heights)[-_ALIKE:], max(1.0, abs(height))
         if gains.size < _ALIKE:
             continue
@@ -157,8 +183,8 @@ def _tail(problem: Problem, end: Climb, label: str, i: int) -> Tail | None:
                 settled = _settled(problem, points[-2:], i)
                 at = x + np.where(np.arange(x.size) == i, 0.0, ahead * (x - points[-2])) if settled else x
                 along = {} if settled else _along(problem, points, label)
-                limit = _limit(problem, end, i, position, side)
-                return Tail(label, i, side, limit, True, least, at, settled, along)
+                limit, alike = _limit(problem, end, i, position, side), _alike(problem, points)
+                return Tail(label, i, side, limit, True, least, at, settled, along, alike)
     return None
 
 
@@ -170,6 +196,20 @@ def _along(problem: Problem, points: list[Vector], label: str) -> dict[str, str]
     grown &= np.abs(values[-1]) > 1.0
     names = zip(labels, values[-1], grown, strict=True)
     return {name: f"{'-' if last < 0 else ''}infinity" for name, last, grows in names if grows and name != label}
+
+
+def _alike(problem: Problem, points: list[Vector]) -> tuple[str, ...]:
+    """Two scalars whose difference shrinks in proportion at each of the last places, while they stay; or none."""
+    labels = [own for name in problem.chart.names for own in problem.chart.space.labels(name)]
+    values = problem.chart.scalars(np.array(points[-_ALIKE:]))[:, : len(labels)]
+    size = np.abs(values[-1])
+    stay = np.flatnonzero((np.ptp(values, axis=0) < _STAYS * size) & (size > 0))[:_MOST]
+    for k, first in enumerate(stay):
+        for second in stay[k + 1 :]:
+            gaps = np.abs(values[:, first] - values[:, second])
+            if np.all(gaps[1:] < gaps[:-1] / _TWICE) and 0 < gaps[-1] < _STAYS * size[first]:
+                return labels[first], labels[second]
+    return ()
 
 
 def _settled(problem: Problem, points: list[Vector], i: int) -> bool:
@@ -216,7 +256,7 @@ def _limit(problem: Problem, end: Climb, i: int, position: int, side: float) -> 
     return f"{'-' if np.diff(problem.chart.scalars(points)[:, position])[0] < 0 else ''}infinity"
 
 
-def find_tail(problem: Problem, end: Climb) -> Tail | None:
+def look_far(problem: Problem, end: Climb) -> tuple[Tail | None, Vector | None]:
     """The coordinate along which the likelihood rises for ever; one without bound before one that levels off.
 
     Of several that level off one that settles the others comes first, and one to infinity before one to an edge.
@@ -229,14 +269,20 @@ def find_tail(problem: Problem, end: Climb) -> Tail | None:
 
     Returns
     -------
-    Tail or None
+    tail : Tail or None
+    higher : ndarray, shape (p,), or None
+        A place on the way that is higher than the end of the climb and than any tail: no climb has found the way there.
     """
-    found, start = [], origin(problem)
+    found, seen, start = list[Tail](), list[tuple[float, Vector]](), origin(problem)
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
         if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i])):
-            tail = _tail(problem, end, label, i)
+            tail = _tail(problem, end, label, i, seen)
             found += [] if tail is None else [tail]
-    return min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
+    best = min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
+    height, place = max(seen, key=lambda one: one[0], default=(-np.inf, None))
+    unbounded = best is not None and not best.bounded
+    least = max([end.value, *(tail.value for tail in found)])
+    return best, None if unbounded or not height > least + _REAL else place
 
 
 def find_collapse(problem: Problem, end: Climb) -> Tail | None:
@@ -257,7 +303,7 @@ def find_collapse(problem: Problem, end: Climb) -> Tail | None:
         looks = [value_with(problem.objective, end.z, i, start[i] - _STRIDE * k) for k in range(2, 4 + _ALIKE)]
         if not np.all(np.isfinite(looks)) or _even(np.diff(looks), _STRIDE) < _ALIKE:
             continue
-        tail = _tail(problem, end, label, i)
+        tail = _tail(problem, end, label, i, [])
         if tail is not None and not tail.bounded:
             return tail
     return None
@@ -315,6 +361,8 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
     more = len(goes) - _NAMED
     way = " and ".join([*goes[:_NAMED], f"{more} more with them"] if more > 0 else goes)
     rest = f", where {singular}" if singular else rest
+    if tail.alike:
+        way += f", while {' and '.join(tail.alike)} become the same"
     if not tail.bounded:
         raise NoMaximumError(
             "unbounded",
@@ -328,6 +376,8 @@ def refuse_tail(problem: Problem, tail: Tail) -> None:
         f"the likelihood has no maximum: it keeps rising as {way}, where it levels off: its least "
         f"upper bound is {round(tail.value, _DIGITS) + 0.0:.6g} nats{rest}",
         tail.label,
-        "separated outcomes, a group without events, or data that a simpler model fits do this: report the one-sided "
-        "profile interval, or use that model or the posterior",
+        "leave one of these two terms out, or the posterior with priors that tell them apart"
+        if tail.alike
+        else "separated outcomes, a group without events, or data that a simpler model fits do this: report the "
+        "one-sided profile interval, or use that model or the posterior",
     )

@@ -32,6 +32,7 @@ _DECADES = tuple(np.log([1e8, 1e10, 1e12]))
 _GENTLY = tuple(np.log([3.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e5]))  # so that the other coordinates can follow
 _RISES = 0.4  # nats a nat of the logarithm: a scale gains 1, a precision 1/2
 _EVEN = 0.05  # of a rise: it is in proportion to the logarithm
+_THOUSAND, _NOT_MUCH = 1e3, 30.0  # a factor; nats, which a gain of log 10 a decade may make good later
 _LEFT = 1e-3  # nats: a step that changes less changes nothing
 _NEAREST = 3  # observations that are tried as a place
 _SHOWN = 8  # scalars of the peak in the message
@@ -78,6 +79,10 @@ def find_spike(problem: Problem, peak: Climb) -> Spike | None:
     Day, N. E. (1969). Estimating the components of a mixture of normal distributions. doi:10.1093/biomet/56.3.463
     """
     objective, names = problem.objective, named_coordinates(problem.chart, peak.z)
+    scales = [(i, named[0]) for i, named in enumerate(names) if named is not None and named[1]]
+    for i, label in scales[:_MOST] if len(scales) > 1 else ():
+        if _fits_exactly(objective, peak, i) and _rises(_refitted(objective, peak.z, i, -1.0)[-3:], _GENTLY[-3:]):
+            return Spike(label, "0", {})
     for variable, offset, i in _elements(problem):
         named = names[i]
         if named is None or not named[1]:
@@ -93,6 +98,19 @@ def find_spike(problem: Problem, peak: Climb) -> Spike | None:
             if _rises(_refitted(objective, peak.z, i, side)[-3:], _GENTLY[-3:]):
                 return Spike(named[0], limit, {})
     return None
+
+
+def _fits_exactly(objective: Objective, peak: Climb, i: int) -> bool:
+    """Whether the others find a place that is not much worse than the peak once a scale is a thousandth of what it was.
+
+    One observation with a scale of its own, or as many as its mean has coefficients, can be fitted exactly.
+    """
+    here = np.arange(peak.z.size) == i
+    try:
+        near = settle(objective, np.where(here, peak.z - np.log(_THOUSAND), peak.z), [i]).value
+    except NumericalError:
+        return False
+    return near > peak.value - _NOT_MUCH
 
 
 def _elements(problem: Problem) -> Iterator[tuple[str, int, int]]:

@@ -22,9 +22,10 @@ import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
 from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import toposort
+from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.basic import Alloc, Join
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.random.op import RandomVariable
@@ -54,6 +55,26 @@ def _wide_type(variable: Variable, node: Apply, position: int) -> str | None:
         signed = isinstance(op, RandomVariable) or op.extended_signature is not None
         arithmetic = signed and any(variable is parameter for parameter in op.dist_params(node))
     return "int64" if arithmetic and variable.type.dtype in _NARROW_INTEGERS else None
+
+
+def numbers_of(graphs: Sequence[Variable]) -> list[np.ndarray]:
+    """The real numbers that stand in some graphs as constants or `pm.Data`.
+
+    Parameters
+    ----------
+    graphs : sequence of Variable
+
+    Returns
+    -------
+    list of ndarray, one-dimensional
+    """
+    found = []
+    for variable in ancestors(list(graphs)):
+        if isinstance(variable, SharedVariable):
+            found.append(np.ravel(variable.get_value(borrow=True)))
+        elif isinstance(variable, Constant) and isinstance(variable.type, TensorType):
+            found.append(np.ravel(variable.data))
+    return [array.astype(np.float64) for array in found if array.dtype.kind == "f"]
 
 
 def _rebuild(node: Apply, inputs: list[Variable]) -> Sequence[Variable]:

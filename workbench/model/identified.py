@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from workbench.errors import NumericalError
 from workbench.model.chart import Chart
 from workbench.numerics.climbs import Climb
-from workbench.numerics.curvature import FLAT
+from workbench.numerics.curvature import ALIGNED, FLAT
 from workbench.numerics.objective import Objective, Vector
 
 _STEEP = 1e-5  # of the scaled information: between this and FLAT nobody can tell
@@ -36,6 +36,8 @@ _LARGEST = 12  # numerator or denominator that is still easy to read
 _PIVOTS = 500  # sets that are looked through
 _SHOWN = 4
 _STEPS = (1.0, -1.0, 10.0, -10.0, 300.0, -300.0)  # standard deviations along a flat direction
+_STRAIGHT = 1e-5  # of a change of the slope along a parabola: rounding
+_FAR, _REAL = 1e8, 0.02  # scaled standard deviations along a direction that only looks flat; nats
 
 
 def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence[Climb]) -> str:
@@ -87,6 +89,63 @@ def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence
     shown = [*found[:_SHOWN], *([f"{len(found) - _SHOWN} more are"] if len(found) > _SHOWN else [])]
     more = f" and {len(moving) - _SHOWN} more" if len(moving) > _SHOWN else ""
     return f"{'; '.join(shown)}; {', '.join(moving[:_SHOWN])}{more} {'is' if len(moving) == 1 else 'are'} not"
+
+
+def is_parabola(objective: Objective, z: Vector, step: Vector) -> bool:
+    """Whether log f is a parabola that opens downwards along a line, as it is for the coefficients of a Normal mean.
+
+    Such a line has one highest point, and it is not at infinity.
+
+    Parameters
+    ----------
+    objective : Objective
+    z, step : ndarray, shape (d,)
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no parabola
+            slopes = np.array([objective.value_and_gradient(z + k * step)[1] @ step for k in range(-2, 3)])
+    except NumericalError:
+        return False
+    if not np.all(np.isfinite(slopes)):
+        return False
+    changes = np.diff(slopes)
+    return bool(np.all(changes < 0) and np.ptp(changes) < _STRAIGHT * np.max(np.abs(changes)))
+
+
+def too_alike(objective: Objective, chart: Chart, end: Climb) -> list[str]:
+    """The scalars whose parts in a Normal mean are so alike that double precision does not tell them apart.
+
+    Along the weakest direction log f is a parabola whose curvature drowns in the rounding of the others', but far
+    enough out it falls: the columns are not the same, and the maximum is somewhere.
+
+    Parameters
+    ----------
+    objective : Objective
+    chart : Chart
+    end : Climb
+        It found no peak.
+
+    Returns
+    -------
+    list of str
+        Labels, the largest share first; empty where this is not what is there.
+    """
+    diagonal, bend = np.diag(end.curvature.information), end.curvature
+    if bend.is_peak or not np.all(diagonal > 0) or bend.eigenvalues[0] > ALIGNED:
+        return []
+    scale = 1.0 / np.sqrt(diagonal)
+    shares = np.abs(bend.weakest / scale) / np.linalg.norm(bend.weakest / scale)
+    moving = np.argsort(-shares)[: int(np.sum(shares > _SHARE))]
+    step = np.zeros_like(end.z)  # what the weakest direction holds of the others is rounding
+    step[moving] = _FAR * (bend.weakest / np.linalg.norm(bend.weakest / scale))[moving]
+    falls = _change(objective, end, step) + _change(objective, end, -step) < -_REAL  # one side may rise: not yet there
+    named = named_coordinates(chart, end.z)
+    labels = [label[0] for label in (named[i] for i in moving) if label and not label[1]]
+    return labels if len(labels) == len(moving) and falls and is_parabola(objective, end.z, step) else []
 
 
 def moving_coordinates(end: Climb) -> tuple[NDArray[np.int64], int]:

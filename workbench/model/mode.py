@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from workbench.errors import InputError, NumericalError, RefusalError
+from workbench.model.absence import refuse_starts
 from workbench.model.certificate import Certificate, certify
 from workbench.model.chart import Chart, delta_method, whole_chart
 from workbench.model.density import LogDensity, Weights
@@ -235,7 +236,7 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
     Raises
     ------
     NumericalError
-        If the log density is finite at none of the starts.
+        If the log density is finite at none of the starts, or every climb ends where it is no number.
     """
     climbs: list[Climb] = []
     for start in starts:
@@ -249,9 +250,7 @@ def climb_all(objective: Objective, starts: NDArray[np.float64], kind: str, pers
             if best.value - second.value < _AS_HIGH and (best.curvature.is_peak or not persistent):
                 break
     if not climbs:
-        raise NumericalError(
-            "the log density is finite at none of the starting points", kind, "give the variables an `initval` inside"
-        )
+        refuse_starts(objective, starts, kind)
     top = max(end.value for end in climbs)
     first = next(end for end in climbs if end.value >= top - EDM_TOLERANCE)  # of mirror images the nearest to the start
     while persistent and first.z.size <= _MIRRORED and (upright := _upright(objective, first)) is not None:
