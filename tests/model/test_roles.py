@@ -65,9 +65,21 @@ def effects_times_coefficients():
     pm.Normal("y", effect * (1.0 + pm.math.dot(COVARIATES, b)), 1.0, observed=Y)
 
 
+def a_ratio_of_polynomials():
+    a, b, c = (pm.Normal(name, 0.0, 1.0) for name in "abc")
+    pm.Normal("y", (a + b * X) / (1.0 + c * X + c**2 * X**2), 1.0, observed=Y)
+
+
+def a_ratio_of_polynomials_without_a_constant():
+    a, b, c = (pm.Normal(name, 0.0, 1.0) for name in "abc")
+    pm.Normal("y", a * (X**2 + b * X) / (X**2 + c * X), 1.0, observed=Y)
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        a_ratio_of_polynomials,
+        a_ratio_of_polynomials_without_a_constant,
         autoregression_around_a_mean,
         autocorrelated_residuals,
         broken_line_from_an_unknown_point,

@@ -155,14 +155,20 @@ def from_data(variable: Variable, free: set[Variable], data: Collection[Variable
 def bends(other: Variable, scales: Iterable[Variable], free: set[Variable]) -> bool:
     """Whether a factor is another number for every observation, and not in proportion to its variables: a curve.
 
-    In b exp(-k x) the number b is the height of a curve, whatever its prior; one effect is not scaled in many ways.
+    In b exp(-k x) and in b / (1 + k x) the number b is the height of a curve, whatever its prior; one effect is not
+    scaled in many ways.
     """
     if other.owner is not None and other not in free and _op_name(other) == "Mul":
         moving = [i for i in other.owner.inputs if free & set(ancestors([i]))]
         if len(moving) > 1:
             return all(bends(i, scales, free) for i in moving)
     several = other.type.ndim > 0 and not all(other.type.broadcastable)
-    return several and not affine_in(other, set(scales), free)
+    return several and (not affine_in(other, set(scales), free) or shifted(other, free))
+
+
+def shifted(variable: Variable, free: set[Variable]) -> bool:
+    """Whether known numbers are added in a variable, as the 1 of the denominator 1 + b x of a rational function."""
+    return any(is_fixed(a) for a, _ in _addends(variable, free))
 
 
 def is_basis(product: Product, free: set[Variable], data: Collection[Variable]) -> bool:

@@ -30,6 +30,7 @@ from workbench.model.effects import (
     is_basis,
     only_scales,
     products_of,
+    shifted,
     underlying,
 )
 from workbench.model.terms import is_discrete
@@ -169,7 +170,8 @@ class _Reader:
         if not scales or (own and not standard) or any(from_data(f, free, self.data) for f in (factor, other)):
             return "", ""
         one = factor.type.ndim == 0 or all(factor.type.broadcastable)
-        if (one and bends(other, scales, free)) or (rv.type.ndim == 0 and not standard):
+        number = rv.type.ndim == 0
+        if ((one or number) and bends(other, scales, free)) or (number and (not standard or shifted(factor, free))):
             return "", ""
         names = ", ".join(s.name for s in scales)
         positive = [s for s in scales if type(self.model.rvs_to_transforms.get(s)).__name__ in _POSITIVE]
@@ -178,7 +180,7 @@ class _Reader:
                 f"each of its values has a factor of its own in {names}: coefficients, or standardised effects"
             )
         unsure = f"it is multiplied by {names}: a coefficient, or a standardised effect"
-        if rv.type.ndim == 0:
+        if number:
             return "ambiguous", unsure
         alone = any(only_scales(self.model, s, self.scaling) for s in positive)
         mixed = beside_others(factor, rv, free)
