@@ -107,9 +107,8 @@ class Summit:
         least = (_FAR_OUT if self.infinite else _HIGHER) * max(1.0, abs(self.value))
         if gain <= least:
             return
-        diagonal = np.diag(
-            self.information
-        )  # not of their own errors: others that are much like it would have to follow
+        # Not of their own errors: others that are much alike would have to follow.
+        diagonal = np.diag(self.information)
         alone = np.where(diagonal > _TINY, 1.0 / np.sqrt(np.maximum(diagonal, _TINY)), self.scale)
         if gain > _SCATTERS * scatter(objective, x, np.minimum(alone, self.scale)):
             raise BetterMaximum(x, gain)
