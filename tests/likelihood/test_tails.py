@@ -282,4 +282,4 @@ def test_a_higher_place_on_the_way_to_infinity_is_climbed_from(seed):
         ).cost for rate in (0.001, 0.01, 0.1, 0.4)
     )  # fmt: skip
     assert found.log_likelihood == pytest.approx(-20.0 * (np.log(2 * np.pi * squares / 40) + 1), abs=1e-6)
-    assert ("k[0]" in found.at_edge) == (seed == 8)
+    assert len(found.at_edge) == (seed == 8)  # k[0] or k[1]: the terms can be exchanged

@@ -117,7 +117,7 @@ def audit(names: tuple[str, str], data: str) -> Audit:
 def context(names: tuple[str, str] = ("mu", "sigma")) -> Context:
     """What causes are judged by: much data, one mode, no edges, no prior draws, no latent variables."""
     bounds = {name: (c - 2 * s, c + 2.1 * s) for name, c, s in zip(names, CENTRE, SPREAD, strict=True)}
-    return Context(481, 2, 1, {}, {}, {}, None, bounds, None)
+    return Context(481, 2, np.inf, 1, {}, {}, {}, None, bounds, None)
 
 
 def tempering() -> Tempering:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
 
 from workbench.errors import NoMaximumError
@@ -88,6 +89,27 @@ def _higher(problem: Problem, end: Climb) -> Climb:
     return best
 
 
+def is_rounding(problem: Problem, end: Climb) -> bool:
+    """Whether a place is made of rounding: neighbours differ by more than a thousandth of a nat.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+
+    Returns
+    -------
+    bool
+    """
+    return scatter(problem.objective, end.z, _widths(end)) > _NOISE
+
+
+def _widths(end: Climb) -> NDArray[np.float64]:
+    """How far each coordinate may move, the others held, where log L bends; 1 where it does not."""
+    bends = np.abs(np.diag(end.curvature.information))
+    return 1.0 / np.sqrt(np.where(bends > 0, bends, 1.0))
+
+
 def refuse_rounding(problem: Problem, end: Climb) -> None:
     """Say that what looks like a peak is one of rounding.
 
@@ -102,7 +124,7 @@ def refuse_rounding(problem: Problem, end: Climb) -> None:
     NoMaximumError
         If neighbours differ by more than a thousandth of a nat: unbounded or at infinity where that can be followed.
     """
-    noise = scatter(problem.objective, end.z, 1.0 / np.sqrt(np.diag(end.curvature.information)))
+    noise = scatter(problem.objective, end.z, _widths(end))
     if noise < _NOISE:
         return
     tail, _ = look_far(problem, end)

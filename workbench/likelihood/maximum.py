@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
-from workbench.likelihood.corner import refuse_corner, refuse_rounding
+from workbench.likelihood.corner import is_rounding, refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
 from workbench.likelihood.marginal import MarginalLikelihood
@@ -42,6 +42,7 @@ from workbench.numerics.search import search_wider
 _MANY = 100_000  # observations above which a Hessian a step takes too long
 _MANY_STARTS = 8  # who asks for fewer wants no wider search
 _SEVERAL = 4  # climbs
+_LEVEL = 1e-6  # of the log likelihood, or nats below 1: climbs that ended without a peak at the same height
 _WITNESSES = 3  # climbs that end at the same height, and more than half of all: the highest is hardly another
 _RENEWED = 4  # climbs from where the one before stopped on its way
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
@@ -142,7 +143,7 @@ def _widened(
             place = found[0].z
             if found[0].edm < EDM_TOLERANCE:
                 break
-        arrived = found[0].edm < EDM_TOLERANCE or not best.edm < EDM_TOLERANCE
+        arrived = found[0].edm < EDM_TOLERANCE or not (best.edm < EDM_TOLERANCE or is_rounding(problem, found[0]))
         return [*found, *climbs] if found[0].value > best.value and arrived else climbs
     return climbs
 
@@ -162,7 +163,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])
         if edge is None and not slight:
-            refuse_empty_edge(problem, climbs[0], scalar_parameters(problem))
+            for end in climbs[:_SEVERAL]:  # where one is lost in rounding another may show what is there
+                if end.value > climbs[0].value - _LEVEL * max(1.0, abs(end.value)):
+                    refuse_empty_edge(problem, end, scalar_parameters(problem))
             refuse_meeting(problem, climbs[0])
             jump = find_jump(problem, climbs[0])
             if jump is not None and (jump.settled or jump.unbounded):
