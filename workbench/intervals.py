@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from workbench.check import Check
 from workbench.errors import InputError, NoMaximumError, NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.departure import same_observations
+from workbench.likelihood.holding import scatter
 from workbench.likelihood.hypothesis import Test, fix_value
 from workbench.likelihood.integral import as_maximised
 from workbench.likelihood.nesting import compare_nested
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 _RESTARTS = 5
+_ROUGH = 1e-3  # nats between neighbours: a place of rounding
 
 
 def _mode(study: Study) -> Mode | None:
@@ -105,7 +109,8 @@ def _start_again(study: Study, found: BetterMaximum) -> None:
     try:
         study.likelihood.maximum()
     except NoMaximumError as error:
-        if before is None or error.kind != "unmeasurable":
+        rough = scatter(study.problem.objective, found.x, np.ones(found.x.size)) > _ROUGH
+        if before is None or (error.kind != "unmeasurable" and not rough):
             return
         study.starts, study._kept = starts, kept
         study.__dict__.pop("starts_with_maximum", None)

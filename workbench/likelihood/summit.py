@@ -33,6 +33,7 @@ _SLOPE = 1e-7  # nats a standard deviation, along a direction that is left alone
 _TINY = 1e-30  # of the information: nothing at all
 _RIDGE = 1e-10  # of the scaled information, which is good to about 1e-11
 _ROUNDS = 8
+_REMOTE = 1e6  # times as far as the summit
 _SCATTERS = 30.0  # times the rounding, a gain that is none
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
@@ -110,7 +111,10 @@ class Summit:
         # Not of their own errors: others that are much alike would have to follow.
         diagonal = np.diag(self.information)
         alone = np.where(diagonal > _TINY, 1.0 / np.sqrt(np.maximum(diagonal, _TINY)), self.scale)
-        if gain > _SCATTERS * scatter(objective, x, np.minimum(alone, self.scale)):
+        width = np.minimum(alone, self.scale)
+        if np.any(np.abs(x) > _REMOTE * np.maximum(1.0, np.abs(self.x))):
+            width = np.ones_like(x)  # rounding comes in stairs there, on one of which a short step stays
+        if gain > _SCATTERS * scatter(objective, x, width):
             raise BetterMaximum(x, gain)
 
     def deviation(self, quantity: Quantity) -> float:
