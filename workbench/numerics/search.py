@@ -25,6 +25,7 @@ _VALUES = 3_000_000  # log densities of single observations that they may cost
 _LED = 12  # groups of them, of each of which the highest is climbed from
 _CONFIRMED = 0.25  # of the searches from the starts alone: where as many reach the top it is hardly missed
 _BRIEF, _PATIENT = 2, 6  # rounds in a row without a gain after which it ends, where that is so and where it is not
+_ROUNDS = 20  # at most
 _KICKED = 3.0  # decades by which a kick is at most smaller than the spread of the starts
 _BASES = 10  # ends of different heights
 _LONGER, _SHORTER = 1.0, 7.0  # decades by which the way from the origin to a start is stretched or shrunk
@@ -81,7 +82,9 @@ def search_wider(
     start = best, height_of(objective, best)
     alone = [ascend(z) for z in (best, *pool[: max(_LED, count // 20)])]
     ends, stale, patience = [start, *alone], 0, _PATIENT if free.size else 0
-    while stale < patience:
+    for _ in range(_ROUNDS):  # where log f has no bound each leads higher
+        if stale >= patience:
+            break
         before = max(ends, key=lambda end: end[1])
         tops = np.stack([z for z, height in ends if np.isfinite(height)])
         bases = _bases(ends, generator)
