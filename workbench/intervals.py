@@ -17,9 +17,10 @@ from workbench.check import Check
 from workbench.errors import InputError, NoMaximumError, NumericalError, RefusalError, WorkbenchError
 from workbench.likelihood.contour import Contour, find_contour
 from workbench.likelihood.departure import same_observations
-from workbench.likelihood.holding import scatter
+from workbench.likelihood.holding import is_rough
 from workbench.likelihood.hypothesis import Test, fix_value
 from workbench.likelihood.integral import as_maximised
+from workbench.likelihood.maximum import maximise_likelihood
 from workbench.likelihood.nesting import compare_nested
 from workbench.likelihood.problem import Problem, scalars_in_words
 from workbench.likelihood.profile import MAX_DEFAULT, Name, Profile, profile_likelihood
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from workbench.study import Study
 
 _RESTARTS = 5
-_ROUGH = 1e-3  # nats between neighbours: a place of rounding
 
 
 def _mode(study: Study) -> Mode | None:
@@ -104,22 +104,19 @@ def _start_again(study: Study, found: BetterMaximum) -> None:
     RefusalError
         If nothing can be, while the maximum was one: the maximum stays, and the place is named.
     """
-    before, starts, kept = _mode(study), study.starts, study._kept
-    study.start_again(study.problem.chart.z(found.x))
-    try:
-        study.likelihood.maximum()
-    except NoMaximumError as error:
-        rough = scatter(study.problem.objective, found.x, np.ones(found.x.size)) > _ROUGH
-        if before is None or (error.kind != "unmeasurable" and not rough):
-            return
-        study.starts, study._kept = starts, kept
-        study.__dict__.pop("starts_with_maximum", None)
-        raise RefusalError(
-            f"{found.what}, at {scalars_in_words(study.problem, found.x)}: no peak, and nothing can be measured there; "
-            "it may be one of rounding",
-            error.where,
-            "if that place is impossible, keep the model away from it by the support of a prior, and ask again",
-        ) from error
+    place = np.atleast_2d(study.problem.chart.z(found.x))
+    if _mode(study) is not None:
+        try:
+            maximise_likelihood(study.problem, study.reading, place)
+        except NoMaximumError as error:
+            if error.kind == "unmeasurable" or is_rough(study.problem.objective, found.x, np.ones(found.x.size)):
+                raise RefusalError(
+                    f"{found.what}, at {scalars_in_words(study.problem, found.x)}: no peak, and nothing can be "
+                    "measured there; it may be one of rounding",
+                    error.where,
+                    "if that place is impossible, keep the model away from it by the support of a prior, and ask again",
+                ) from error
+    study.start_again(place)
 
 
 def ask_profile(study: Study, names: tuple[Name, ...], level: float | None) -> Profile:

@@ -252,10 +252,14 @@ class Study:
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML file with every answer; returns its path."""
-        from workbench.report.page import write_report
         from workbench.runs import manifest
 
-        return write_report(Path(path), self.answers(), self.draws(), manifest(self), self.verdict())
+        return self._write_report(Path(path), manifest(self))
+
+    def _write_report(self, target: Path, provenance: dict[str, Any]) -> Path:
+        from workbench.report.page import write_report
+
+        return write_report(target, self.answers(), self.draws(), provenance, self.verdict())
 
     def save(self, path: str | Path, report: bool = True) -> Path:
         """Write a run folder with draws, results, provenance and the report; returns its path.
@@ -267,12 +271,7 @@ class Study:
         """
         from workbench.runs import save_run
 
-        def write(target: Path, provenance: dict[str, Any]) -> Path:
-            from workbench.report.page import write_report
-
-            return write_report(target, self.answers(), self.draws(), provenance, self.verdict())
-
-        return save_run(self, Path(path), {"report.html": write} if report else {})
+        return save_run(self, Path(path), {"report.html": self._write_report} if report else {})
 
     # -- what several answers need ---------------------------------------------------------------------------------
 

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from workbench.errors import NoMaximumError
-from workbench.likelihood.holding import scatter, value_with
+from workbench.likelihood.holding import is_rough, scatter, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.likelihood.tails import find_rise, look_far, refuse_tail
 from workbench.numerics.climbs import Climb, corners
 
 _NEAR = 0.05  # of max(1, abs(z)): so far from a corner a climb may get stuck
-_NOISE = 1e-3  # nats between neighbours: a standard error is measured from falls of half a nat
 
 
 def refuse_corner(problem: Problem, end: Climb) -> None:
@@ -101,7 +100,7 @@ def is_rounding(problem: Problem, end: Climb) -> bool:
     -------
     bool
     """
-    return scatter(problem.objective, end.z, _widths(end)) > _NOISE
+    return is_rough(problem.objective, end.z, _widths(end))
 
 
 def _widths(end: Climb) -> NDArray[np.float64]:
@@ -124,12 +123,12 @@ def refuse_rounding(problem: Problem, end: Climb) -> None:
     NoMaximumError
         If neighbours differ by more than a thousandth of a nat: unbounded or at infinity where that can be followed.
     """
-    noise = scatter(problem.objective, end.z, _widths(end))
-    if noise < _NOISE:
+    if not is_rounding(problem, end):
         return
     tail, _ = look_far(problem, end)
     if tail is not None:
         refuse_tail(problem, tail)
+    noise = scatter(problem.objective, end.z, _widths(end))
     raise NoMaximumError(
         "unmeasurable",
         f"the likelihood has no maximum that can be measured: its highest point, {end.value:.6g} nats at "

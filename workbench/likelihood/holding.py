@@ -17,6 +17,7 @@ from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
 
 _NEXT = (1e-6, 1e-3)  # of a standard deviation, at most of max(1, abs(x)): neighbours
+_ROUGH = 1e-3  # nats between neighbours: a standard error is measured from falls of half a nat
 
 
 def held(objective: Objective, x: Vector, fixed: NDArray[np.int64]) -> FunctionObjective:
@@ -92,6 +93,22 @@ def scatter(objective: Objective, x: Vector, scale: Vector) -> float:
         if np.all(np.isfinite(near)):
             found = max(found, float(np.median(np.abs(np.diff(near, 3)))))
     return found
+
+
+def is_rough(objective: Objective, x: Vector, scale: Vector) -> bool:
+    """Whether a place is made of rounding: neighbours are more than a thousandth of a nat from a straight line.
+
+    Parameters
+    ----------
+    objective : Objective
+    x, scale : ndarray, shape (p,)
+        As for `scatter`.
+
+    Returns
+    -------
+    bool
+    """
+    return scatter(objective, x, scale) > _ROUGH
 
 
 @dataclass(frozen=True)

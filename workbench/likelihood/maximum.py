@@ -44,7 +44,7 @@ _MANY_STARTS = 8  # who asks for fewer wants no wider search
 _SEVERAL = 4  # climbs
 _LEVEL = 1e-6  # of the log likelihood, or nats below 1: climbs that ended without a peak at the same height
 _WITNESSES = 3  # climbs that end at the same height, and more than half of all: the highest is hardly another
-_RENEWED = 4  # climbs from where the one before stopped on its way
+_RENEWED = 4  # climbs from where the one before stopped on its way, or from higher places on the way to infinity
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
 _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
 _ELSEWHERE = ("flat", "saddle", "unmeasurable")  # kinds of what a climb from another start may have missed
@@ -148,7 +148,9 @@ def _widened(
     return climbs
 
 
-def _described(problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...]) -> Mode:
+def _described(
+    problem: Problem, climbs: list[Climb], level: float, checks: tuple[Check, ...], renewed: int = 0
+) -> Mode:
     """The mode of the best climb: inside the support, or at its edge."""
     objective, chart, density = problem.objective, problem.chart, problem.density
     collapse = find_collapse(problem, climbs[0])
@@ -171,8 +173,9 @@ def _described(problem: Problem, climbs: list[Climb], level: float, checks: tupl
             if jump is not None and (jump.settled or jump.unbounded):
                 refuse_jump(problem, jump)
             tail, higher = look_far(problem, climbs[0])
-            if higher is not None and not too_alike(objective, chart, climbs[0]):
-                return _described(problem, [*climb_all(objective, higher[None], "MLE"), *climbs], level, checks)
+            if higher is not None and renewed < _RENEWED and not too_alike(objective, chart, climbs[0]):
+                climbs = [*climb_all(objective, higher[None], "MLE"), *climbs]
+                return _described(problem, climbs, level, checks, renewed + 1)
             tail = tail or find_rise(problem, climbs[0])
             if tail is not None:
                 refuse_tail(problem, tail)

@@ -17,7 +17,6 @@ from workbench.errors import Absence, NumericalError
 from workbench.model.chart import Chart
 from workbench.model.identified import (
     identified_combinations,
-    is_parabola,
     moving_coordinates,
     named_coordinates,
     too_alike,
@@ -25,6 +24,7 @@ from workbench.model.identified import (
 from workbench.numerics.climbs import Climb
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 from workbench.numerics.optimise import climb
+from workbench.numerics.projection import is_parabola
 
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge

@@ -1,10 +1,9 @@
-"""Why a maximum can be trusted, or what stands there instead of one.
+"""Why a maximum can be trusted.
 
 An optimiser's word is not enough: it reports success on ridges, at saddles and on the way to infinity. A certificate
 checks what a maximum has to be: the gradient vanishes (to a distance in nats), the information is positive definite,
 the density falls on both sides of every axis, and other starting points end at the same place. Where one of these
-fails, the place is probed further along the offending direction to say what it is: a flat ridge, a saddle, or an edge
-or infinity towards which the density keeps rising.
+fails `workbench.model.absence` says what is there instead.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from workbench.model.chart import Chart
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import ALIGNED, FLAT
 from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.projection import is_parabola
 
 _STEEP = 1e-5  # of the scaled information: between this and FLAT nobody can tell
 _ENTERS = 1e-6  # of a flat direction: what moves less along it does not move
@@ -36,7 +37,6 @@ _LARGEST = 12  # numerator or denominator that is still easy to read
 _PIVOTS = 500  # sets that are looked through
 _SHOWN = 4
 _STEPS = (1.0, -1.0, 10.0, -10.0, 300.0, -300.0)  # standard deviations along a flat direction
-_STRAIGHT = 1e-5  # of a change of the slope along a parabola: rounding
 _FAR, _REAL = 1e8, 0.02  # scaled standard deviations along a direction that only looks flat; nats
 
 
@@ -89,31 +89,6 @@ def identified_combinations(objective: Objective, chart: Chart, climbs: Sequence
     shown = [*found[:_SHOWN], *([f"{len(found) - _SHOWN} more are"] if len(found) > _SHOWN else [])]
     more = f" and {len(moving) - _SHOWN} more" if len(moving) > _SHOWN else ""
     return f"{'; '.join(shown)}; {', '.join(moving[:_SHOWN])}{more} {'is' if len(moving) == 1 else 'are'} not"
-
-
-def is_parabola(objective: Objective, z: Vector, step: Vector) -> bool:
-    """Whether log f is a parabola that opens downwards along a line, as it is for the coefficients of a Normal mean.
-
-    Such a line has one highest point, and it is not at infinity.
-
-    Parameters
-    ----------
-    objective : Objective
-    z, step : ndarray, shape (d,)
-
-    Returns
-    -------
-    bool
-    """
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no parabola
-            slopes = np.array([objective.value_and_gradient(z + k * step)[1] @ step for k in range(-2, 3)])
-    except NumericalError:
-        return False
-    if not np.all(np.isfinite(slopes)):
-        return False
-    changes = np.diff(slopes)
-    return bool(np.all(changes < 0) and np.ptp(changes) < _STRAIGHT * np.max(np.abs(changes)))
 
 
 def too_alike(objective: Objective, chart: Chart, end: Climb) -> list[str]:

@@ -17,6 +17,7 @@ from workbench.errors import NumericalError
 from workbench.numerics.objective import Objective, Vector
 
 _LOOKS = 6  # points at which a coordinate has to be what it is taken for
+_EVEN = 1e-5  # of a change of the slope along a line: rounding
 _STRAIGHT = 1e-7  # of a change of the gradient
 _STEP = 0.5  # of z, along a scale
 _CURVED = 1e-6  # of a slope along a scale
@@ -96,7 +97,7 @@ def find_projection(objective: Objective, best: Vector, pool: NDArray[np.float64
         return Projection(np.zeros(0, dtype=np.int64), {})
     found: list[int] = []
     for i in range(best.size):
-        if all(_is_parabola(objective, z, [*found, i]) for z in looks):
+        if all(_are_parabolas(objective, z, [*found, i]) for z in looks):
             found.append(i)
     scales = {i: form for i in range(best.size) if i not in found and (form := _scale_form(objective, looks, i))}
     return Projection(np.array(found, dtype=np.int64), scales)
@@ -110,7 +111,32 @@ def height_of(objective: Objective, z: Vector) -> float:
         return -np.inf
 
 
-def _is_parabola(objective: Objective, z: Vector, some: list[int]) -> bool:
+def is_parabola(objective: Objective, z: Vector, step: Vector) -> bool:
+    """Whether log f is a parabola that opens downwards along a line, as it is for the coefficients of a Normal mean.
+
+    Such a line has one highest point, and it is not at infinity.
+
+    Parameters
+    ----------
+    objective : Objective
+    z, step : ndarray, shape (d,)
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no parabola
+            slopes = np.array([objective.value_and_gradient(z + k * step)[1] @ step for k in range(-2, 3)])
+    except NumericalError:
+        return False
+    if not np.all(np.isfinite(slopes)):
+        return False
+    changes = np.diff(slopes)
+    return bool(np.all(changes < 0) and np.ptp(changes) < _EVEN * np.max(np.abs(changes)))
+
+
+def _are_parabolas(objective: Objective, z: Vector, some: list[int]) -> bool:
     """Whether the gradient along some coordinates changes in proportion to a step in which all of them move."""
     step = np.zeros_like(z)
     step[some] = np.maximum(1.0, np.abs(z[some])) * (1.0 + 0.3 * np.arange(len(some)))
