@@ -6,10 +6,12 @@ import pytest
 from scipy import optimize, stats
 
 import workbench as wb
-from workbench.errors import NoMaximumError
+from workbench import intervals
+from workbench.errors import NoMaximumError, RefusalError
+from workbench.likelihood import maximum
 from workbench.likelihood.bound import solve_bound
 from workbench.likelihood.holding import scatter
-from workbench.likelihood.summit import Summit
+from workbench.likelihood.summit import BetterMaximum, Summit
 from workbench.numerics.objective import FunctionObjective
 
 pytestmark = pytest.mark.slow  # every model is compiled
@@ -151,3 +153,47 @@ def test_a_jump_between_refits_is_an_error_and_no_bound():
     summit = Summit(np.zeros(2), 0.0, np.eye(2), np.ones(2), {}, ())
     with pytest.raises(wb.NumericalError, match="jumps"):
         solve_bound(Jumping(), summit, 1.96, (0.5, 2.0), (np.zeros(2), np.array([2.0, 1.0])))
+
+
+def a_mean():
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu", 0, 10), 1.0, observed=np.array([0.3, 1.1, 0.7]))
+    return wb.Study(model, seed=1)
+
+
+@pytest.mark.parametrize(("kind", "rough"), [("unmeasurable", False), ("interval", True)])
+def test_a_higher_place_at_which_nothing_can_be_measured_leaves_the_maximum_alone(monkeypatch, kind, rough):
+    study = a_mean()
+    before = study.likelihood.maximum()
+
+    def nowhere(*_):
+        raise NoMaximumError(kind, "nothing", "mu", "nothing")
+
+    def better(*_):
+        raise BetterMaximum(np.array([3.0]), 0.5)
+
+    monkeypatch.setattr(intervals, "maximise_likelihood", nowhere)
+    monkeypatch.setattr(intervals, "is_rough", lambda *_: rough)
+    monkeypatch.setattr(intervals, "profile_likelihood", better)
+    starts = len(study.starts)
+    with pytest.raises(RefusalError, match=r"0.5 nats higher, at mu = 3.*may be one of rounding"):
+        study.likelihood.profile()
+    assert study.likelihood.maximum() is before
+    assert len(study.starts) == starts
+
+
+def test_ever_higher_places_on_the_way_to_infinity_are_followed_a_few_times(monkeypatch):
+    x = np.arange(6.0)
+    with pm.Model() as model:  # separated: the maximum is at infinity
+        a, b = pm.Normal("a", 0, 10), pm.Normal("b", 0, 10)
+        pm.Bernoulli("y", logit_p=a + b * x, observed=(x > 2).astype(int))
+    looks = []
+
+    def higher(_, end):
+        looks.append(end)
+        return None, end.z * 1.1
+
+    monkeypatch.setattr(maximum, "look_far", higher)
+    with pytest.raises(NoMaximumError):
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert 1 < len(looks) < 10

@@ -86,6 +86,31 @@ def test_nist_nonlinear_regressions_are_solved_from_every_start(name, start):
     assert found.log_likelihood == pytest.approx(case["derived"]["loglik_at_mle"], abs=1e-8)
 
 
+# NIST StRD: the same table with other curves, certified to 11 digits: curve, answer, second start.
+_X = np.array(MISRA1A["data"]["x"])
+MISRA1BCD = {
+    "Misra1b": (lambda a, b: a * (1 - (1 + b * _X / 2) ** -2), (337.99746163, 3.9039091287e-4), (300.0, 2e-4)),
+    "Misra1c": (lambda a, b: a * (1 - (1 + 2 * b * _X) ** -0.5), (636.42725809, 2.0813627256e-4), (600.0, 2e-4)),
+    "Misra1d": (lambda a, b: a * b * _X / (1 + b * _X), (437.36970754, 3.0227324449e-4), (450.0, 3e-4)),
+}
+
+
+@pytest.mark.parametrize("start", ["start1", "start2", "prior"])
+@pytest.mark.parametrize("name", MISRA1BCD)
+def test_a_plateau_to_which_several_climbs_lead_is_no_maximum(name, start):
+    curve, certified, second = MISRA1BCD[name]
+    first = {"start1": (500.0, 1e-4), "start2": second, "prior": (None, None)}[start]
+    y = np.array(MISRA1A["data"]["y"])
+    with pm.Model() as model:
+        a, b = (
+            pm.Normal(label, at or 0.0, 10.0 * abs(at or answer), initval=at)
+            for label, at, answer in zip("ab", first, certified, strict=True)
+        )
+        pm.Normal("y", curve(a, b), pm.HalfNormal("sigma", 10.0 * np.std(y)), observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert [float(found.theta[label]) for label in "ab"] == pytest.approx(certified, rel=NINE_DIGITS)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_start_on_the_plateau_of_a_curve_finds_the_peak_whatever_the_seed(seed):
     case = published("nist_nonlinear/Eckerle4")

@@ -68,3 +68,31 @@ def test_a_rough_climb_ends_higher_or_where_it_was():
     assert value > -1e-6
     nowhere = FunctionObjective(1, lambda z: (-np.inf, 0.0 * z))
     assert rough_climb(nowhere, np.array([1.0]))[1] == -np.inf
+
+
+def test_where_every_hill_has_a_higher_one_beyond_the_search_ends():
+    hills = FunctionObjective(
+        1, lambda z: (z[0] + 6.0 * np.cos(5.0 * z[0]), np.array([1.0 - 30.0 * np.sin(5.0 * z[0])]))
+    )
+    pool = np.random.default_rng(4).normal(0.0, 10.0, size=(20, 1))
+    found = search_wider(hills, np.zeros(1), np.zeros(1), pool, seed=1, work=30_000)
+    assert hills.value(found) > hills.value(pool[np.argmax([hills.value(z) for z in pool])])
+    assert abs(hills.value_and_gradient(found)[1][0]) < 0.1
+
+
+def test_of_hills_of_one_height_that_nearest_to_the_size_of_the_starts_is_taken():
+    month = np.arange(1.0, 61.0)
+    y = np.sin(2 * np.pi * month / 20.0)
+
+    def function(z):  # a wave of a free period: 20 months, and its aliases 1 / (k +- 1 / 20)
+        with np.errstate(all="ignore"):
+            angle = 2 * np.pi * month / z[0]
+            gap = y - np.sin(angle)
+            return -5.0 * float(gap @ gap), np.array([-10.0 * float(gap @ (np.cos(angle) * angle / z[0]))])
+
+    objective = FunctionObjective(1, function)
+    assert objective.value(np.array([1 / (1 + 1 / 20)])) == pytest.approx(0.0, abs=1e-20)
+    pool = np.random.default_rng(6).normal(0.0, 30.0, size=(80, 1))
+    for seed in range(5):
+        found = search_wider(objective, np.array([300.0]), np.array([1.0]), pool, seed=seed, work=60)
+        assert found[0] == pytest.approx(20.0, rel=1e-4)
