@@ -30,6 +30,7 @@ from workbench.errors import InputError, RefusalError, WorkbenchError
 from workbench.likelihood.expected import expected_objective
 from workbench.likelihood.inside import Inside, inside_of
 from workbench.likelihood.integral import as_at_the_maximum
+from workbench.likelihood.least_squares import refuse_refits
 from workbench.likelihood.problem import Problem
 from workbench.likelihood.units import Units, independent_units
 from workbench.model.censoring import look_at_limits
@@ -170,6 +171,7 @@ class _Peak:
 
 def _peak(problem: Problem, mode: Mode) -> _Peak:
     """The maximum and its observed information, without the directions that lead to an edge."""
+    refuse_refits(mode, "likelihood errors")
     inside = inside_of(problem, mode)
     if not inside.start.size:
         raise RefusalError(

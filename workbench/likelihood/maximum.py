@@ -21,6 +21,7 @@ from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edg
 from workbench.likelihood.corner import is_rounding, refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
+from workbench.likelihood.least_squares import solved, with_errors
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
@@ -103,7 +104,7 @@ def maximise_likelihood(
     if isinstance(problem.objective, MarginalLikelihood):
         return _integrated(problem, problem.objective, points, level)
     persistent = problem.density.n_observations <= _MANY
-    climbs = climb_all(problem.objective, points, "MLE", persistent)
+    climbs = solved(problem, climb_all(problem.objective, points, "MLE", persistent))
     if persistent and further is not None and len(further) and len(points) >= _MANY_STARTS:
         climbs = _widened(problem, climbs, points, further[:, problem.chart.coordinates])
     if climbs[0].z.size <= _WIDEST and not _all_agree(climbs):
@@ -196,7 +197,7 @@ def _described(
         covariance = climbs[0].curvature.covariance
     certificate = replace(certificate, checks=(*certificate.checks, *checks))
     marginal = objective if isinstance(objective, MarginalLikelihood) else None
-    return describe_mode(
+    mode = describe_mode(
         density,
         chart,
         x,
@@ -209,6 +210,7 @@ def _described(
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
     )
+    return mode if edge else with_errors(mode, chart, climbs[0])
 
 
 def _other_starts(problem: Problem, climbs: list[Climb], missing: Missing) -> str:

@@ -23,6 +23,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.boundary import peaks_slightly, settle_at_edge
 from workbench.likelihood.face import settle_on_face
 from workbench.likelihood.inside import Inside, inside_of
+from workbench.likelihood.least_squares import refuse_refits
 from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.model.mode import Mode
 from workbench.model.program import Weights
@@ -120,6 +121,7 @@ def refitter_at(problem: Problem, mode: Mode) -> Refitter:
     -------
     Refitter
     """
+    refuse_refits(mode, "refits")
     scalars = scalar_parameters(problem)
     x = mode.z[problem.chart.coordinates]
     starts, inside = [x], inside_of(problem, mode)

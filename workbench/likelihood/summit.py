@@ -17,6 +17,7 @@ from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.corner import at_corner
 from workbench.likelihood.holding import scatter, settle
 from workbench.likelihood.inside import Inside, inside_of
+from workbench.likelihood.least_squares import refuse_refits
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.quantity import Quantity, edges_of
 from workbench.likelihood.section import newton_step
@@ -202,6 +203,7 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
         checks = (Check("interior", "caution", message, "read open sides as what the data do not exclude"),)
     else:
+        refuse_refits(mode, "likelihood profile")
         inside = inside_of(problem, mode)
         fixed = inside.fixed
         best = settle(inside.section(objective), inside.start, [])

@@ -34,7 +34,7 @@ _SIGNED = 4  # scalars in a message
 _FAR_ALONG = (50.0, 100.0)  # of a direction, in units of z: a scalar that is the same at both has come to an edge
 _BOUND = "report the bound, not an error; more data, or a prior that falls off there, give a finite answer"
 _ELSEWHERE = "start elsewhere: set `initval`"
-_ORTHOGONAL = "centre and scale these columns before taking powers or products, or use their QR decomposition"
+ORTHOGONAL = "centre and scale these columns before taking powers or products, or use their QR decomposition"
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _alike(labels: list[str], end: Climb) -> Missing:
         "unmeasurable",
         f"a peak that double precision does not find: the columns that {', '.join(labels[:_SIGNED])}{more} multiply "
         f"are nearly combinations of each other (the information along one, {size:.0e} of the others', is rounding)",
-        _ORTHOGONAL,
+        ORTHOGONAL,
     )
 
 

@@ -192,7 +192,9 @@ def slopes_at(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArr
     return slopes
 
 
-def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+def delta_method(
+    chart: Chart, x: Vector, covariance: NDArray[np.float64], axes: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Covariance of every scalar of a chart, J C J', from the covariance of its coordinates.
 
     Parameters
@@ -200,6 +202,8 @@ def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> ND
     chart : Chart
     x : ndarray, shape (p,)
     covariance : ndarray, shape (p, p)
+    axes : ndarray, shape (p, p), optional
+        A with covariance A A', where the small variances of sums would be lost in the rounding of the covariance.
 
     Returns
     -------
@@ -207,4 +211,7 @@ def delta_method(chart: Chart, x: Vector, covariance: NDArray[np.float64]) -> ND
         NaN where a scalar is not a smooth function of x at this point, or does not move with it.
     """
     slopes = slopes_at(chart, x, covariance)
-    return slopes @ covariance @ slopes.T
+    if axes is None:
+        return slopes @ covariance @ slopes.T
+    moves = slopes @ axes
+    return moves @ moves.T

@@ -19,7 +19,7 @@ _CORNER = (
     1e-6,
 )  # of max(1, abs(z)): steps to both sides, between which a smooth slope changes in proportion
 _SHARES = (1.0, 0.5, 0.1, 1e-2, 1e-4, 1e-6, 1e-8)  # of a step
-_THIN = 1e-200  # of a variance
+_THIN = 1e-100  # of a deviation
 _SHARP = 0.1  # nats a unit of z: a smaller change of the slope is none
 ALIKE = 0.01  # nats between two ends of climbs that count as one
 
@@ -65,15 +65,15 @@ def level_directions(objective: Objective, end: Climb) -> Iterator[Vector]:
     ndarray, shape (d,)
         Unit vectors on z, both sides of every axis of the information.
     """
-    covariance = end.curvature.covariance
+    root = end.curvature.axes
     # In units of z itself: of coefficients near 1e6 and 1e-6 the smaller would be rounding to the larger. Not in those
     # of the standard errors: the one that makes no difference, at an edge, has to stay an axis of its own. But where z
     # is near 0 its error is its unit.
-    scale = np.maximum(np.abs(end.z), np.minimum(np.sqrt(np.maximum(np.diag(covariance), _THIN)), 1.0))
-    eigenvalues, axes = np.linalg.eigh(covariance / scale / scale[:, None])
-    for variance, axis in zip(eigenvalues, (axes * scale[:, None]).T, strict=True):
+    scale = np.maximum(np.abs(end.z), np.clip(np.linalg.norm(root, axis=1), _THIN, 1.0))
+    axes, deviations, _ = np.linalg.svd(root / scale[:, None])
+    for deviation, axis in zip(deviations[::-1], (axes * scale[:, None]).T[::-1], strict=True):
         for sign in (1.0, -1.0):
-            step = sign * np.sqrt(max(variance, _THIN)) * axis  # rounding may leave it below 0
+            step = sign * max(deviation, _THIN) * axis
             if not _fall(objective, end, step) > 0.02:
                 yield step / np.linalg.norm(step)
 
@@ -142,7 +142,7 @@ def corners(objective: Objective, end: Climb) -> list[int]:
 
 def near(move: Vector, end: Climb) -> bool:
     """Whether a move from the end of a climb is less than a tenth of a standard deviation."""
-    return bool(move @ end.curvature.information @ move < 0.01)
+    return end.curvature.length(move) < 0.01
 
 
 def distinct(climbs: list[Climb], tolerance: float = ALIKE) -> NDArray[np.int64]:

@@ -27,7 +27,7 @@ from workbench.numerics.objective import Objective, Vector
 # leave noise near 1e-11, so an error bar along it would be made of noise.
 FLAT = 1e-8
 ALIGNED = 1e-6  # below it the information is measured again along its axes
-_FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
+FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
 _GUESS = 1e-9
 _LOOKS = 6
 _FALLS, _BENT = 0.25, 1.0  # nats one width away: a peak, and more than a parabola falls
@@ -40,6 +40,7 @@ _STRAIGHT = 2e-7  # of a change of the gradient: a quarter of it at most is the 
 _NINE = ((1, 4 / 5), (2, -1 / 5), (3, 4 / 105), (4, -1 / 280))  # pairs of a nine-point first derivative
 _NEAR = 1e-2  # of the step, where one point stands for a pair
 _FEW = 4  # up to this dimension looking costs as much as it saves
+_RANK = 1e-12  # of the largest singular value: rounding of the factor itself then moves an error by 1e-4 of it
 
 
 class _Slopes:
@@ -202,12 +203,15 @@ class Curvature:
         Direction in z, unit length, along which the density is flattest (or rises) relative to its scales.
     is_peak : bool
         All eigenvalues exceed the flatness threshold.
+    factor : ndarray, shape (d, d), optional
+        R with information R'R, where that is known: it holds twice the digits.
     """
 
     information: NDArray[np.float64]
     eigenvalues: Vector
     weakest: Vector
     is_peak: bool
+    factor: NDArray[np.float64] | None = None
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -218,15 +222,63 @@ class Curvature:
         NumericalError
             If the information is not positive definite.
         """
-        if not self.is_peak:
-            raise NumericalError("the information is not positive definite: there is no covariance", "curvature")
+        if self.factor is not None:
+            return self.axes @ self.axes.T
+        self._require_peak()
         factor = linalg.cho_factor(self.information)
         return linalg.cho_solve(factor, np.eye(len(self.information)))
 
     @property
+    def axes(self) -> NDArray[np.float64]:
+        """A with covariance A A', shape ``(d, d)``; only where `is_peak`.
+
+        Raises
+        ------
+        NumericalError
+            If the information is not positive definite.
+        """
+        self._require_peak()
+        scale = np.sqrt(np.diag(self.information))
+        scaled = self.information / np.outer(scale, scale) if self.factor is None else self.factor / scale
+        right = linalg.cholesky(scaled) if self.factor is None else np.linalg.qr(scaled)[1]
+        return linalg.solve_triangular(right, np.eye(scale.size)) / scale[:, None]
+
+    @property
     def log_determinant(self) -> float:
         """Log determinant of the information; only where `is_peak`."""
+        if self.factor is not None:
+            return 2.0 * float(np.linalg.slogdet(self.factor)[1])
         return float(np.linalg.slogdet(self.information)[1])
+
+    def length(self, move: Vector) -> float:
+        """Of a move in standard deviations, squared: twice the nats that a parabola falls."""
+        if self.factor is not None:
+            return float(np.sum((self.factor @ move) ** 2))
+        return float(move @ self.information @ move)
+
+    def _require_peak(self) -> None:
+        if not self.is_peak:
+            raise NumericalError("the information is not positive definite: there is no covariance", "curvature")
+
+
+def curvature_from(factor: NDArray[np.float64]) -> Curvature:
+    """Information R'R and its verdict, from R alone.
+
+    Parameters
+    ----------
+    factor : ndarray, shape (d, d)
+        R; its columns have lengths above 0.
+
+    Returns
+    -------
+    Curvature
+        A peak unless a direction is lost in the rounding of R itself.
+    """
+    scale = np.linalg.norm(factor, axis=0)
+    _, values, rows = np.linalg.svd(factor / scale)
+    weakest = rows[-1] / scale
+    is_peak = bool(values[-1] > _RANK * values[0])
+    return Curvature(factor.T @ factor, values[::-1] ** 2, weakest / np.linalg.norm(weakest), is_peak, factor)
 
 
 def curvature_at(
@@ -248,7 +300,7 @@ def curvature_at(
         except NumericalError:
             refined = None
         if refined is not None:
-            better, _ = _judged(refined, _FLAT_ALONG_AXES)
+            better, _ = _judged(refined, FLAT_ALONG_AXES)
             return better if better.is_peak else found
     return found
 
@@ -297,7 +349,7 @@ def _along_axes(
         for _ in range(_LOOKS):
             step = STEP / np.sqrt(guess) * axes[:, k]
             bend = -float(slopes.along(step, 8) @ step) / (STEP**2 / guess)
-            if not _FLAT_ALONG_AXES < bend < 1.0:  # flat, or no axis of what is there
+            if not FLAT_ALONG_AXES < bend < 1.0:  # flat, or no axis of what is there
                 return None
             if 0.5 < bend / guess < 2.0:
                 bends[k] = bend
