@@ -10,6 +10,8 @@ from scipy import stats
 
 import workbench as wb
 from workbench.errors import NoMaximumError, RefusalError
+from workbench.likelihood.least_squares import solved
+from workbench.numerics.optimise import climb
 
 pytestmark = pytest.mark.slow  # every model is compiled
 
@@ -171,9 +173,32 @@ def test_a_standard_deviation_that_grows_with_another_parameter_is_left_to_the_c
     columns = powers(x - 10.1, 2) * weights[:, None]
     slope = np.linalg.lstsq(columns, weights * y)[0][1]
     assert float(mode.theta["b"]) == pytest.approx(slope, rel=1e-7)
+    # Where the widths move with h the errors of a and b are not those of least squares, and the scores of h enter.
+    z = (y - float(mode.theta["a"]) - float(mode.theta["b"]) * x) * weights
+    moved = np.stack([weights, weights * x], axis=1)
+    away = np.stack([np.ones(60), x - 10.1], axis=1)
+    cross = 2 * (moved * z[:, None]).T @ away
+    information = np.block([[moved.T @ moved, cross], [cross.T, 2 * (away * (z**2)[:, None]).T @ away]])
+    errors = np.sqrt(np.diag(np.linalg.inv(information)))
+    assert [float(mode.std_error[label]) for label in "abgh"] == pytest.approx(errors, rel=1e-5)
 
 
 def test_columns_that_not_even_qr_tells_apart_are_refused():
     x = np.linspace(1000.0, 1001.0, 50)
     with pytest.raises(NoMaximumError):
         regression(powers(x, 6), np.sin(x)).likelihood.maximum()
+
+
+@pytest.mark.parametrize("case", ["curve", "tiny width", "straight line"])
+def test_what_is_left_to_the_climb(case):
+    x = np.linspace(10.0, 10.2, 30)
+    y = 1.0 + 0.3 * x + 0.01 * np.cos(40 * x)
+    with pm.Model() as model:
+        a, b = pm.Flat("a", initval=1.0), pm.Flat("b", initval=0.3)
+        mean = pm.math.exp(a + b * x - 4.0) + 3.0 if case == "curve" else a + b * x
+        # Means of 4 hold about 4e-16: beside a width of 1e-14 that is a twentieth of a standard error.
+        pm.Normal("y", mean, 1e-14 if case == "tiny width" else 0.01, observed=y)
+    problem = wb.Study(model, seed=1).problem
+    end = climb(problem.objective, np.array([1.0, 0.3]))
+    assert end.curvature.eigenvalues[0] < 1e-4
+    assert (solved(problem, [end])[0] is end) == (case != "straight line")

@@ -27,7 +27,7 @@ from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE
 
 _ALIKE = 1e-4  # least eigenvalue of the scaled information: above it the gradient keeps twelve digits of b
-_LARGEST = 10_000_000  # numbers in X
+_LARGEST = 1_000_000  # numbers in X
 _AFFINE = 1e-10  # of the terms of a mean
 _SAME = 1e-12  # relative, of ratios of standard deviations
 _REFINEMENTS = 10
