@@ -518,3 +518,40 @@ def test_a_profile_climbs_the_integral_that_was_maximised():
     assert abs(np.exp(laplace.z[0]) - float(found.theta["scale"])) > 0.05 * float(found.std_error["scale"])
     assert profile.loc["scale", "maximum"] == pytest.approx(float(found.theta["scale"]), rel=1e-5)
     assert np.isfinite(study.likelihood.latents().std_error).all()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_covariate_in_the_thousands_hides_no_observation_from_its_effect(nested):
+    # At any coefficient of ordinary size the logit is in the thousands, where probabilities are 0 and 1 and stay so.
+    generator = np.random.default_rng(2)
+    group, pair = np.repeat(np.arange(60), 8), np.arange(480) // 4
+    income = generator.normal(50_000.0, 12_000.0, 480)
+    logit = -2.5 + income * 5e-5 + generator.normal(0.0, 1.0, 60)[group] + generator.normal(0.0, 0.8, 120)[pair]
+    y = generator.binomial(1, special.expit(logit))
+
+    def regression(x):
+        with pm.Model() as model:
+            a, b, sd = pm.Normal("a", 0.0, 5.0), pm.Normal("b", 0.0, 1.0), pm.HalfNormal("sd", 2.0)
+            effect = pm.Normal("u", 0.0, sd, shape=60)[group]
+            if nested:
+                effect = effect + pm.Normal("v", 0.0, pm.HalfNormal("inner", 1.0), shape=120)[pair]
+            pm.Bernoulli("y", logit_p=a + b * x + effect, observed=y)
+        return wb.Study(model, seed=1)
+
+    raw, scaled = regression(income), regression((income - 50_000.0) / 12_000.0)
+    for study in (raw, scaled):
+        structure = study.problem.objective.structure
+        assert np.all(structure.block_of_term >= 0)
+        assert structure.n_blocks == 60
+        assert structure.neighbours.nnz == (180 + 2 * 120 if nested else 60)
+    marginal, other = raw.problem.objective, scaled.problem.objective
+    rest = [-0.2, 0.1] if nested else [-0.2]
+    assert marginal.value(np.array([-2.5, 5e-5, *rest])) == pytest.approx(
+        other.value(np.array([0.0, 0.6, *rest])), abs=1e-8
+    )
+    if not nested:
+        found = raw.likelihood.maximum()
+        assert found.log_likelihood == pytest.approx(scaled.likelihood.maximum().log_likelihood, abs=1e-9)
+        assert float(found.theta["b"]) * 12_000 == pytest.approx(
+            float(scaled.likelihood.maximum().theta["b"]), rel=1e-6
+        )

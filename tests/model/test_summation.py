@@ -384,3 +384,24 @@ def test_a_change_point_has_the_evidence_and_the_posterior_of_conjugate_sums():
     assert abs(means.mean() - truth) < 4 * means.std(ddof=1) / 2
     assert np.bincount(drawn.ravel(), minlength=n).argmax() == 1 + share.argmax() == 41  # 1891
     assert study.verdict() == "ok"
+
+
+@pytest.mark.slow
+def test_a_covariate_in_the_thousands_hides_no_term_from_a_label():
+    # Ten visits to each of 40 sites; at any detection slope of ordinary size a probability is 0 or 1 whatever the site.
+    generator = np.random.default_rng(4)
+    site, effort = np.repeat(np.arange(40), 10), generator.normal(30_000.0, 6_000.0, 400)
+    seen = generator.binomial(1, 1 / (1 + np.exp(4 - effort / 1e4 - 2.0 * (np.arange(40) < 25)[site])))
+
+    def sites(x):
+        with pm.Model() as model:
+            there = pm.Bernoulli("there", pm.Beta("share", 1, 1), shape=40)
+            a, b = pm.Normal("a", 0, 3), pm.Normal("b", 0, 1)
+            pm.Bernoulli("y", logit_p=a + b * x + 2.0 * there[site], observed=seen)
+        return LogDensity(model)
+
+    raw, scaled = sites(effort), sites((effort - 30_000.0) / 1e4)
+    assert raw.summed == scaled.summed == ("there",)
+    assert raw.likelihood_shapes == scaled.likelihood_shapes
+    value = raw.objective(LIKELIHOOD).value(np.array([0.3, -3.0, 1e-4]))
+    assert value == pytest.approx(scaled.objective(LIKELIHOOD).value(np.array([0.3, 0.0, 1.0])), abs=1e-9)

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+# How far from the start to look: so far that no product is 0, and so near that a logit with a covariate in the
+# thousands, which saturates at any coefficient of ordinary size, still moves.
+AROUND = (0.3, 1e-5)
+
 
 def looks(n: int) -> Iterator[NDArray[np.bool_]]:
     """Which of n elements to move at every look: those with a 1 at each binary digit, then those with a 0.

@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from workbench.errors import RefusalError
-from workbench.model.blocks import decode, looks
+from workbench.model.blocks import AROUND, decode, looks
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
@@ -30,6 +30,7 @@ from workbench.numerics.objective import Objective, Vector
 
 _CHUNK = 4_000_000  # terms evaluated at a time, 32 MB
 _SINGLY = 5_000  # coordinates that can be moved one at a time
+_FEW = 8  # latent coordinates of a term, all of which may meet in its Hessian
 
 
 class Elements:
@@ -167,16 +168,17 @@ class Structure:
         elements : Elements
             On the other data.
         """
-        z, generator = _place(density, 0)
+        places_on_z, generator = _places(density, 0)
         digits = max(1, int(np.ceil(np.log2(max(self.n_blocks, 2)))))
         places = np.arange(digits)[:, None]
         step = generator.uniform(0.1, 0.3, size=self.coordinates.size)
-        moves, allowed = np.zeros((2 * digits, z.size)), []
+        moves, allowed = np.zeros((2 * digits, density.space.dimension)), []
         for side in (0, 1):
             rows = slice(side * digits, (side + 1) * digits)
             moves[rows, self.coordinates] = np.where((self.block_of_position >> places) & 1 == side, step, 0.0)
             allowed.append(((self.block_of_term >> places) & 1 == side) & (self.block_of_term >= 0))
-        return not bool(np.any(_changed(elements, z, moves) & ~np.concatenate(allowed)))
+        outside = ~np.concatenate(allowed)
+        return not any(np.any(_changed(elements, z, moves) & outside) for z in places_on_z)
 
     @cached_property
     def terms_of(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -197,10 +199,11 @@ class Structure:
             position += len(group)
 
 
-def _place(density: LogDensity, seed: int) -> tuple[Vector, np.random.Generator]:
-    """A point near the start at which terms are looked at, so that no coincidence hides a dependence."""
+def _places(density: LogDensity, seed: int) -> tuple[list[Vector], np.random.Generator]:
+    """Points near the start at which terms are looked at, so that no coincidence hides a dependence."""
     generator = np.random.default_rng(seed)
-    return density.space.start + generator.uniform(-0.3, 0.3, size=density.space.dimension), generator
+    aside = generator.uniform(-1.0, 1.0, size=density.space.dimension)
+    return [density.space.start + size * aside for size in AROUND], generator
 
 
 def _changed(elements: Elements, z: Vector, moves: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -290,12 +293,13 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     Curtis, A. R., Powell, M. J. D. and Reid, J. K. (1974). On the estimation of sparse Jacobian matrices.
     doi:10.1093/imamat/13.1.117
     """
-    space, (z, generator) = density.space, _place(density, seed)
+    space, (places, generator) = density.space, _places(density, seed)
     blocks = [np.arange(space.blocks[name].start, space.blocks[name].stop) for name in density.latents]
     coordinates, pairs, position = np.concatenate(blocks), [], 0
     for block in blocks:
-        found = _dependence(elements, z, block, generator)
-        pairs.append(np.stack([found[0], found[1] + position]))
+        for z in places:
+            found = _dependence(elements, z, block, generator)
+            pairs.append(np.stack([found[0], found[1] + position]))
         position += len(block)
     terms, latents = np.concatenate(pairs, axis=1)
     enters = sparse.csr_matrix((np.ones(terms.size, dtype=np.int32), (terms, latents)), (elements.count, position))
@@ -312,7 +316,11 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
         groups.append(chosen)
     if sizes.max() > 2:
         step = generator.uniform(0.05, 0.1, size=position)
-        neighbours = _pattern(objective, z, coordinates, step)
+        held = np.diff(enters.indptr)
+        few = enters[np.flatnonzero(held <= _FEW)]
+        neighbours = (few.T @ few).tocsr()
+        if np.any(held > _FEW):  # a walk holds all its steps in one term, of which only those beside each other meet
+            neighbours = sum((_pattern(objective, z, coordinates, step) for z in places), neighbours).tocsr()
     block_of_term = np.full(elements.count, -1, dtype=np.int64)
     block_of_term[terms] = rank[component[latents]]
     return Structure(coordinates, tuple(groups), block_of_term, _colours(neighbours), neighbours)

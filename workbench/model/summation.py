@@ -25,13 +25,13 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
 
 from workbench.model.batches import over_states
-from workbench.model.blocks import Blocks, decode, find_blocks, looks
+from workbench.model.blocks import AROUND, Blocks, decode, find_blocks, looks
 from workbench.model.compiled import interpreted, without_traces
 from workbench.model.terms import SymbolicTerms, is_discrete
 
 _STATES = 1024  # joint states of one block that are enumerated
 _WORK = 20_000_000  # states times terms of one evaluation: 160 MB
-_LOOKS = 2  # random places at which dependence is looked for
+_LOOKS = 2  # random places at which dependence is looked for, one at each distance
 _VALUES = 256  # to which an element is moved there, where it has more
 
 
@@ -156,8 +156,9 @@ def _dependence(
     Elements are moved together by the binary digits of their number, so that a thousand labels need twenty looks.
     """
     generator, pairs = np.random.default_rng(0), []
-    for _ in range(_LOOKS):
-        free = [a + generator.uniform(-0.3, 0.3, size=np.shape(a)) for a in start]
+    for look in range(_LOOKS):
+        reach = AROUND[look % len(AROUND)]
+        free = [a + generator.uniform(-reach, reach, size=np.shape(a)) for a in start]
         base = [generator.choice(supports[n], size=shapes[n]) for n in table.names]
         at_base, offset = table(free, base), 0
         for position, name in enumerate(table.names):
