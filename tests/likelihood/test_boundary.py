@@ -106,3 +106,26 @@ def test_a_precision_that_a_probability_of_zero_leaves_open_is_at_no_edge():
     found = study.likelihood.profile()
     assert found.upper[0] == pytest.approx(1 - np.exp(-stats.chi2.ppf(0.95, 1) / 8), rel=1e-6)
     assert (found.lower[1], found.upper[1]) == (0.0, np.inf)
+
+
+def test_a_variance_of_slopes_along_a_covariate_in_the_thousands_is_zero():
+    rng = np.random.default_rng(7)
+    group, income = np.repeat(np.arange(20), 10), rng.normal(50_000.0, 12_000.0, 200)
+    y = 5.0 + income / 6000.0 + rng.normal(0.0, 0.7, 20)[group] + rng.normal(0.0, 1.0, 200)
+    with pm.Model() as model:
+        sd, slope_sd = pm.HalfNormal("sd", 2.0), pm.HalfNormal("slope_sd", 2.0)
+        u, v = pm.Normal("u", 0.0, sd, shape=20), pm.Normal("v", 0.0, slope_sd, shape=20)
+        mean = pm.Normal("a", 0.0, 10.0) + u[group] + (pm.Normal("b", 0.0, 10.0) + v[group]) * income
+        pm.Normal("y", mean, pm.HalfNormal("s", 5.0), observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+
+    def exact(sd, a, b, slope_sd, s):
+        same = group[:, None] == group
+        covariance = same * (sd**2 + np.outer(income, income) * slope_sd**2) + s**2 * np.eye(200)
+        return stats.multivariate_normal(a + b * income, covariance).logpdf(y)
+
+    assert found.at_edge == ("slope_sd",)
+    assert float(found.theta["slope_sd"]) == 0.0
+    at = [float(found.theta[name]) for name in ("sd", "a", "b", "slope_sd", "s")]
+    assert found.log_likelihood == pytest.approx(exact(*at), abs=1e-7)
+    assert exact(*at) > exact(*at[:3], 1e-7, at[4])  # a tenth of a percent of the residuals

@@ -96,11 +96,15 @@ def _towards(objective: Objective, end: Climb, i: int, side: float, start: float
     looks = np.array([value_with(objective, end.z, i, at + step) for step in steps])
     # At the other edge the density may be singular: only a fall that was seen is one.
     falls = np.where(np.isfinite(looks), here - looks, 0.0)
+    none = max(_LEVEL * max(1.0, abs(here)), min(4.0 * _noise(objective, end.z, i, at), _LOWER))
     outwards = np.array(steps) * side > 0
+    # Level over a factor of e^20 it has come to its limit: a fall farther out is that of a density without digits.
+    *_, nearer, far, farthest = range(len(_INWARDS), 2 * len(_INWARDS))
+    if max(abs(here - looks[nearer]), abs(here - looks[far])) < none:
+        falls[farthest] = 0.0
     if np.max(falls[~outwards], initial=0.0) < _REAL or np.max(falls[outwards], initial=0.0) > _REAL:
         return None
     value, still = here, 0
-    none = max(_LEVEL * max(1.0, abs(here)), min(4.0 * _noise(objective, end.z, i, at), _LOWER))
     while abs(at) < _FAR:
         further = value_with(objective, end.z, i, at + side * _STRIDE)
         if further < value - none:
