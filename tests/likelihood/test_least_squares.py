@@ -1,6 +1,7 @@
 """Least squares behind the maximum of a Normal likelihood whose columns are nearly combinations of each other.
 
-Data and certified answers: NIST StRD, linear regression, Filip (Filippelli), Wampler4 and Wampler5.
+Data and certified answers: NIST StRD, linear regression, Filip (Filippelli), Wampler4 and Wampler5; nonlinear
+regression, Lanczos1.
 """
 
 import numpy as np
@@ -80,6 +81,18 @@ WAMPLER_ERRORS = {  # certified for Wampler5, a hundredth of them for Wampler4: 
     "b0": 21523262.467817, "b1": 23635517.3469681, "b2": 7793435.24331583, "b3": 1014755.0755035,
     "b4": 56456.6512170752, "b5": 1123.24854679312,
 }  # fmt: skip
+
+LANCZOS_Y = np.array([  # at x = 0, 0.05, ...: three exponentials, rounded to thirteen digits
+    2.5134, 2.044333373291, 1.668404436564, 1.366418021208, 1.123232487372, 0.9268897180037, 0.7679338563728,
+    0.6388775523106, 0.5337835317402, 0.4479363617347, 0.377584788435, 0.3197393199326, 0.2720130773746,
+    0.2324965529032, 0.1996589546065, 0.1722704126914, 0.1493405660168, 0.1300700206922, 0.1138119324644,
+    0.1000415587559, 0.0883320908454, 0.0783354401935, 0.06976693743449, 0.06239312536719,
+])  # fmt: skip
+LANCZOS_CERTIFIED = {  # by rate: height, its standard deviation, rate, its standard deviation
+    1: (0.095100000027, 5.3347304234e-11, 1.0000000001, 2.7473038179e-10),
+    3: (0.86070000013, 1.3576062225e-10, 3.0000000002, 3.3308253069e-10),
+    5: (1.5575999998, 1.8815731448e-10, 5.0000000001, 1.1057500538e-10),
+}
 
 
 def powers(x, k):
@@ -202,3 +215,52 @@ def test_what_is_left_to_the_climb(case):
     end = climb(problem.objective, np.array([1.0, 0.3]))
     assert end.curvature.eigenvalues[0] < 1e-4
     assert (solved(problem, [end])[0] is end) == (case != "straight line")
+
+
+_DEEP = pytest.mark.deep
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        (1.2, 0.3, 5.6, 5.5, 6.5, 7.6),
+        pytest.param((0.5, 0.7, 3.6, 4.2, 4.0, 6.3), marks=_DEEP),
+        pytest.param(None, marks=_DEEP),
+    ],
+)
+def test_lanczos_1_whose_residuals_are_350_times_the_rounding_of_a_number(start):
+    x, answers = 0.05 * np.arange(24), (0.0951, 1.0, 0.8607, 3.0, 1.5576, 5.0)
+    with pm.Model() as model:
+        b = [
+            pm.Normal(
+                f"b{k + 1}", 0.0 if start is None else start[k], 10 * abs(answers[k] if start is None else start[k])
+            )
+            for k in range(6)
+        ]
+        mean = sum(b[k] * pm.math.exp(-b[k + 1] * x) for k in (0, 2, 4))
+        pm.Normal("y", mean, pm.HalfNormal("sigma", 10.0 * LANCZOS_Y.std()), observed=LANCZOS_Y)
+    study = wb.Study(model, seed=1)
+    mode = study.likelihood.maximum()
+    for k in (1, 3, 5):
+        height, height_error, rate, rate_error = LANCZOS_CERTIFIED[round(float(mode.theta[f"b{k + 1}"]))]
+        assert float(mode.theta[f"b{k}"]) == pytest.approx(height, rel=1e-9)
+        assert float(mode.theta[f"b{k + 1}"]) == pytest.approx(rate, rel=1e-9)
+        # Errors hold as many digits as the residuals do, which are 2e-14 to 2e-13 in numbers near 1.
+        errors = [float(mode.std_error[f"b{j}"]) for j in (k, k + 1)]
+        assert errors == pytest.approx(np.array([height_error, rate_error]) * np.sqrt(18 / 24), rel=5e-3)
+    found = {check.code: check for check in mode.certificate.checks}["gradient-zero"]
+    assert found.status == "caution"
+    assert "rounding of the mean" in found.message
+    assert 0 < np.sqrt(2 * mode.certificate.edm) < 0.03
+    with pytest.raises(RefusalError, match="near the rounding of the mean"):
+        study.likelihood.profile("b1")
+
+
+def test_a_curve_that_fits_to_rounding_stays_unbounded():
+    x = 0.05 * np.arange(24)
+    with pm.Model() as model:
+        a, b = pm.Normal("a", 1.0, 10.0), pm.Normal("b", 1.0, 10.0)
+        pm.Normal("y", a * pm.math.exp(-b * x), pm.HalfNormal("sigma", 1.0), observed=2.5 * np.exp(-1.25 * x))
+    with pytest.raises(NoMaximumError) as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert refusal.value.kind == "unbounded"

@@ -1,9 +1,12 @@
-"""The maximum of a Normal likelihood whose mean is linear, where its columns are nearly combinations of each other.
+"""The maximum of a Normal likelihood by least squares, where its gradient has too few digits.
 
 With y ~ Normal(X b, sigma w) the maximum over b is that of least squares whatever sigma is. The gradient X'r and the
 information X'X square the condition number of X: of columns such as x, x^2, ..., x^10 they leave no digit. So b comes
 from X itself, by its QR decomposition and refinement of solution and residuals together, with residuals in extended
 precision (Bjorck), and the curvature is kept as the factor R of X'X = R'R. X is read off the mean of the model.
+
+A curve whose residuals are a few hundred times its rounding has a maximum that a climb sees through noise. There the
+tangents of the curve stand for X, again and again (Gauss and Newton), and what rounding leaves open is told as EDM.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from workbench.model.chart import Chart, delta_method
 from workbench.model.mode import Mode
 from workbench.model.normal_parts import NormalParts, normal_parts
 from workbench.numerics.climbs import Climb
-from workbench.numerics.curvature import FLAT_ALONG_AXES, curvature_from
+from workbench.numerics.curvature import FLAT_ALONG_AXES, curvature_from, representable
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE
 
@@ -32,29 +35,35 @@ _AFFINE = 1e-10  # of the terms of a mean
 _SAME = 1e-12  # relative, of ratios of standard deviations
 _REFINEMENTS = 10
 _ROUNDING = 1.1e-16  # of each term of a mean
-_LOST = 1e-3  # standard errors by which it may move the solution
+_LOST = 0.03  # standard errors by which it may move the solution
+_EXACT, _NOISY = 1e-14, 1e-9  # widths beside means: below a curve fits to rounding, above climbs have digits enough
+_TANGENTS = 20
+_HIGHEST = 4.0  # standard deviations of noise, of many places
+_STEP = 1e-3  # of a coordinate
 
 
 @dataclass(frozen=True)
 class _Design:
-    """A mean that is linear in some coordinates, and standard deviations that share one factor.
+    """A mean that is linear in some coordinates, or its tangents, and standard deviations that share one factor.
 
     Attributes
     ----------
     parts : NormalParts
-    linear, others : ndarray of int
-        The coordinates b that the mean depends on, and those of the factor.
+    linear : ndarray of int
+        The coordinates b that the mean depends on.
     columns : ndarray, shape (n, k)
         X.
     target : ndarray, shape (n,)
         The observations less what the mean is at b = 0.
+    affine : bool
+        Whether that is the mean everywhere.
     """
 
     parts: NormalParts
     linear: NDArray[np.int64]
-    others: NDArray[np.int64]
     columns: NDArray[np.float64]
     target: NDArray[np.longdouble]
+    affine: bool
 
     def widths(self, z: Vector) -> NDArray[np.float64]:
         """Standard deviations of the observations at z, shape ``(n,)``."""
@@ -62,7 +71,7 @@ class _Design:
 
 
 def solved(problem: Problem, climbs: list[Climb]) -> list[Climb]:
-    """The climbs, ended by least squares where the columns of a linear Normal mean are nearly alike.
+    """The climbs, ended by least squares where their gradient has too few digits.
 
     Parameters
     ----------
@@ -74,23 +83,50 @@ def solved(problem: Problem, climbs: list[Climb]) -> list[Climb]:
     Returns
     -------
     list of Climb
-        As they were, unless the mean is linear: then the one highest point there is, from each of the starts.
+        As they were, unless that is so: the one highest point that a linear mean has, from each of the starts; or, of a
+        curve whose residuals are near its rounding, the top to which the highest climb led, before the others.
 
     References
     ----------
     Bjorck, A. (1967). Iterative refinement of linear least squares solutions I. doi:10.1007/BF01939321
     """
     end = climbs[0]
-    if end.z.size < 2 or end.curvature.eigenvalues[0] > _ALIKE:
+    if end.z.size < 2 or (end.curvature.eigenvalues[0] > _ALIKE and end.edm < EDM_TOLERANCE):
         return climbs
     try:
-        design = _find_design(problem, end.z)
-        found = None if design is None else _solve(problem.objective, end, design)
+        found, curved = _found(problem, end)
     except (NumericalError, np.linalg.LinAlgError):
         return climbs
-    if found is None or not found.value >= end.value - EDM_TOLERANCE * max(1.0, abs(end.value)):
+    # Rounding by a share of a standard error moves log L by about as many nats, and a climb takes the highest place.
+    noise = EDM_TOLERANCE * max(1.0, abs(end.value)) + (0.0 if found is None else _HIGHEST * np.sqrt(2 * found.edm))
+    if found is None or not found.value >= end.value - noise:
         return climbs
-    return [replace(found, start=other.start) for other in climbs]
+    return [found, *climbs[1:]] if curved else [replace(found, start=other.start) for other in climbs]
+
+
+def _found(problem: Problem, end: Climb) -> tuple[Climb | None, bool]:
+    """The maximum by least squares, and whether the mean is curved, so that there may be others.
+
+    None where the likelihood is not of that kind, or climbs have digits enough.
+    """
+    parts = normal_parts(problem.density)
+    design = None if parts is None else _find_design(parts, end.z)
+    if design is None or design.affine:
+        return None if design is None else _solve(problem.objective, end, design), False
+    return _by_tangents(problem.objective, end, design), True
+
+
+def _by_tangents(objective: Objective, end: Climb, design: _Design) -> Climb | None:
+    """The maximum of a curve whose residuals are near its rounding; None if they are not, or it is not reached."""
+    noise = design.widths(end.z) / np.maximum(np.abs(design.parts.at(end.z[None])[0][0]), 1e-300)
+    if not _EXACT < float(np.median(noise)) < _NOISY:
+        return None
+    for _ in range(_TANGENTS):
+        found = _solve(objective, end, _at_tangents(design, end.z))
+        if found is None or found.curvature.length(found.z - end.z) < _LOST**2:
+            return found
+        end = found
+    return None
 
 
 def with_errors(mode: Mode, chart: Chart, end: Climb) -> Mode:
@@ -116,7 +152,15 @@ def refuse_refits(mode: Mode, question: str) -> None:
     RefusalError
         If the information in its coordinates is rounding.
     """
-    smallest = mode.certificate.smallest_eigenvalue
+    certificate, smallest = mode.certificate, mode.certificate.smallest_eigenvalue
+    if any(check.code == "gradient-zero" and check.status == "caution" for check in certificate.checks):
+        raise RefusalError(
+            "the residuals are so near the rounding of the mean that the highest place is only known to "
+            f"{np.sqrt(2 * certificate.edm):.1g} standard errors: it comes from least squares, with its observed "
+            "errors, and nothing that climbs again has enough digits",
+            question,
+            "give the model the error of measurement, or data with more noise",
+        )
     if 0.0 < smallest < FLAT_ALONG_AXES:
         raise RefusalError(
             f"columns of the mean are nearly combinations of each other (the information along one, {smallest:.1g} of "
@@ -127,17 +171,17 @@ def refuse_refits(mode: Mode, question: str) -> None:
         )
 
 
-def _find_design(problem: Problem, z: Vector) -> _Design | None:
-    """X and y; None where the mean is not linear, or the standard deviations are not in proportion."""
-    parts, size = normal_parts(problem.density), z.size
-    if parts is None or parts.observed.size * size > _LARGEST:
+def _find_design(parts: NormalParts, z: Vector) -> _Design | None:
+    """X and y; None where standard deviations are not in proportion, or a coordinate moves both them and the mean."""
+    size = z.size
+    if parts.observed.size * size > _LARGEST:
         return None
     reach = np.maximum(1.0, np.abs(z)) * (1.0 + 0.3 * np.arange(size))
     with np.errstate(all="ignore"):  # what is not finite is no design
         means, widths = parts.at(np.vstack([z, z + np.diag(reach), z + 0.1 * np.eye(size)]))
         moves = np.any(means[1 : size + 1] != means[0], axis=1)
         scales = np.any(widths[size + 1 :] != widths[0], axis=1)
-        linear, others = np.flatnonzero(moves), np.flatnonzero(scales)
+        linear = np.flatnonzero(moves)
         if np.any(moves & scales) or not np.all(moves | scales) or not linear.size:
             return None
         origin = np.where(moves, 0.0, z)
@@ -146,11 +190,25 @@ def _find_design(problem: Problem, z: Vector) -> _Design | None:
         columns, ratio = means[1:-1] - means[0], deviations[-1] / deviations[0]
         off = means[-1] - means[0] - reach[linear] @ columns
         terms = np.abs(means[0]) + reach[linear] @ np.abs(columns)
-        proportional = np.ptp(ratio) <= _SAME * np.max(ratio) if ratio.size else False
-        if not (np.all(np.abs(off) <= _AFFINE * terms) and proportional):
+        if not ratio.size or not np.ptp(ratio) <= _SAME * np.max(ratio):
             return None
+        affine = bool(np.all(np.abs(off) <= _AFFINE * terms))
     target = parts.observed.astype(np.longdouble) - means[0]
-    return _Design(parts, linear, others, columns.T, target)
+    return _Design(parts, linear, columns.T, target, affine)
+
+
+def _at_tangents(design: _Design, z: Vector) -> _Design:
+    """The tangents of the mean at a point, by differences of it, as if it were linear."""
+    moved = design.linear
+    steps = representable(z[moved], _STEP * np.where(z[moved] == 0.0, 1.0, np.abs(z[moved])))
+    aside = np.zeros((moved.size, z.size))
+    aside[np.arange(moved.size), moved] = steps
+    with np.errstate(all="ignore"):  # what is not finite has no solution
+        means = design.parts.at(np.vstack([z, z + aside, z - aside, z + 2 * aside, z - 2 * aside]))[0]
+        ahead, behind, far, back = means[1:].reshape(4, moved.size, -1)
+        columns = ((8 * (ahead - behind) - (far - back)) / (12 * steps[:, None])).T
+    along = columns.astype(np.longdouble) @ z[moved]
+    return replace(design, columns=columns, target=design.parts.observed.astype(np.longdouble) - means[0] + along)
 
 
 def _solve(objective: Objective, end: Climb, design: _Design) -> Climb | None:
@@ -178,11 +236,13 @@ def _solve(objective: Objective, end: Climb, design: _Design) -> Climb | None:
     bend = curvature_from(factor)
     if not bend.is_peak:
         return None
-    if np.linalg.norm(_ROUNDING * shrunk * (np.abs(x) @ np.abs(b) + np.abs(t))) > _LOST:
+    mean, tail = np.abs(design.parts.at(rest.x[None])[0][0]) / width, np.abs(t) if design.affine else 0.0
+    lost = float(np.linalg.norm(_ROUNDING * shrunk * ((np.abs(x) @ np.abs(b) if design.affine else mean) + tail)))
+    if not lost < _LOST:
         return None
     white = linalg.solve_triangular(r, shrunk * (x.T @ (t - x @ b)).astype(np.float64), trans=1)
     gradient = np.max(np.abs(objective.value_and_gradient(rest.x)[1]))
-    return Climb(end.start, rest.x, rest.value, float(gradient), left + float(white @ white) / 2, bend)
+    return Climb(end.start, rest.x, rest.value, float(gradient), left + float(white @ white + lost**2) / 2, bend)
 
 
 def _refined(

@@ -159,9 +159,9 @@ def _described(
         refuse_tail(problem, collapse)
     certificate, missing = certify(objective, chart, climbs)
     x, covariance, edge = climbs[0].z, np.zeros((0, 0)), None
-    if not missing:
+    if not missing and climbs[0].curvature.factor is None:
         refuse_rounding(problem, climbs[0])
-    else:
+    elif missing:
         refuse_corner(problem, climbs[0])
         edge = settle_at_edge(problem, climbs[0], scalar_parameters(problem)) or settle_on_face(problem, climbs[0])
         slight = edge is None and peaks_slightly(objective, climbs[0])

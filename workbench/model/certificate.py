@@ -111,6 +111,9 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     if best.edm < EDM_TOLERANCE:
         message = f"EDM {best.edm:.1e} nats, largest gradient {best.gradient_norm:.1e}"
         checks.append(Check("gradient-zero", "ok", message))
+    elif best.curvature.is_peak and best.curvature.factor is not None:
+        message = f"EDM {best.edm:.1e} nats, {np.sqrt(2 * best.edm):.1g} standard errors: the rounding of the mean"
+        checks.append(Check("gradient-zero", "caution", message, "quote no more digits of estimates and errors"))
     elif best.curvature.is_peak:
         stopped = Missing("unmeasurable", f"the climb stopped {best.edm:.1e} nats below the maximum", RESCALE)
         missing = missing or stopped
