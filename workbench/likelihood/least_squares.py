@@ -23,7 +23,7 @@ from workbench.likelihood.problem import Problem
 from workbench.model.absence import ORTHOGONAL
 from workbench.model.chart import Chart, delta_method
 from workbench.model.mode import Mode
-from workbench.model.normal_parts import NormalParts, normal_parts
+from workbench.model.normal_parts import NormalParts, parts_of_normals
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import FLAT_ALONG_AXES, curvature_from, representable
 from workbench.numerics.objective import Objective, Vector
@@ -109,7 +109,7 @@ def _found(problem: Problem, end: Climb) -> tuple[Climb | None, bool]:
 
     None where the likelihood is not of that kind, or climbs have digits enough.
     """
-    parts = normal_parts(problem.density)
+    parts = parts_of_normals(problem.density)
     design = None if parts is None else _find_design(parts, end.z)
     if design is None or design.affine:
         return None if design is None else _solve(problem.objective, end, design), False

@@ -198,18 +198,11 @@ def _described(
     certificate = replace(certificate, checks=(*certificate.checks, *checks))
     marginal = objective if isinstance(objective, MarginalLikelihood) else None
     mode = describe_mode(
-        density,
-        chart,
-        x,
-        covariance,
-        certificate,
-        "",
-        "MLE",
-        level,
+        density, chart, x, covariance, certificate, "", "MLE", level,
         log_likelihood=edge.value if edge else climbs[0].value,
         z=marginal.expand(x).z if marginal else None,
         edge=edge.values if edge else None,
-    )
+    )  # fmt: skip
     return mode if edge else with_errors(mode, chart, climbs[0])
 
 

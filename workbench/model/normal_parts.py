@@ -32,7 +32,7 @@ class NormalParts:
 
 
 @without_traces()
-def normal_parts(density: LogDensity) -> NormalParts | None:
+def parts_of_normals(density: LogDensity) -> NormalParts | None:
     """Means and standard deviations of Normal observations.
 
     Parameters
