@@ -197,3 +197,39 @@ def test_ever_higher_places_on_the_way_to_infinity_are_followed_a_few_times(monk
     with pytest.raises(NoMaximumError):
         wb.Study(model, seed=1).likelihood.maximum()
     assert 1 < len(looks) < 10
+
+
+def test_where_all_are_censored_the_profile_of_the_mean_jumps_at_the_limit():
+    def build():
+        mu, sigma = pm.Normal("mu", 0.0, 10.0), pm.HalfNormal("sigma", 5.0)
+        pm.Censored("y", pm.Normal.dist(mu, sigma), lower=None, upper=3.0, observed=np.full(10, 3.0))
+
+    found = profile(build)
+    assert found.lower == pytest.approx([3.0, 0.0], rel=1e-9)
+    assert list(found.upper) == [np.inf, np.inf]
+    assert found.lower_deviance[0] == pytest.approx(20 * np.log(2), rel=1e-6)  # below it half of them at best
+    assert "at the lower bound the likelihood jumps" in repr(found)
+
+
+def test_of_separated_ordered_outcomes_the_intervals_are_mirror_images():
+    x = np.arange(12.0) - 5.5
+
+    def build():
+        cuts = pm.Normal("c", [-1.0, 1.0], 2.0, transform=pm.distributions.transforms.ordered)
+        slope = pm.Normal("b", 0.0, 2.0)
+        pm.OrderedProbit("y", eta=slope * x, cutpoints=cuts, observed=np.repeat([0, 1, 2], 4))
+
+    found = profile(build)
+    assert found.names == ("c[0]", "c[1]", "b")
+    assert found.lower[1] == pytest.approx(-found.upper[0], rel=1e-6)
+    assert list(found.estimate) == [-np.inf, np.inf, np.inf]
+
+
+def test_a_ridge_that_a_walk_has_left_is_found_again():
+    n = np.full(6, 10)
+
+    def build():
+        mu, precision = pm.Uniform("mu", 0.0, 1.0), pm.math.exp(pm.Normal("lk", 1.0, 1.0))
+        pm.BetaBinomial("y", n=n, alpha=mu * precision, beta=(1 - mu) * precision, observed=n)
+
+    assert profile(build, "mu").lower[0] == pytest.approx(np.exp(-CUT / 2 / 6), rel=SOLVED)

@@ -283,3 +283,14 @@ def test_a_higher_place_on_the_way_to_infinity_is_climbed_from(seed):
     )  # fmt: skip
     assert found.log_likelihood == pytest.approx(-20.0 * (np.log(2 * np.pi * squares / 40) + 1), abs=1e-6)
     assert len(found.at_edge) == (seed == 8)  # k[0] or k[1]: the terms can be exchanged
+
+
+def test_counts_above_zero_that_are_all_one_have_no_log_mean():
+    with pm.Model() as model:
+        rate = pm.Normal("rate", 0.0, 2.0)
+        pm.Truncated("y", pm.Poisson.dist(pm.math.exp(rate)), lower=1, observed=np.ones(12, dtype=int))
+    error = refused(model)
+    assert "as rate -> -infinity, where it levels off" in error.what
+    assert upper_bound(error) == pytest.approx(0.0, abs=1e-9)
+    upper = wb.Study(model, seed=1).likelihood.profile("rate").upper[0]
+    assert 12 * (upper - np.exp(upper) - np.log(-np.expm1(-np.exp(upper)))) == pytest.approx(-CUT / 2, rel=1e-6)

@@ -44,3 +44,40 @@ def test_a_zero_inflated_count_has_a_slope_where_its_share_rounds_to_one(x):
     share = special.expit(x)
     moved = share * (1 - share) * (np.exp(-2.0) - 1.0) / np.exp(zero)
     assert slope[0] == pytest.approx(moved + 1 - share, abs=1e-15)
+
+
+COUNTS = np.array([1, 1, 3, 2])
+
+
+@pytest.mark.parametrize("mu", [3.0, 1e-3, 1e-8, 1e-14])
+def test_counts_above_zero_keep_their_digits_where_nearly_all_would_be_zero(mu):
+    with pm.Model() as model:
+        pm.Truncated("y", pm.Poisson.dist(pm.HalfNormal("mu", 1.0)), lower=1, observed=COUNTS)
+    density, z = LogDensity(model), np.array([np.log(mu)])
+    value, slope = density.objective(LIKELIHOOD).value_and_gradient(z)
+    above = -np.expm1(-mu)  # the probability of 1 or more
+    expected = (COUNTS * np.log(mu) - mu - special.gammaln(COUNTS + 1) - np.log(above)).sum()
+    assert value == pytest.approx(expected, rel=1e-13)
+    assert density.sums(z[None])[1][0] == pytest.approx(expected, rel=1e-13)
+    assert slope[0] == pytest.approx((COUNTS - mu - mu * np.exp(-mu) / above).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("logit", [0.3, -7.0, -32.0])
+def test_binomial_counts_above_zero_keep_their_digits_where_nearly_all_would_be_zero(logit):
+    with pm.Model() as model:
+        share = pm.math.sigmoid(pm.Normal("logit", 0.0, 10.0))
+        pm.Truncated("y", pm.Binomial.dist(n=7, p=share), lower=1, observed=COUNTS)
+    p = special.expit(logit)
+    expected = (stats.binom.logpmf(COUNTS, 7, p) - np.log(-np.expm1(7 * np.log1p(-p)))).sum()
+    assert LogDensity(model).objective(LIKELIHOOD).value(np.array([logit])) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", [1e-3, 1e-12, 1e-15])
+def test_what_the_data_leave_of_a_number_of_trials_is_not_lost_beside_a_tiny_shape(beta):
+    with pm.Model() as model:
+        shapes = pm.HalfNormal("alpha", 1.0), pm.HalfNormal("beta", 1.0)
+        pm.BetaBinomial("y", n=10, alpha=shapes[0], beta=shapes[1], observed=np.full(6, 10))
+    value, slope = LogDensity(model).objective(LIKELIHOOD).value_and_gradient(np.log([1.0, beta]))
+    k = np.arange(10)  # the probability of 10 of 10 is the product of (alpha + k) / (alpha + beta + k)
+    assert value == pytest.approx(6 * np.log1p(-beta / (1 + beta + k)).sum(), abs=1e-12)
+    assert slope[1] == pytest.approx(-6 * (beta / (1 + beta + k)).sum(), abs=1e-10)

@@ -16,12 +16,17 @@ from workbench.likelihood.section import Sections
 from workbench.likelihood.summit import Summit
 from workbench.numerics.objective import Vector
 
+_JUMPY = "centre or rescale the data, or keep the model away from there by its priors"
+_OPEN = "there is no maximum, and others run to their limits: give one that likelihood maximum names a fixed value"
 MISSED = 1e-6  # nats of deviance: a bound that is further off than this is none
 _JUMPS = 1e-2  # nats: a smaller jump is one of refits
+_FARTHER = 1e-3  # of max(1, abs(place)): beyond a jump
 _SOLVED = 1e-10  # of zeta at a bound
 
 
-def refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vector]) -> tuple[Vector, float]:
+def refit(
+    sections: Sections, summit: Summit, here: float, starts: Sequence[Vector], every: bool = False
+) -> tuple[Vector, float]:
     """The maximum on a section and zeta there, from the first start that leads to one.
 
     Parameters
@@ -31,6 +36,8 @@ def refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vect
     here : float
         The path value that is held.
     starts : sequence of ndarray, shape (p,)
+    every : bool
+        Whether to take the highest from all of them.
 
     Returns
     -------
@@ -45,20 +52,27 @@ def refit(sections: Sections, summit: Summit, here: float, starts: Sequence[Vect
     """
     found, value = sections.peak(np.array([here]), starts[0])
     for start in starts[1:]:
-        if np.isfinite(value):
+        if np.isfinite(value) and not every:
             break
-        found, value = sections.peak(np.array([here]), start)
+        other, height = sections.peak(np.array([here]), start)
+        found, value = (other, height) if height > value or not np.isfinite(value) else (found, value)
     summit.compare(sections.objective, found, value)
     return found, float(np.sqrt(2.0 * max(summit.value - value, 0.0)))
 
 
 def solve_bound(
-    sections: Sections, summit: Summit, target: float, bracket: tuple[float, float], ends: tuple[Vector, Vector]
+    sections: Sections,
+    summit: Summit,
+    target: float,
+    bracket: tuple[float, float],
+    ends: tuple[Vector, Vector],
+    spare: Sequence[Vector] = (),
 ) -> tuple[Vector, float]:
     """The point in a bracket at which zeta reaches its target, and the deviance there.
 
     Where the likelihood itself jumps over it, as at an observation beside a change point, the last point inside and the
-    deviance beyond.
+    deviance beyond. So does the profile where another scalar comes to its edge there: the mean of data that are all
+    censored at 3 may be anything above 3, with a scale of 0, and below 3 no scale makes up for it.
 
     Parameters
     ----------
@@ -69,6 +83,8 @@ def solve_bound(
         Path values, inside and outside.
     ends : (ndarray, ndarray)
         Refits there.
+    spare : sequence of ndarray, shape (p,)
+        Where there is no maximum: other starts, for there the highest of all refits counts.
 
     Returns
     -------
@@ -81,22 +97,24 @@ def solve_bound(
     NumericalError
         If zeta jumps over it.
     """
-    known = dict(zip(bracket, ends, strict=True))
+    known, every = dict(zip(bracket, ends, strict=True)), bool(spare)
+
+    def near(here: float) -> list[Vector]:
+        return [known[min(known, key=lambda place: abs(place - here))], *ends, *spare]
 
     def gap(here: float) -> float:
-        near = min(known, key=lambda place: abs(place - here))
-        known[here], height = refit(sections, summit, here, (known[near], *ends))
+        known[here], height = refit(sections, summit, here, near(here), every)
         return 0.0 if abs(height - target) < _SOLVED else height - target
 
     root = optimize.brentq(gap, *bracket, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=100, disp=False)
-    found, height = refit(sections, summit, root, (known[root], *ends))
+    found, height = refit(sections, summit, root, near(root), every)
     if abs(height**2 - target**2) > MISSED:
         inside, outside = _beside(sections, summit, target, known)
-        if _steps(sections, inside, outside):
+        if _steps(sections, inside, outside) or (every and _drops(sections, summit, target, inside, outside, spare)):
             return inside, float(2.0 * (summit.value - sections.objective.value(outside)))
         name = sections.quantities[0].name
         what = f"the profile of {name} jumps: refits next to each other reach different maxima"
-        raise NumericalError(what, name, "centre or rescale the data, or keep the model away from there by its priors")
+        raise NumericalError(what, name, _OPEN if every else _JUMPY)
     return found, height**2
 
 
@@ -119,3 +137,12 @@ def _steps(sections: Sections, inside: Vector, outside: Vector) -> bool:
     moved[quantity.coordinate] = outside[quantity.coordinate]
     drop = objective.value(inside) - objective.value(outside)
     return bool(drop > _JUMPS and objective.value(inside) - objective.value(moved) > drop / 2)
+
+
+def _drops(
+    sections: Sections, summit: Summit, target: float, inside: Vector, outside: Vector, spare: Sequence[Vector]
+) -> bool:
+    """Whether the profile is lower beyond a jump from wherever the others are sought, also farther on."""
+    near, far = (sections.quantities[0].path(x) for x in (inside, outside))
+    places = (far, far + _FARTHER * (far - near) / max(abs(far - near), 1e-300) * max(1.0, abs(far)))
+    return all(refit(sections, summit, at, (inside, outside, *spare), every=True)[1] > target for at in places)

@@ -21,6 +21,7 @@ import pandas as pd
 from scipy import optimize, stats
 
 from workbench.errors import InputError, NumericalError
+from workbench.likelihood.followed import rays
 from workbench.likelihood.problem import Problem, scalar_parameters
 from workbench.likelihood.profile import Name, wald_of
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
@@ -246,7 +247,11 @@ def held_at(problem: Problem, summit: Summit, quantity: Quantity, value: float) 
     x, height, here = summit.x, summit.value, quantity.path(summit.x)
     stops = int(np.clip(np.ceil(abs(path - here) / (_STRETCH * summit.deviation(quantity))), 1, _PATHS))
     for stop in np.linspace(here, path, stops + 1)[1:]:
-        x, height = sections.peak(np.array([stop]), x)
+        last = x
+        for start in (last, *(rays(problem, quantity, last, float(stop)) if summit.checks else ())):
+            x, height = sections.peak(np.array([stop]), start)
+            if np.isfinite(height):
+                break
         if not np.isfinite(height):
             raise InputError(
                 f"{quantity.name} cannot be {value:.6g}", quantity.name, "choose a value inside its support"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
+from workbench.likelihood.certainty import refuse_certain
 from workbench.likelihood.corner import is_rounding, refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
 from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
@@ -182,13 +183,12 @@ def _described(
                 refuse_tail(problem, tail)
             if jump is not None:
                 refuse_jump(problem, jump)
+            refuse_certain(problem, climbs[0])
             plateau = find_plateau(problem, climbs[0])
             if plateau is not None:
                 refuse_plateau(problem, plateau)
-            what = f"the likelihood has no maximum: {missing.reason}"
-            raise NoMaximumError(
-                missing.kind, what, "likelihood", missing.fix + _other_starts(problem, climbs, missing)
-            )
+            fix = missing.fix + _other_starts(problem, climbs, missing)
+            raise NoMaximumError(missing.kind, f"the likelihood has no maximum: {missing.reason}", "likelihood", fix)
     if edge:
         certificate = _certificate_at(edge, certificate, set(edge.values) <= set(scalar_parameters(problem)))
         x, covariance = edge.x, edge.covariance

@@ -24,7 +24,8 @@ from scipy import stats
 from workbench.check import Check
 from workbench.errors import InputError, NumericalError
 from workbench.likelihood.bound import MISSED, refit, solve_bound
-from workbench.likelihood.problem import Problem, scalar_parameters
+from workbench.likelihood.followed import rays
+from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
 from workbench.likelihood.section import Sections
 from workbench.likelihood.summit import Summit, refuse_still
@@ -188,7 +189,7 @@ def profile_likelihood(
     for quantity in quantities:
         places, infinite = dict(summit.places), tuple(summit.infinite)
         sections = Sections(problem.objective, [quantity], summit.scale, edges, places, summit.inside, infinite)
-        down, up = (_walk(sections, quantity, summit, side, level) for side in (-1.0, 1.0))
+        down, up = (_walk(problem, sections, quantity, summit, side, level) for side in (-1.0, 1.0))
         if down.points[-1] > up.points[-1]:  # a scalar that falls along its path, such as 1 / sigma along log sigma
             down, up = up, down
         centre, error = wald_of(mode, summit, quantity)
@@ -242,7 +243,7 @@ def wald_of(mode: Mode | None, summit: Summit, quantity: Quantity) -> tuple[floa
     return estimate, float(np.sqrt(variance)) if variance > 0 else float("nan")
 
 
-def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, level: float) -> _Side:
+def _walk(problem: Problem, sections: Sections, quantity: Quantity, summit: Summit, side: float, level: float) -> _Side:
     """From the maximum outwards to the bound, in even steps of zeta."""
     target = float(np.sqrt(stats.chi2.ppf(level, 1)))
     stride, first = target / _STEPS, quantity.path(summit.x)
@@ -258,19 +259,23 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
         entry, point = _entry(sections, quantity, summit, stride)
         found, height = refit(sections, summit, entry, (point,))
         path, zeta, x = [*path, entry], [*zeta, height], [*x, found]
-    known, jumps = len(x), list[tuple[float, float]]()
+    known, jumps, model = len(x), list[tuple[float, float]](), quantity.path(origin(problem))
     step = path[-1] if known > 1 else stride * summit.deviation(quantity)
     for _ in range(400):
         # The first guess follows the straight line through the last two points.
         here = path[-1] + side * step
         guess = x[-1] if len(x) < 1 + known else x[-1] + (x[-1] - x[-2]) * (here - path[-1]) / (path[-1] - path[-2])
-        found, height = refit(sections, summit, here, (guess, x[-1]))
+        along = rays(problem, quantity, x[-1], here) if summit.checks else ()
+        found, height = refit(sections, summit, here, (guess, x[-1], *along))
+        if summit.checks and height > target:  # where there is no maximum a ridge may have been left
+            found, height = refit(sections, summit, here, (found, origin(problem), *along), every=True)
         jump = height - zeta[-1]
         tiny = step < 1e-9 * max(abs(path[-1]), summit.deviation(quantity))
         if not np.isfinite(height) or (jump > 3.0 * stride and not tiny):
             if tiny and zeta[-1] > target:
                 break
-            if tiny and _stays(summit, zeta[-1]):
+            passed = not (model - here) * side > 0  # where the model starts
+            if tiny and passed and _stays(summit, zeta[-1]):
                 return _open(quantity, x, zeta, quantity.edge(x[-1], side))
             if tiny:
                 return _open(quantity, x, zeta, _end(quantity, x[-1], side))
@@ -293,7 +298,9 @@ def _walk(sections: Sections, quantity: Quantity, summit: Summit, side: float, l
             return _open(quantity, x, zeta, quantity.edge(x[-1], side))
         raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
     after = int(np.argmax(np.array(zeta) >= target))
-    bound, deviance = solve_bound(sections, summit, target, (path[after - 1], path[after]), (x[after - 1], x[after]))
+    spare = (origin(problem), *rays(problem, quantity, x[after - 1], path[after])) if summit.checks else ()
+    ends = (x[after - 1], x[after])
+    bound, deviance = solve_bound(sections, summit, target, (path[after - 1], path[after]), ends, spare)
     values = quantity.along(np.array([*x[:after], bound, *x[after:]]))
     return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
 

@@ -123,18 +123,29 @@ class Sections:
         return np.array([slope_of(q, x, self.scale) if q.slope is None else q.slope for q in self.quantities])
 
     def _section(self, held: Vector, start: Vector) -> _Section:
-        """The section around a point, with the coordinate expressed by the others that moves each scalar most."""
+        """The section around a point, with the coordinate expressed by the others that moves each scalar most.
+
+        Raises
+        ------
+        NumericalError
+            If the scalars have no slope there, or the point is beyond the numbers.
+        """
         slopes = self._slopes(start)
         own = {quantity.coordinate for quantity in self.quantities}
         frozen = [k for k in self._frozen(start) if k not in own]
         weight = slopes * self.scale
         weight[:, frozen] = 0.0
+        if not np.all(np.isfinite(weight)) or not np.all(np.isfinite(start)):
+            raise NumericalError("the point is beyond the numbers", "section")
         pivots = [int(i) for i in linalg.qr(weight, pivoting=True)[2][: len(held)]]
         return _Section(self, held, pivots, frozen, start, slopes)
 
     def _settle(self, held: Vector, start: Vector) -> tuple[Vector, float]:
         """Newton steps with the last known information, or a climb from afar where they do not lead up."""
-        section = self._section(held, start)
+        try:
+            section = self._section(held, start)
+        except NumericalError:
+            return start, -np.inf
         u, target = start[section.free], FunctionObjective(section.free.size, section.value_and_gradient)
         if u.size:
             try:
@@ -255,7 +266,8 @@ class _Section:
         slopes, gap, renewed = self.slopes, np.inf, False
         for _ in range(_SOLVES):
             rest = self.held - np.array([q.path(x) for q in self.sections.quantities])
-            size = float(np.max(np.abs(rest) / np.maximum(tolerance, 1e-300)))
+            with np.errstate(over="ignore"):
+                size = float(np.max(np.abs(rest) / np.maximum(tolerance, 1e-300)))
             if not np.isfinite(size):
                 return None
             if size <= 1.0 or (size < 100.0 and size >= gap):  # at the rounding of the scalar itself

@@ -39,6 +39,7 @@ _SCATTERS = 30.0  # times the rounding, a gain that is none
 _LEVEL = 0.02  # nats: what the last of these rounds has to gain for a rise
 _REACH = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)  # standard deviations
 _STILL = 1e-100  # a slope below this is that of a probability that has gone to 0
+_NO_BEND = 1e-9  # nats, by which a curvature changes what has moved by its own size: that is none
 _WIDE = 10.0  # of z, towards an edge: a factor of 20,000
 _NEWTON_STEPS = 60
 
@@ -197,7 +198,8 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
         else:
             far, _ = look_far(problem, end)
             if far is None or not far.settled:
-                x, value = _climb_on(objective, end.z)
+                level = None if far is None else far.level
+                x, value = _climb_on(objective, end.z) if level is None else (level, objective.value(level))
             else:
                 x, value, fixed, infinite = far.x, far.value, np.array([far.coordinate]), {far.coordinate: far.side}
         message = "the likelihood has no single maximum: the intervals are measured from its least upper bound"
@@ -214,6 +216,8 @@ def find_summit(problem: Problem, mode: Mode | None, starts: NDArray[np.float64]
     if mode is None:  # far out rounding stands for a curvature, and on a log scale nothing has a deviation of thousands
         bounded = list(edges_of(problem.chart, x, scalar_parameters(problem)))
         scale[bounded] = np.minimum(scale[bounded], _WIDE)
+        size = np.maximum(1.0, np.abs(x))
+        scale = np.where(np.diag(information) * size**2 < _NO_BEND, np.minimum(scale, size), scale)
     places = {int(k): float(x[k]) for k in fixed}
     return Summit(x, value, information, scale, places, checks, infinite, inside)
 

@@ -12,7 +12,6 @@ spread let sigma -> 0 and log L grow as -n log sigma.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,28 +19,26 @@ import numpy as np
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
 from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
+from workbench.likelihood.followed import GROWS, STRIDE, heights_along, places_outwards
 from workbench.likelihood.holding import held, settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
 from workbench.numerics.curvature import curvature_at
-from workbench.numerics.objective import Objective, Vector
+from workbench.numerics.objective import Vector
 
 _MOVED = 1.0  # of z, or as many times its start: a climb that went less far was not on its way along this coordinate
-_STRIDE, _STRIDES = 2.0, 40  # of z, where z is a logarithm or a logit; so many at most, and longer if the way is long
-_FACTOR = 3.0  # from one place to the next, where z is the scalar itself
 _REAL = 0.02  # nats: a smaller change is called none
 _RISES = 0.2  # nats a nat of the logarithm: a precision of one observation gains 1/2
 _EVEN = 0.05  # of a gain: they are the same
 _NAMED = 5  # scalars that go to infinity, in a message
 _SOUND = 1e4  # times as far as the climb: farther out a height may be rounding
-_FALLS, _SLOWLY = 1.0, (0.25, 0.5, 0.75)  # nats from one place to the next; of the way
 _STAYS, _TWICE = 0.2, 2.0  # of its size, a scalar that goes nowhere; the factor by which a difference shrinks
-_GROWS = 1.2  # of a scalar, from one place to the next: it goes to infinity too
 _SHRINKS = 0.75  # of a gain, from one place to the next
 _ALIKE = 3  # gains in a row that say the same
 _MOST_OF = 0.6  # of the way of a climb that rounding stopped
 _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain is no more
 _NOTHING = 1e-9  # of the log likelihood, or nats below 1: a smaller gain is rounding
+_ARRIVED = 1e-9  # nats: less is left to gain
 _SHORT = 1e-5  # of the log likelihood, or nats below 1, by which a limit may lie below where the climb ended
 _SAME = 0.01  # relative change of a curvature that is none, and standard deviations of a move
 _DIGITS = 7  # of a nat: the sum of many gains is no better
@@ -74,6 +71,8 @@ class Tail:
         Other scalars that grow with it for as long as it was followed -> where they go.
     alike : tuple of str
         Two scalars that become the same on the way; empty where there are none.
+    level : ndarray, shape (p,), or None
+        The first place from which nothing is left to gain; None where there is something left at the last.
     """
 
     label: str
@@ -86,77 +85,17 @@ class Tail:
     settled: bool
     along: dict[str, str] = field(default_factory=dict)
     alike: tuple[str, ...] = ()
-
-
-def _places(problem: Problem, end: Climb, i: int, position: int) -> tuple[Iterator[float], float]:
-    """Places along a coordinate, from where the model starts outwards, and the step of the logarithm between them."""
-    start = float(origin(problem)[i])
-    way = float(end.z[i] - start)
-    side, points = float(np.sign(way)) or 1.0, np.tile(end.z, (2, 1))
-    points[:, i] = start, start + side
-    if abs(np.diff(problem.chart.scalars(points)[:, position])[0] - side) < 1e-9:  # z is the scalar itself
-        first = max(1.0, abs(start))
-        return (start + side * first * k for k in (0.0, *_FACTOR ** np.arange(1, _STRIDES))), float(np.log(_FACTOR))
-    stride = max(_STRIDE, abs(way) / _STRIDES)
-    return (start + side * stride * k for k in range(2 * _STRIDES)), stride
-
-
-def _heights(objective: Objective, start: Vector, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
-    """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed."""
-    visited: list[Vector] = []
-    height, lost = -np.inf, False
-    for place in places:
-        try:
-            best = settle(objective, _ahead(objective, visited[-_ALIKE:] or [start], i, place), [i])
-            if best.value < height - _FALLS and not lost:  # the others may have lost their way: go there slowly, once
-                lost, last = True, visited[-1][i]
-                for share in _SLOWLY:
-                    at = last + share * (place - last)
-                    visited.append(settle(objective, _ahead(objective, visited[-_ALIKE:], i, at), [i]).x)
-                best = settle(objective, _ahead(objective, visited[-_ALIKE:], i, place), [i])
-        except NumericalError:
-            return
-        visited.append(best.x)
-        height = best.value
-        yield best.value, best.x
-
-
-def _ahead(objective: Objective, visited: list[Vector], i: int, place: float) -> Vector:
-    """Where to seek the others with a coordinate at a place: where they were, or farther on if that is better.
-
-    Cutpoints that grow in proportion to a slope would soon be so far behind that every outcome is impossible.
-    """
-    here = np.arange(visited[-1].size) == i
-    ways = [np.where(here, place, visited[-1])]
-    if len(visited) > 1 and visited[-2][i] * place > 0:
-        ways.append(_hyperbola(visited[-2], visited[-1], i, place))
-    if len(visited) >= _ALIKE:
-        first, second = np.diff(visited, axis=0)[-2:]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.clip(np.nan_to_num(second / first, posinf=0.0, neginf=0.0), 0.0, _FACTOR)
-        ways.append(np.where(here, place, visited[-1] + factor * second))
-    return max(ways, key=lambda x: value_with(objective, x, i, place))
-
-
-def _hyperbola(before: Vector, last: Vector, i: int, place: float) -> Vector:
-    """The others continued in proportion to the place where they grow with it, and to its inverse where they settle.
-
-    Two heights that grow against each other make two rates alike, by as much as their inverse.
-    """
-    was, now = before[i], last[i]
-    grows = (last * before > 0) & (np.abs(last) > _GROWS * np.abs(before)) & (np.abs(last) > 1.0)
-    share = np.where(grows, (place - now) / (now - was), (1 / place - 1 / now) / (1 / now - 1 / was))
-    return np.where(np.arange(last.size) == i, place, last + share * (last - before))
+    level: Vector | None = None
 
 
 def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]]) -> Tail | None:
     """What the likelihood does along one coordinate; places on the way go to those that were seen."""
     position = problem.chart.labels.index(label)
-    places, unit = _places(problem, end, i, position)
+    places, unit = places_outwards(problem, end, i, position)
     side = float(np.sign(end.z[i] - origin(problem)[i]))
     heights: list[float] = []
     points: list[Vector] = []
-    for height, x in _heights(problem.objective, origin(problem), i, places):
+    for height, x in heights_along(problem, i, places):
         heights.append(height)
         points.append(x)
         seen += [(height, x)] if np.max(np.abs(x)) < _SOUND * max(1.0, float(np.max(np.abs(end.z)))) else []
@@ -184,7 +123,8 @@ def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[flo
                 at = x + np.where(np.arange(x.size) == i, 0.0, ahead * (x - points[-2])) if settled else x
                 along = {} if settled else _along(problem, points, label)
                 limit, alike = _limit(problem, end, i, position, side), _alike(problem, points)
-                return Tail(label, i, side, limit, True, least, at, settled, along, alike)
+                level = next((x for h, x in zip(heights, points, strict=True) if h > least - _ARRIVED), None)
+                return Tail(label, i, side, limit, True, least, at, settled, along, alike, level)
     return None
 
 
@@ -192,7 +132,7 @@ def _along(problem: Problem, points: list[Vector], label: str) -> dict[str, str]
     """The other scalars that grew by a factor at each of the last places, so that no number is theirs."""
     labels = [own for name in problem.chart.names for own in problem.chart.space.labels(name)]
     values = problem.chart.scalars(np.array(points[-_ALIKE:]))[:, : len(labels)]
-    grown = np.all(np.abs(values[1:]) > _GROWS * np.abs(values[:-1]), axis=0) & np.all(values[1:] * values[:-1] > 0, 0)
+    grown = np.all(np.abs(values[1:]) > GROWS * np.abs(values[:-1]), axis=0) & np.all(values[1:] * values[:-1] > 0, 0)
     grown &= np.abs(values[-1]) > 1.0
     names = zip(labels, values[-1], grown, strict=True)
     return {name: f"{'-' if last < 0 else ''}infinity" for name, last, grows in names if grows and name != label}
@@ -300,8 +240,8 @@ def find_collapse(problem: Problem, end: Climb) -> Tail | None:
     """
     start = origin(problem)
     for label, i in list(factor_diagonals(problem).items())[:_MOST]:
-        looks = [value_with(problem.objective, end.z, i, start[i] - _STRIDE * k) for k in range(2, 4 + _ALIKE)]
-        if not np.all(np.isfinite(looks)) or _even(np.diff(looks), _STRIDE) < _ALIKE:
+        looks = [value_with(problem.objective, end.z, i, start[i] - STRIDE * k) for k in range(2, 4 + _ALIKE)]
+        if not np.all(np.isfinite(looks)) or _even(np.diff(looks), STRIDE) < _ALIKE:
             continue
         tail = _tail(problem, end, label, i, [])
         if tail is not None and not tail.bounded:
@@ -328,7 +268,7 @@ def find_rise(problem: Problem, end: Climb) -> Tail | None:
     """
     for label, i in list(scalar_parameters(problem).items())[:_MOST]:
         position = problem.chart.labels.index(label)
-        _, unit = _places(problem, end, i, position)
+        _, unit = places_outwards(problem, end, i, position)
         way = float(np.sign(end.z[i] - origin(problem)[i]))
         for side in (way,) if way else (1.0, -1.0):
             steps = end.z[i] + side * unit * np.arange(_ALIKE + 2)

@@ -39,7 +39,7 @@ from workbench.model.interpreter import Interpreter
 from workbench.model.late import late_machine_code
 from workbench.model.parameter_checks import without_idle_checks
 from workbench.model.rebuilding import rebuilt
-from workbench.model.stable_forms import in_stable_forms
+from workbench.model.stable_forms import in_stable_forms, with_both_tails
 
 # CheckParameter raises inside PyTensor; as a switch it gives -inf, which is what a density outside its support is.
 STABLE = ("canonicalize", "stabilize", "local_check_parameter_to_ninf_switch")
@@ -65,7 +65,8 @@ def stabilised(graphs: Sequence[Variable]) -> list[Variable]:
     """The same graphs in PyTensor's canonical and numerically stable form, without checks that cannot fail."""
     if not graphs:
         return []
-    return list(rewrite_graph(in_stable_forms(without_idle_checks(graphs)), include=STABLE, clone=True))
+    stable = rewrite_graph(in_stable_forms(without_idle_checks(graphs)), include=STABLE, clone=True)
+    return with_both_tails(list(stable))
 
 
 def _softplus(x: Variable) -> Variable:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable, equal_computations
 from pytensor.graph.traversal import toposort
+from pytensor.tensor.shape import Shape, Shape_i
 from pytensor.tensor.type import TensorType
 
 from workbench.errors import InputError, NumericalError
@@ -116,25 +117,30 @@ class Program:
             for shapes in (self.weight_shapes, self.latent_shapes)
         )
         parts = {n: pt.TensorType("float64", shape=shape)(n) for n, shape in space.block_shapes.items()}
-        graphs = self._graphs(parts, scalars, weights, latent)
         inputs = [*scalars, *latent.values(), *weights.values()]
-        self._derived = static_border(graphs, [*parts.values(), *inputs], symbolic.data.values())
+        total = self._total(parts, scalars, weights, latent)
+        # What is known of the data is computed as it was written: in canonical form n - y + beta is n + beta - y, of
+        # which nothing is left for a tiny beta.
+        known = _of_data(static_border([total], [*parts.values(), *inputs], symbolic.data.values()))
+        kept = [v.type() for v in known]
+        graphs = self._graphs(replaced([total], dict(zip(known, kept, strict=True))), parts)
+        border = static_border(graphs, [*parts.values(), *inputs], [*symbolic.data.values(), *kept])
+        self._derived = replaced(border, dict(zip(kept, known, strict=True)))
         self._derive = interpreted(list(symbolic.data.values()), self._derived) if self._derived else None
         self._observed_static = self._static(symbolic.observed)
-        stand_ins = [v.type() for v in self._derived]
-        value, *gradient = replaced(graphs, dict(zip(self._derived, stand_ins, strict=True)))
+        stand_ins = [v.type() for v in border]
+        value, *gradient = replaced(graphs, dict(zip(border, stand_ins, strict=True)))
         examples = [np.ones(variable.type.shape) for variable in inputs] + self._observed_static
         self.function = _compiled(list(parts.values()), [*inputs, *stand_ins], examples, [value, *gradient])
 
-    @without_traces()
-    def _graphs(
+    def _total(
         self,
         parts: Mapping[str, Variable],
         scalars: list[Variable],
         weights: Mapping[str, Variable],
         latent: Mapping[str, Variable],
-    ) -> list[Variable]:
-        """The weighted log density over the parts of z in stable form, and its gradient part by part."""
+    ) -> Variable:
+        """The weighted log density over the parts of z."""
         s, zero = self.symbolic, pt.constant(0.0)
         elementwise = {**s.log_likelihood, **{n: s.potential[n].sum() for n in weights if n in s.potential}}
         likelihood = [_switched(weights[n], g).sum() for n, g in elementwise.items()]
@@ -147,8 +153,12 @@ class Program:
         total += _switched(scalars[1], sum(jacobian, zero))
         if latent_jacobian:
             total += _switched(scalars[2], sum(latent_jacobian, zero))
-        values = {v: parts[n].astype(v.dtype) for n, v in s.values.items()}
-        (total,) = stabilised(replaced([total], values))
+        return replaced([total], {v: parts[n].astype(v.dtype) for n, v in s.values.items()})[0]
+
+    @without_traces()
+    def _graphs(self, totals: list[Variable], parts: Mapping[str, Variable]) -> list[Variable]:
+        """A log density in stable form, and its gradient part by part."""
+        (total,) = stabilised(totals)
         # `native` brings the gradient into its final form; doing so here as well would cost as much again.
         return [total, *pt.grad(total, list(parts.values()), disconnected_inputs="ignore")]
 
@@ -182,6 +192,15 @@ class Program:
                 raise InputError(f"{name} has shape {new.shape}, not {observed[name].shape}", "data", "keep the shape")
             observed[name] = new.astype(observed[name].dtype)
         return observed
+
+
+def _of_data(border: list[Variable]) -> list[Variable]:
+    """Those of a border that are computed from the values of data; what a shape enters stays visible to rewrites."""
+    return [
+        v
+        for v in border
+        if v.owner is not None and not any(isinstance(node.op, Shape | Shape_i) for node in toposort([v]))
+    ]
 
 
 def _checked_weights(weights: float | Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[NDArray]:

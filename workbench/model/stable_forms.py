@@ -8,17 +8,23 @@ taken by Stirling's series, log Gamma(x) = (x - 1/2) log x - x + log(2 pi) / 2 +
 difference for x = y + d is
 
     (y - 1/2) log(1 + d / y) + d log x - d + [1 / (12 x) - 1 / (360 x^3)] - [1 / (12 y) - 1 / (360 y^3)].
+
+The probability that a count is above a limit, as one that is truncated there needs it, is 1 minus the incomplete gamma
+or beta function that is the probability of the others: where that is near 1 nothing is left of it. There the function
+of the other tail, P(a, x) = 1 - Q(a, x) or I_x(a, b) = 1 - I_(1 - x)(b, a), says it to the last digit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytensor.scalar as ps
 import pytensor.tensor as pt
-from pytensor.graph.basic import Apply, Variable, equal_computations
+from pytensor.graph.basic import Apply, Constant, Variable, equal_computations
+from pytensor.scalar.math import BetaInc, GammaInc, GammaIncC
 from pytensor.tensor.basic import Join, MakeVector
-from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 
 from workbench.model.rebuilding import rebuilt
 
@@ -81,3 +87,53 @@ def in_stable_forms(graphs: Sequence[Variable]) -> list[Variable]:
         return None
 
     return rebuilt(graphs, stable)
+
+
+def _other_than(share: Variable) -> Variable:
+    """One minus a share, without rounding where the graph shows what that is."""
+    inner = share
+    while inner.owner is not None and isinstance(inner.owner.op, DimShuffle):
+        inner = inner.owner.inputs[0]
+    if _made_by(share, ps.Sub) and isinstance(one := share.owner.inputs[0], Constant) and np.all(one.data == 1):
+        return share.owner.inputs[1]
+    if _made_by(inner, ps.Sigmoid):
+        return rebuilt([share], lambda node, _: None if node is not inner.owner else pt.sigmoid(-node.inputs[0]))[0]
+    return 1.0 - share
+
+
+def _log_of_the_other_tail(log_share: Variable) -> Variable | None:
+    """Log of one minus a probability, from the log of an incomplete gamma or beta function; None for any other."""
+    if isinstance(log_share, Constant) and np.all((log_share.data == 0.0) | np.isneginf(log_share.data)):
+        return pt.constant(np.where(log_share.data == 0.0, -np.inf, 0.0))  # a probability of 1, or of 0
+    if _made_by(log_share, ps.Switch):
+        holds, *cases = log_share.owner.inputs
+        others = [_log_of_the_other_tail(case) for case in cases]
+        return None if others[0] is None or others[1] is None else pt.switch(holds, *others)
+    share = log_share.owner.inputs[0] if _made_by(log_share, ps.Log) else log_share
+    if _made_by(share, GammaIncC):
+        return pt.log(pt.gammainc(*share.owner.inputs))
+    if _made_by(share, GammaInc):
+        return pt.log(pt.gammaincc(*share.owner.inputs))
+    if _made_by(share, BetaInc):
+        a, b, x = share.owner.inputs
+        return pt.log(pt.betainc(b, a, _other_than(x)))
+    return None
+
+
+def with_both_tails(graphs: Sequence[Variable]) -> list[Variable]:
+    """The same graphs with log(1 - p) of an incomplete gamma or beta function taken from that of the other tail.
+
+    Parameters
+    ----------
+    graphs : sequence of pytensor variables
+        In stable form, in which such a log is an operation of its own.
+
+    Returns
+    -------
+    list of pytensor variables
+    """
+
+    def other_tail(node: Apply, inputs: list[Variable]) -> Variable | None:
+        return _log_of_the_other_tail(inputs[0]) if _made_by(node.outputs[0], ps.Log1mexp) else None
+
+    return rebuilt(graphs, other_tail)
