@@ -182,11 +182,11 @@ def test_blocks_are_found_for_slopes_crossed_effects_and_random_walks():
         "walk": 1.0 + a**2 * np.minimum.outer(np.arange(54), np.arange(54)),
     }  # fmt: skip
     shapes = {"slopes": [(9, 2)], "crossed": [(1, 15)], "walk": [(1, 54)]}
-    colours = {"slopes": 2, "walk": 3}
+    colours = {"slopes": 2, "crossed": 7, "walk": 3}  # crossed: each column alone, all rows at once
     for name, model in {"slopes": slopes, "crossed": crossed, "walk": walk}.items():
         marginal = MarginalLikelihood(LogDensity(model))
         assert [group.shape for group in marginal.structure.groups] == shapes[name]
-        assert len(marginal.structure.colours) == colours.get(name, len(marginal.structure.colours))
+        assert len(marginal.structure.colours) == colours[name]
         theta = scales[: marginal.dimension]
         exact = stats.multivariate_normal(np.zeros(54), covariances[name] + np.eye(54)).logpdf(y)
         value, gradient = marginal.value_and_gradient(theta)

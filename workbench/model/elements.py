@@ -22,6 +22,7 @@ from scipy.sparse import csgraph
 
 from workbench.errors import RefusalError
 from workbench.model.blocks import decode, looks
+from workbench.model.colouring import readings, star_colours
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
@@ -131,7 +132,7 @@ class Structure:
     block_of_term : ndarray of int, shape (T,)
         The block of every term, numbered through the groups in order; -1 where no latent variable enters.
     colours : tuple of ndarray of int
-        Sets of positions that can be moved at once because they share no term, nor a neighbour.
+        Sets of positions that can be moved at once (`workbench.model.colouring`).
     neighbours : sparse matrix, shape (n, n)
         Not zero where two positions enter a common term.
     """
@@ -177,6 +178,11 @@ class Structure:
             moves[rows, self.coordinates] = np.where((self.block_of_position >> places) & 1 == side, step, 0.0)
             allowed.append(((self.block_of_term >> places) & 1 == side) & (self.block_of_term >= 0))
         return not bool(np.any(_changed(elements, z, moves) & ~np.concatenate(allowed)))
+
+    @cached_property
+    def readings(self) -> sparse.csr_matrix:
+        """From which side an element of the Hessian is read when a colour moves, shape ``(n, n)``."""
+        return readings(self.neighbours, self.colours)
 
     @cached_property
     def terms_of(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -237,16 +243,6 @@ def _dependence(elements: Elements, z: Vector, block: NDArray[np.int64], generat
     return np.concatenate(pairs, axis=1)
 
 
-def _colours(neighbours: sparse.csr_matrix) -> tuple[NDArray[np.int64], ...]:
-    """Greedy colouring: two positions of one colour have no common neighbour (Curtis, Powell and Reid 1974)."""
-    near = (neighbours @ neighbours).tocsr()
-    colour = np.full(near.shape[0], -1)
-    for k in range(near.shape[0]):
-        taken = set(colour[near.indices[near.indptr[k] : near.indptr[k + 1]]])
-        colour[k] = next(c for c in range(near.shape[0] + 1) if c not in taken)
-    return tuple(np.flatnonzero(colour == c) for c in range(colour.max(initial=-1) + 1))
-
-
 def _pattern(objective: Objective, z: Vector, coordinates: NDArray[np.int64], step: Vector) -> sparse.csr_matrix:
     """Where the Hessian over the latent coordinates differs from zero: which slopes change when one of them moves.
 
@@ -284,11 +280,6 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     ------
     RefusalError
         If too many latent values enter common terms.
-
-    References
-    ----------
-    Curtis, A. R., Powell, M. J. D. and Reid, J. K. (1974). On the estimation of sparse Jacobian matrices.
-    doi:10.1093/imamat/13.1.117
     """
     space, (z, generator) = density.space, _place(density, seed)
     blocks = [np.arange(space.blocks[name].start, space.blocks[name].stop) for name in density.latents]
@@ -315,4 +306,4 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
         neighbours = _pattern(objective, z, coordinates, step)
     block_of_term = np.full(elements.count, -1, dtype=np.int64)
     block_of_term[terms] = rank[component[latents]]
-    return Structure(coordinates, tuple(groups), block_of_term, _colours(neighbours), neighbours)
+    return Structure(coordinates, tuple(groups), block_of_term, star_colours(neighbours), neighbours)
