@@ -26,6 +26,7 @@ from workbench.model.colouring import readings, star_colours
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
+from workbench.model.elimination import eliminate
 from workbench.model.program import Weights, static_border
 from workbench.numerics.objective import Objective, Vector
 
@@ -135,6 +136,10 @@ class Structure:
         Sets of positions that can be moved at once (`workbench.model.colouring`).
     neighbours : sparse matrix, shape (n, n)
         Not zero where two positions enter a common term.
+    rounds, parents : ndarray of int, shape (n,)
+        In which order positions can be integrated out (`workbench.model.elimination`); blocks list them in that order.
+    owner_of_term : ndarray of int, shape (T,)
+        The position of the earliest round that enters each term; -1 where none does.
     """
 
     coordinates: NDArray[np.int64]
@@ -142,6 +147,9 @@ class Structure:
     block_of_term: NDArray[np.int64]
     colours: tuple[NDArray[np.int64], ...]
     neighbours: sparse.csr_matrix
+    rounds: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    owner_of_term: NDArray[np.int64]
 
     @property
     def n_blocks(self) -> int:
@@ -293,7 +301,8 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     neighbours = (enters.T @ enters).tocsr()
     number, component = csgraph.connected_components(neighbours, directed=False)
     sizes = np.bincount(component, minlength=number)
-    order = np.lexsort((component, sizes[component]))
+    rounds, parents = eliminate(neighbours)
+    order = np.lexsort((rounds, component, sizes[component]))
     groups, rank = [], np.empty(number, dtype=np.int64)
     begin = 0
     for size in np.unique(sizes):
@@ -306,4 +315,9 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
         neighbours = _pattern(objective, z, coordinates, step)
     block_of_term = np.full(elements.count, -1, dtype=np.int64)
     block_of_term[terms] = rank[component[latents]]
-    return Structure(coordinates, tuple(groups), block_of_term, star_colours(neighbours), neighbours)
+    owner = np.full(elements.count, -1, dtype=np.int64)
+    last_first = np.argsort(-rounds[latents], kind="stable")
+    owner[terms[last_first]] = latents[last_first]
+    return Structure(
+        coordinates, tuple(groups), block_of_term, star_colours(neighbours), neighbours, rounds, parents, owner
+    )
