@@ -105,7 +105,7 @@ def test_blocks_too_large_for_quadrature_are_corrected_by_draws_and_agree_with_t
     study = wb.Study(model, seed=1)
     found, bridge = integrate_latents_first(study.problem, study.starts, 1), study.evidence.bridge()
     assert worst_status(found.checks) == "ok"
-    assert "draws a block for Laplace" in found.checks[-1].message
+    assert "9-point quadrature in 3 rounds for Laplace" in found.checks[-1].message
     gap = abs(found.log_evidence - bridge.log_evidence)
     assert gap < STANDARD_ERRORS * np.hypot(found.std_error, bridge.std_error)
 

@@ -29,7 +29,8 @@ from workbench.evidence.basins import unvisited_share
 from workbench.evidence.modes import OverModes, Peak, Weighted, different, importance_checks, integrate_peaks
 from workbench.likelihood.conditional_draws import draw_latents
 from workbench.likelihood.conditional_mode import Expansion
-from workbench.likelihood.marginal import QUADRATURE_DIMENSIONS, MarginalLikelihood
+from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.likelihood.nested import LARGE
 from workbench.likelihood.problem import Problem
 from workbench.model.density import PRIOR, TARGET
 from workbench.numerics.climbs import Climb
@@ -47,7 +48,7 @@ _COARSE, _ORDER = 5, 15  # nodes an axis for the climbs and for the integral
 _APART = 1.0  # conditional standard deviations between two modes of the latent variables
 _LOOKS, _PEAKS = 8, 3  # starts of the latent variables, and peaks at which they are looked at
 _POINTS = 40  # of the posterior, at which the inner integral is made finer
-_FINER_DRAWS, _SEEDS = 256, 4  # that correct a Laplace approximation; how many times
+_FINER_DRAWS, _INSIDE = 256, (7, 7, 9, 9)  # draws that correct a Laplace approximation, or nodes, each time
 _INNER_LIMIT = 0.1  # nats: by how much a finer inner integral may move the evidence
 _DRAWN = 400  # points with latent variables: the fit is then known to a fourteenth of its spread
 _ERROR = 0.03  # nats: a second opinion, and a number where there is no better
@@ -116,7 +117,7 @@ def _required(problem: Problem) -> MarginalLikelihood:
         raise RefusalError("the model has no latent variables", _WHERE, "see the other routes")
     p, sizes = marginal.dimension, [group.shape for group in marginal.structure.groups]
     work = sum(count * size**3 for count, size in sizes)
-    nodes = marginal.elements.count * max(_ORDER ** min(size, QUADRATURE_DIMENSIONS) for _, size in sizes)
+    nodes = marginal.elements.count * max(_ORDER ** min(size, LARGE) for _, size in sizes)
     what = ""
     if not 0 < p <= _MOST_PARAMETERS:
         what = f"there are {p} parameters beside the latent variables, and importance sampling suits 1 to "
@@ -204,8 +205,8 @@ def _correction(marginal: MarginalLikelihood, points: Matrix, seed: int) -> tupl
     if marginal.all_by_nodes:
         finer, how = [marginal.with_order(2 * _ORDER + 1)], f"{2 * _ORDER + 1} points an axis for {_ORDER}"
     else:
-        finer = [marginal.with_draws(_FINER_DRAWS, seed + k) for k in range(_SEEDS)]
-        how = f"{_FINER_DRAWS} draws a block for Laplace"
+        finer = [marginal.with_draws(_FINER_DRAWS, seed + k, order) for k, order in enumerate(_INSIDE)]
+        how = f"{' and '.join(sorted({one.nest.words for one in finer if one.nest is not None}))} for Laplace"
     gains = [_inner(one, points) - rough for one in finer]
     shifts = np.array([logsumexp(gain) - np.log(len(gain)) for gain in gains])
     shift, apart = float(shifts.mean()), float(np.std(gains))

@@ -107,11 +107,11 @@ class ConditionalMode:
         for c, colour in enumerate(self.structure.colours):
             colour_of[colour] = c
         found = []
-        for group, mask in zip(self.structure.groups, self._masks, strict=True):
+        for group, shares in zip(self.structure.groups, self._shares, strict=True):
             # H[r, k] = change of the gradient at r when k moves, over the step of k.
             block = columns[colour_of[group][:, None, :], group[:, :, None]] / h[group][:, None, :]
-            block = np.where(mask, -block, 0.0)
-            found.append((block + block.transpose(0, 2, 1)) / 2)
+            block = np.where(shares > 0, -shares * block, 0.0)
+            found.append(block + block.transpose(0, 2, 1))
         diagonal = np.concatenate([np.diagonal(b, axis1=1, axis2=2).ravel() for b in found])
         order = np.concatenate([group.ravel() for group in self.structure.groups])
         fresh = np.full(u.size, -1.0)
@@ -143,12 +143,12 @@ class ConditionalMode:
         return bool(np.max(bent) < _STRAIGHT * np.max(np.abs(near[u]) * self.scale))
 
     @cached_property
-    def _masks(self) -> list[NDArray[np.bool_]]:
-        """Where the Hessian of each block can differ from zero: elsewhere a difference shows another coordinate."""
-        near = self.structure.neighbours
+    def _shares(self) -> list[NDArray[np.float64]]:
+        """How much of each element of H is read from its own side: elsewhere a difference shows another coordinate."""
+        read = self.structure.readings
         return [
-            np.stack([near[rows][:, rows].toarray() != 0 for rows in group]) if group.shape[1] > 1
-            else np.ones((len(group), 1, 1), dtype=bool)
+            np.stack([read[rows][:, rows].toarray() for rows in group]) if group.shape[1] > 1
+            else np.full((len(group), 1, 1), 0.5)
             for group in self.structure.groups
         ]  # fmt: skip
 

@@ -19,7 +19,9 @@ from workbench.numerics.curvature import curvature_at
 
 COARSE = 3  # nodes an axis while the starts are still far apart
 ORDERS = (7, 15, 31, 61, 121)  # Gauss-Hermite nodes an axis, one rung after the other
-DRAWS = 2000  # importance draws that check Laplace, and replace it where it has to be replaced
+LARGER = 15  # nodes an axis of small blocks beside others that are larger
+_DRAWS = 2000  # points at which Laplace is checked, and replaced where it has to be replaced
+_INSIDE = 11  # nodes inside nodes, whose number is a power of it; `FINEST` check them
 LONG = 5e-2  # of the local scale: the gradient of Laplace is known to seven digits, that of nodes to twelve
 _NEARLY = 1e-3  # standard errors: replicates and scores are not worth more nodes than this asks for
 _SAME = 1e-9  # of the log likelihood, or nats below 1: the conditional mode is sought from elsewhere
@@ -51,8 +53,17 @@ def _integrals(marginal: MarginalLikelihood) -> list[MarginalLikelihood]:
     """What a maximum may have been sought with, the coarsest first."""
     if marginal.all_by_nodes:
         return [marginal.with_order(order) for order in ORDERS]
-    laplace = marginal.with_order(ORDERS[0])
-    return [laplace, laplace.with_draws(DRAWS, seed=1)]
+    return [marginal.with_order(LARGER), corrected(marginal)]
+
+
+def corrected(marginal: MarginalLikelihood) -> MarginalLikelihood:
+    """The same with nodes inside nodes, or importance draws, in place of Laplace."""
+    return marginal.with_order(LARGER).with_draws(_DRAWS, seed=1, order=_INSIDE)
+
+
+def corrected_otherwise(marginal: MarginalLikelihood) -> MarginalLikelihood:
+    """The same with more nodes, or with other draws."""
+    return marginal.with_order(2 * LARGER + 1).with_draws(_DRAWS, seed=2)
 
 
 def as_at_the_maximum(problem: Problem, mode: Mode) -> Problem:

@@ -12,8 +12,9 @@ expanded around its conditional mode u-hat(theta) with information H:
       dL/dtheta = d log f/dtheta - 1/2 tr(H^-1 dH),   dH along (d u-hat/dtheta, 1),
 
   where d u-hat/dtheta = H^-1 d2 log f/du dtheta by the implicit function theorem (Kristensen et al. 2016).
-  Importance draws of the normal approximation check and correct it. They are the same at every theta, so what they add
-  is smooth, and nothing where Laplace is exact; Fisher's identity would bring their whole noise into the gradient.
+  Nodes inside nodes, or importance draws of the normal approximation, check and correct it
+  (`workbench.likelihood.nested`). They are the same at every theta, so what they add is smooth, and nothing where
+  Laplace is exact; Fisher's identity would bring the whole noise of draws into the gradient.
 
 Every derivative comes from the one compiled gradient of the density: H from differences of it that move all blocks at
 once, so nothing is compiled for the integral.
@@ -28,7 +29,8 @@ from numpy.typing import NDArray
 
 from workbench.errors import NumericalError, RefusalError
 from workbench.likelihood.conditional_mode import STENCIL, ConditionalMode, Expansion
-from workbench.likelihood.nodes import Nodes, draws_in_pairs
+from workbench.likelihood.nested import FINEST, LARGE, Nest, nest_of
+from workbench.likelihood.nodes import Nodes
 from workbench.likelihood.third_derivative import contracted, moves_of_blocks, moves_of_colours, stretched
 from workbench.model.chart import Chart, chart_without
 from workbench.model.density import INTEGRAND, LogDensity
@@ -36,7 +38,6 @@ from workbench.model.elements import Elements, Structure, find_structure
 from workbench.numerics.objective import Vector
 from workbench.numerics.quadrature import nodes_of
 
-QUADRATURE_DIMENSIONS = 2
 _MODE_STEP = 1e-2  # of the conditional standard deviations: a difference of the gradient along the latents
 
 
@@ -58,7 +59,7 @@ class MarginalLikelihood:
 
     def __init__(self, density: LogDensity, order: int = 15) -> None:
         self.density, self.order = density, order
-        self.draws, self._seed = 0, 0
+        self.nest: Nest | None = None
         self.chart: Chart = chart_without(density, density.latents)
         self.elements = Elements(density)
         joint = density.objective(INTEGRAND)
@@ -84,10 +85,13 @@ class MarginalLikelihood:
         """The number of coordinates of the parameters."""
         return self.chart.dimension
 
-    def with_draws(self, draws: int, seed: int) -> MarginalLikelihood:
-        """The same integral with importance sampling where Laplace was used; the same draws at every theta."""
+    def with_draws(self, draws: int, seed: int, order: int = FINEST) -> MarginalLikelihood:
+        """The same integral with nodes inside nodes, or draws, where Laplace was used; the same at every theta.
+
+        Draws are as many as said, or none for Laplace; `order` is that of nodes inside nodes, at most 15.
+        """
         other = self.with_order(self.order)
-        other.draws, other._seed = draws, seed
+        other.nest = nest_of(self.structure, draws, seed, order, self._transformed) if draws else None
         return other
 
     def with_data(self, data: Mapping[str, NDArray]) -> MarginalLikelihood:
@@ -120,16 +124,16 @@ class MarginalLikelihood:
 
         Where log f is a parabola in the latent coordinates nodes would give the same.
         """
-        return self.order == 1 or group.shape[1] > QUADRATURE_DIMENSIONS or at.straight
+        return self.order == 1 or group.shape[1] > LARGE or at.straight
 
     def _by_draws(self, group: NDArray[np.int64]) -> bool:
-        """Whether importance draws correct the Laplace approximation of a group."""
-        return self.draws > 0 and group.shape[1] > QUADRATURE_DIMENSIONS
+        """Whether nodes inside nodes or draws correct the Laplace approximation of a group."""
+        return self.nest is not None and group.shape[1] > LARGE
 
     @property
     def all_by_nodes(self) -> bool:
         """Whether every block is small enough for quadrature."""
-        return all(group.shape[1] <= QUADRATURE_DIMENSIONS for group in self.structure.groups)
+        return all(group.shape[1] <= LARGE for group in self.structure.groups)
 
     # -- the conditional mode -------------------------------------------------------------------------------------
 
@@ -213,10 +217,7 @@ class MarginalLikelihood:
         """The smallest number of equally weighted draws that an average over the draws of a block is worth."""
         with np.errstate(all="ignore"):
             draws = self._draws_around(self.expand(theta))
-        if draws is None:
-            return float(self.draws)
-        worth = np.sum(draws.weights**2, axis=0)
-        return float(np.min(1.0 / worth[worth > 0], initial=float(self.draws)))
+        return np.inf if draws is None or self.nest is None else self.nest.effective(draws.weights)
 
     def _integrated(self, theta: Vector, gradient: bool) -> tuple[float, Vector]:
         with np.errstate(all="ignore"):  # what is not finite is an error of its own below
@@ -249,7 +250,7 @@ class MarginalLikelihood:
         resting = np.zeros(blocks)
         middles, determinants = [], at.log_determinants()
         draws = self._draws_around(at)
-        moved = self._slopes_at(draws, slice(0, blocks)) if gradient and draws is not None else np.zeros((0, at.z.size))
+        moved = self._slopes_nested(draws) if gradient and draws is not None else np.zeros((0, at.z.size))
         slope[p] += moved[:, p].sum(axis=0)
         for (numbers, group), root, log_det in zip(self.structure.numbered(), at.roots, determinants, strict=True):
             mine, shares = (block_of >= numbers.start) & (block_of < numbers.stop), self._shares[numbers]
@@ -292,10 +293,16 @@ class MarginalLikelihood:
         Weights have the shape ``(B,)``, or ``(m, B)`` where each point has its own.
         """
         structure = self.structure
-        u, inside = structure.coordinates, structure.block_of_term >= 0
-        own = weights[..., structure.block_of_term[inside]]
+        inside = structure.block_of_term >= 0
+        return self._summed(
+            points, weights[..., structure.block_of_term[inside]], weights[..., structure.block_of_position]
+        )
+
+    def _summed(self, points: NDArray[np.float64], own: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray:
+        """The same with a weight for every term of a block, and for the Jacobian of every latent coordinate."""
+        u, inside = self.structure.coordinates, self.structure.block_of_term >= 0
         self._weight[:] = 0.0
-        if weights.ndim == 1:
+        if own.ndim == 1:
             self._weight[inside] = own
             found = self._weighted.sweep(points)[1]
         else:
@@ -305,7 +312,7 @@ class MarginalLikelihood:
                 found[k] = self._weighted.sweep(point[None])[1][0]
         if self._transformed:  # the Jacobians of the latent variables have the weight 1 whatever their terms have
             self._weight[:] = 0.0
-            found[:, u] += (weights[..., structure.block_of_position] - 1.0) * self._weighted.sweep(points)[1][:, u]
+            found[:, u] += (at - 1.0) * self._weighted.sweep(points)[1][:, u]
         return found
 
     def _nodes_around(self, z: Vector, numbers: slice, group: NDArray[np.int64], root: NDArray[np.float64]) -> Nodes:
@@ -327,38 +334,40 @@ class MarginalLikelihood:
         points[:, self.structure.coordinates[group]] += np.einsum("bji,qbj->qbi", np.linalg.inv(root), x)
 
     def _draws_around(self, at: Expansion) -> Nodes | None:
-        """Draws in every block that they correct, of all groups at once; None where there is no such block.
+        """Nodes inside nodes or draws, of all blocks of groups that need them at once; None where there is none.
 
         Blocks share no term, so that each may move while the others do; each has draws of its own, or their errors
-        would add up. Log averages and weights have a column for every block, 0 where it has no draws.
+        would add up. Log averages have a number for every block, weights one for every latent coordinate.
         """
-        groups = [part for part in zip(self.structure.numbered(), at.roots, strict=True) if self._by_draws(part[0][1])]
-        if not groups:
+        groups = [part for part in zip(self.structure.groups, at.roots, strict=True) if self._by_draws(part[0])]
+        if not groups or self.nest is None:
             return None
-        x = draws_in_pairs(self.draws, self.structure.coordinates.size, self._seed)
+        x, large = self.nest.x, np.zeros(self.structure.coordinates.size, dtype=bool)
         points = np.tile(at.z, (len(x), 1))
-        for (_, group), root in groups:
+        for group, root in groups:
             self._place(points, group, root, x[:, group])
-        averages, weights = np.zeros(self.structure.n_blocks), np.zeros((len(x), self.structure.n_blocks))
+            large[group] = True
         gradients = None
-        if self.structure.n_blocks == 1:  # one sum of terms at many points: the compiled one is faster
+        if self.structure.n_blocks == 1 and not self.nest.levels:  # one sum of terms: the compiled one is faster
             self._weight[:] = self.structure.block_of_term == 0
             values, gradients = self._weighted.sweep(points)
+            sums = np.where(np.arange(large.size) == 0, values[:, None], 0.0)
         else:
-            values = self.elements(points)
-        for (numbers, group), _ in groups:
-            order, starts = self.structure.terms_of[numbers.start]
-            sums = np.add.reduceat(values[:, order], starts, axis=1) if gradients is None else values[:, None]
-            heights = sums + 0.5 * (x[:, group] ** 2).sum(axis=2) - np.log(len(x))
-            averages[numbers] = np.logaddexp.reduce(heights, axis=0)
-            weights[:, numbers] = np.exp(heights - averages[numbers])
-        return Nodes(x, points, averages, weights, gradients)
+            sums = self.nest.owned(self.elements, points)
+        averages, weights = self.nest.averages(sums)
+        return Nodes(x, points, averages, np.where(large, weights, 0.0), gradients)
+
+    def _slopes_nested(self, draws: Nodes) -> NDArray[np.float64]:
+        """Gradients over z of the terms of all blocks by posterior weight and share, shape ``(q, d)``."""
+        weights = draws.weights * self._shares[self.structure.block_of_position]
+        if draws.gradients is not None:
+            return np.where(weights[:, :1] > 0, weights[:, :1] * draws.gradients, 0.0)
+        owner = self.structure.owner_of_term
+        return self._summed(draws.points, weights[:, owner[owner >= 0]], weights)
 
     def _slopes_at(self, nodes: Nodes, numbers: slice) -> NDArray[np.float64]:
         """Gradients over z of the terms of a group at its nodes, by posterior weight and share, shape ``(q, d)``."""
         weights = nodes.weights * self._shares[numbers]
-        if nodes.gradients is not None:
-            return np.where(weights > 0, weights * nodes.gradients, 0.0)
         spread = np.zeros((len(weights), self.structure.n_blocks))
         spread[:, numbers] = weights
         return self._gradients(nodes.points, spread)

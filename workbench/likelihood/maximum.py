@@ -21,12 +21,13 @@ from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edg
 from workbench.likelihood.certainty import refuse_certain
 from workbench.likelihood.corner import is_rounding, refuse_corner, refuse_rounding
 from workbench.likelihood.face import refuse_meeting, settle_on_face
-from workbench.likelihood.integral import COARSE, DRAWS, LONG, ORDERS
+from workbench.likelihood.integral import COARSE
 from workbench.likelihood.least_squares import solved, with_errors
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.likelihood.moving_support import find_jump, refuse_jump
 from workbench.likelihood.plateau import find_plateau, refuse_plateau
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
+from workbench.likelihood.refinement import refine
 from workbench.likelihood.tails import find_collapse, find_rise, look_far, refuse_tail
 from workbench.likelihood.threshold import find_threshold
 from workbench.likelihood.unbounded import find_spike, refuse_spike
@@ -37,8 +38,7 @@ from workbench.model.exchange import in_the_order_of_the_prior, with_exchanged
 from workbench.model.identified import too_alike
 from workbench.model.mode import Mode, climb_all, describe_mode
 from workbench.numerics.climbs import ALIKE, Climb, distinct, falls_away
-from workbench.numerics.curvature import curvature_at
-from workbench.numerics.optimise import EDM_TOLERANCE, climb
+from workbench.numerics.optimise import EDM_TOLERANCE
 from workbench.numerics.search import search_wider
 
 _MANY = 100_000  # observations above which a Hessian a step takes too long
@@ -48,17 +48,9 @@ _LEVEL = 1e-6  # of the log likelihood, or nats below 1: climbs that ended witho
 _WITNESSES = 3  # climbs that end at the same height, and more than half of all: the highest is hardly another
 _RENEWED = 4  # climbs from where the one before stopped on its way, or from higher places on the way to infinity
 _WIDEST = 20  # coordinates up to which a wider search, and an exchange of any of them, is tried
-_LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then a quarter of a nat
 _ELSEWHERE = ("flat", "saddle", "unmeasurable")  # kinds of what a climb from another start may have missed
-_STEPS = 30
-_LOST = 1.0  # nats below the best of these steps
 _ONE_SIDED = "the profile likelihood gives a one-sided interval"
 _LEFT_OUT = "the errors of the others hold with that category left out, and "
-_UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
-_SHIFT = 1e-4  # standard errors that the next order may still move the maximum
-_CLOSE = 2e-7  # nats that the next order may still change: a deviance is then right to 1e-6
-_EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
-_NOTHING = 1e-12  # of the log likelihood, or nats below 1: the same number
 
 
 def maximise_likelihood(
@@ -256,26 +248,9 @@ def _certificate_near(inside: Certificate) -> Certificate:
 def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[np.float64], level: float) -> Mode:
     """The maximum of a marginal likelihood: coarse from every start, then as fine as it has to be."""
     climbs = climb_all(marginal.with_order(COARSE), points, "MLE")
-    for order in ORDERS if marginal.all_by_nodes else ORDERS[:1]:
-        fine = marginal.with_order(order)
-        climbs = _refined(fine, climbs)
-        finer = fine.with_order(2 * order + 1) if marginal.all_by_nodes else fine.with_draws(DRAWS, seed=1)
-        shift, change = _moved_by(finer, climbs[0])
-        arrived = climbs[0].edm < EDM_TOLERANCE or not climbs[0].curvature.is_peak
-        # With too few nodes the gradient is not quite that of the value; where twice as many say the same it is. And
-        # what is left to climb where rounding stopped a climb is no error of the integral.
-        same = change < _NOTHING * max(1.0, abs(climbs[0].value))
-        if same or (shift < _SHIFT and change < (_CLOSE if arrived else _EXACT)):
-            break
-    if not marginal.all_by_nodes and shift > _UPGRADE and climbs[0].curvature.is_peak:
-        _require_draws(finer, climbs[0], change)
-        fine, climbs = finer, [_follow(finer, climbs[0])]
-        shift, change = _moved_by(fine.with_draws(DRAWS, seed=2), climbs[0])
-    if not fine.all_by_nodes and not fine.draws and climbs[0].curvature.is_peak:
-        bend = curvature_at(fine, climbs[0].z, step=LONG)
-        climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
-    climbs = with_exchanged(fine, problem.chart, climbs)
-    check = _integral_check(fine, finer, shift, change)
+    found = refine(marginal, climbs)
+    fine, check = found.objective, found.check
+    climbs = with_exchanged(fine, problem.chart, found.climbs)
     try:
         mode = _described(replace(problem, objective=fine), climbs, level, (check,))
     except NoMaximumError as error:
@@ -283,86 +258,3 @@ def _integrated(problem: Problem, marginal: MarginalLikelihood, points: NDArray[
             raise
         raise NoMaximumError(error.kind, f"{error.what} ({check.message})", error.where, error.fix) from error
     return replace(mode, integrated=problem.density.latents)
-
-
-def _refined(fine: MarginalLikelihood, climbs: list[Climb]) -> list[Climb]:
-    """The climbs taken to the top of a finer integral, one search for each distinct optimum.
-
-    Raises
-    ------
-    NumericalError
-        If no search ends.
-    """
-    labels, ends = distinct(climbs), {}
-    for k in range(int(labels.max()) + 1):
-        with contextlib.suppress(NumericalError):
-            ends[k] = climb(fine, climbs[int(np.flatnonzero(labels == k)[0])].z)
-    if not ends:
-        raise NumericalError("the latent variables cannot be integrated near the maximum", "latents",
-                             "use draws: study.posterior.draws()")  # fmt: skip
-    return sorted((ends[k] for k in labels if k in ends), key=lambda end: -end.value)
-
-
-def _moved_by(finer: MarginalLikelihood, end: Climb) -> tuple[float, float]:
-    """How far a finer integral would move the maximum, in standard errors, and its value, in nats."""
-    value, gradient = finer.value_and_gradient(end.z)
-    change = abs(value - end.value)
-    if not end.curvature.is_peak:  # at an edge: the integral itself has to agree
-        return (0.0 if change < _SHIFT else np.inf), change
-    covariance = end.curvature.covariance
-    return float(np.max(np.abs(covariance @ gradient) / np.sqrt(np.diag(covariance)))), change
-
-
-def _require_draws(finer: MarginalLikelihood, end: Climb, change: float) -> None:
-    """Refuse where Laplace is wrong and the draws that would correct it are too few for so many latent values."""
-    worth = finer.effective_draws(end.z)
-    if worth < _LEAST_EFFECTIVE:
-        names, block = ", ".join(finer.density.latents), max(group.shape[1] for group in finer.structure.groups)
-        raise NumericalError(
-            f"the integral over {names} is not known: Laplace and {finer.draws} importance draws differ by "
-            f"{change:.3g} nats, and {block} latent values in one block leave {worth:.2g} effective draws",
-            names,
-            "if one of them is a parameter, say so (parameters=[...]), and the rest may fall apart; or use draws: "
-            "study.posterior.draws()",
-        )
-
-
-def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
-    """The maximum of the sampled integral, by steps with the information of the coarser one.
-
-    Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
-    """
-    x, covariance, first = end.z.copy(), end.curvature.covariance, -np.inf
-    for _ in range(_STEPS):
-        value, gradient = finer.value_and_gradient(x)
-        edm = float(gradient @ covariance @ gradient) / 2
-        if edm < EDM_TOLERANCE:
-            break
-        first = max(first, value)
-        if not value > first - _LOST:
-            names = ", ".join(finer.density.latents)
-            raise NumericalError(
-                f"steps to the maximum of the integral over {names} by importance draws lead down: Laplace is too far "
-                "off there", names, "use draws: study.posterior.draws()",
-            )  # fmt: skip
-        x = x + covariance @ gradient
-    bend = curvature_at(finer, x, step=LONG)
-    return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)
-
-
-def _integral_check(fine: MarginalLikelihood, finer: MarginalLikelihood, shift: float, change: float) -> Check:
-    """What is known about the error of the integral over the latent variables."""
-    blocks, names = fine.structure.n_blocks, ", ".join(fine.density.latents)
-    if fine.all_by_nodes:
-        how, other = f"{fine.order}-point quadrature", f"{finer.order} points"
-    else:
-        how = f"{fine.draws} importance draws" if fine.draws else "Laplace"
-        other = "other draws" if fine.draws else f"{finer.draws} importance draws"
-    moved = f"{shift:.1e} standard errors" if np.isfinite(shift) else "an unknown distance"
-    return Check(
-        "latents-integrated",
-        "ok" if shift < _UPGRADE else "caution",
-        f"{names} integrated out in {blocks} block{'s' * (blocks != 1)} by {how}; {other} move the log likelihood by "
-        f"{change:.1e} nats and the maximum by {moved}",
-        "" if shift < _UPGRADE else "use draws: study.posterior.draws()",
-    )

@@ -21,8 +21,8 @@ class Nodes:
     points : ndarray, shape (q, d)
     log_average : ndarray, shape (B,)
         Of f over the nodes, in units of its Gaussian.
-    weights : ndarray, shape (q, B)
-        Posterior weight of every node in every block.
+    weights : ndarray, shape (q, B), or (q, n) for draws
+        Posterior weight of every node in every block, or of every draw for the terms of every latent coordinate.
     gradients : ndarray, shape (q, d), optional
         Of the terms of the block, where there is one.
     """

@@ -7,7 +7,8 @@ With Q = A M A' for every block, where A A' = H^-1 and M is symmetric with eigen
 so that the derivative of log det H (M = 1), or of an average over draws that H has scaled, along all of z costs a few
 gradients a latent coordinate of a block, however many parameters there are and however many blocks. Where few latent
 coordinates meet, as in a random walk, moves of all those that do not are made at once: the sum of H^-1_ij d H_ij over j
-of one colour is a mixed second difference along e_j and along column j of H^-1 (Curtis, Powell and Reid 1974).
+of one colour is a mixed second difference along e_j and along column j of H^-1, in which an element that is read from
+one side alone counts twice (`workbench.model.colouring`).
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def moves_of_colours(
     -------
     list of (ndarray, ndarray)
     """
-    n, near = structure.coordinates.size, structure.neighbours.tocsc()
+    n, read = structure.coordinates.size, structure.readings.tocsc()
     plain, columns = np.zeros((len(structure.colours), n)), np.zeros((len(structure.colours), n))
     colour_of, weight = np.empty(n, dtype=np.int64), np.zeros(structure.n_blocks)
     for c, colour in enumerate(structure.colours):
@@ -93,9 +94,11 @@ def moves_of_colours(
             place[rows] = np.arange(rows.size)
             for j, k in enumerate(rows):
                 scale = np.sqrt(inverse[j, j])
-                met = near.indices[near.indptr[k] : near.indptr[k + 1]]
+                here = slice(read.indptr[k], read.indptr[k + 1])
+                met, share = read.indices[here], read.data[here]
+                met, share = met[share > 0], share[share > 0]
                 plain[colour_of[k], k] = scale
-                columns[colour_of[k], met] = inverse[place[met], j] / scale
+                columns[colour_of[k], met] = 2.0 * share * inverse[place[met], j] / scale
     signed = [((columns + sign * plain) / 2, sign * weight) for sign in (1.0, -1.0)]
     return [(direction, given) for directions, given in signed for direction in directions]
 

@@ -22,9 +22,11 @@ from scipy.sparse import csgraph
 
 from workbench.errors import RefusalError
 from workbench.model.blocks import AROUND, decode, looks
+from workbench.model.colouring import readings, star_colours
 from workbench.model.compiled import batched, interpreted
 from workbench.model.constants import replaced
 from workbench.model.density import LogDensity
+from workbench.model.elimination import eliminate
 from workbench.model.program import Weights, static_border
 from workbench.numerics.objective import Objective, Vector
 
@@ -132,9 +134,13 @@ class Structure:
     block_of_term : ndarray of int, shape (T,)
         The block of every term, numbered through the groups in order; -1 where no latent variable enters.
     colours : tuple of ndarray of int
-        Sets of positions that can be moved at once because they share no term, nor a neighbour.
+        Sets of positions that can be moved at once (`workbench.model.colouring`).
     neighbours : sparse matrix, shape (n, n)
         Not zero where two positions enter a common term.
+    rounds, parents : ndarray of int, shape (n,)
+        In which order positions can be integrated out (`workbench.model.elimination`); blocks list them in that order.
+    owner_of_term : ndarray of int, shape (T,)
+        The position of the earliest round that enters each term; -1 where none does.
     """
 
     coordinates: NDArray[np.int64]
@@ -142,6 +148,9 @@ class Structure:
     block_of_term: NDArray[np.int64]
     colours: tuple[NDArray[np.int64], ...]
     neighbours: sparse.csr_matrix
+    rounds: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    owner_of_term: NDArray[np.int64]
 
     @property
     def n_blocks(self) -> int:
@@ -179,6 +188,11 @@ class Structure:
             allowed.append(((self.block_of_term >> places) & 1 == side) & (self.block_of_term >= 0))
         outside = ~np.concatenate(allowed)
         return not any(np.any(_changed(elements, z, moves) & outside) for z in places_on_z)
+
+    @cached_property
+    def readings(self) -> sparse.csr_matrix:
+        """From which side an element of the Hessian is read when a colour moves, shape ``(n, n)``."""
+        return readings(self.neighbours, self.colours)
 
     @cached_property
     def terms_of(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -240,16 +254,6 @@ def _dependence(elements: Elements, z: Vector, block: NDArray[np.int64], generat
     return np.concatenate(pairs, axis=1)
 
 
-def _colours(neighbours: sparse.csr_matrix) -> tuple[NDArray[np.int64], ...]:
-    """Greedy colouring: two positions of one colour have no common neighbour (Curtis, Powell and Reid 1974)."""
-    near = (neighbours @ neighbours).tocsr()
-    colour = np.full(near.shape[0], -1)
-    for k in range(near.shape[0]):
-        taken = set(colour[near.indices[near.indptr[k] : near.indptr[k + 1]]])
-        colour[k] = next(c for c in range(near.shape[0] + 1) if c not in taken)
-    return tuple(np.flatnonzero(colour == c) for c in range(colour.max(initial=-1) + 1))
-
-
 def _pattern(objective: Objective, z: Vector, coordinates: NDArray[np.int64], step: Vector) -> sparse.csr_matrix:
     """Where the Hessian over the latent coordinates differs from zero: which slopes change when one of them moves.
 
@@ -287,11 +291,6 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     ------
     RefusalError
         If too many latent values enter common terms.
-
-    References
-    ----------
-    Curtis, A. R., Powell, M. J. D. and Reid, J. K. (1974). On the estimation of sparse Jacobian matrices.
-    doi:10.1093/imamat/13.1.117
     """
     space, (places, generator) = density.space, _places(density, seed)
     blocks = [np.arange(space.blocks[name].start, space.blocks[name].stop) for name in density.latents]
@@ -306,7 +305,8 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
     neighbours = (enters.T @ enters).tocsr()
     number, component = csgraph.connected_components(neighbours, directed=False)
     sizes = np.bincount(component, minlength=number)
-    order = np.lexsort((component, sizes[component]))
+    rounds, parents = eliminate(neighbours)
+    order = np.lexsort((rounds, component, sizes[component]))
     groups, rank = [], np.empty(number, dtype=np.int64)
     begin = 0
     for size in np.unique(sizes):
@@ -323,4 +323,9 @@ def find_structure(density: LogDensity, elements: Elements, objective: Objective
             neighbours = sum((_pattern(objective, z, coordinates, step) for z in places), neighbours).tocsr()
     block_of_term = np.full(elements.count, -1, dtype=np.int64)
     block_of_term[terms] = rank[component[latents]]
-    return Structure(coordinates, tuple(groups), block_of_term, _colours(neighbours), neighbours)
+    owner = np.full(elements.count, -1, dtype=np.int64)
+    last_first = np.argsort(-rounds[latents], kind="stable")
+    owner[terms[last_first]] = latents[last_first]
+    return Structure(
+        coordinates, tuple(groups), block_of_term, star_colours(neighbours), neighbours, rounds, parents, owner
+    )

@@ -1,0 +1,130 @@
+"""Nodes inside nodes and inside draws, beside integrals of another kind."""
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import optimize, special, stats
+
+import workbench as wb
+from workbench.likelihood import refinement
+from workbench.likelihood.marginal import MarginalLikelihood
+from workbench.model.density import LogDensity
+
+pytestmark = pytest.mark.slow  # dozens of compiled models or whole commands: left out of `make test-fast`
+
+X, W = np.polynomial.hermite_e.hermegauss(41)
+LOG_W = np.log(W / W.sum())
+
+
+def _differences(marginal, theta, step=1e-4):
+    steps = step * np.eye(theta.size)
+    return np.array([(marginal.value(theta + e) - marginal.value(theta - e)) / (2 * step) for e in steps])
+
+
+def _pupils():
+    """Counts of pupils in classes in schools of several sizes, each count with an effect of its own."""
+    rng = np.random.default_rng(6)
+    school_of_class = np.repeat(np.arange(6), [1, 2, 3, 2, 1, 3])
+    of_class = np.repeat(np.arange(12), rng.integers(3, 7, size=12))
+    n = of_class.size
+    eta = 0.6 + 0.5 * rng.normal(size=6)[school_of_class][of_class] + 0.6 * rng.normal(size=12)[of_class]
+    y = rng.poisson(np.exp(eta + 0.5 * rng.normal(size=n)))
+    with pm.Model() as model:
+        level = pm.Normal("level", 0.0, 2.0)
+        a, b, c = (pm.HalfNormal(name, 1.0) for name in ("a", "b", "c"))
+        school, own = pm.Normal("school", 0.0, a, shape=6), c * pm.Normal("own", 0.0, 1.0, shape=n)
+        room = pm.Normal("room", school[school_of_class], b, shape=12)
+        pm.Poisson("y", pm.math.exp(level + room[of_class] + own), observed=y)
+    return model, y, school_of_class, of_class
+
+
+def _exact_pupils(theta, y, school_of_class, of_class):
+    level, (a, b, c) = theta[0], np.exp(theta[1:])
+    rooms = level + a * X[:, None] + b * X  # school, room
+    rates = np.exp(rooms[..., None] + c * X)
+    each = np.stack([special.logsumexp(stats.poisson.logpmf(k, rates) + LOG_W, axis=-1) for k in y])
+    by_class = np.stack([special.logsumexp(each[of_class == k].sum(axis=0) + LOG_W, axis=-1) for k in range(12)])
+    return sum(special.logsumexp(by_class[school_of_class == s].sum(axis=0) + LOG_W) for s in range(6))
+
+
+def test_three_rounds_of_effects_are_integrated_by_nodes_inside_nodes_with_the_slope_of_their_value():
+    model, *data = _pupils()
+    marginal, theta = MarginalLikelihood(LogDensity(model)), np.array([0.5, -0.6, -0.5, -0.8])
+    found = marginal.with_draws(2000, seed=1)
+    assert found.nest.by_nodes
+    exact = _exact_pupils(theta, *data)
+    assert abs(marginal.value(theta) - exact) > 0.01
+    assert found.value(theta) == pytest.approx(exact, abs=2e-6)
+    value, slope = found.value_and_gradient(theta)
+    assert value == pytest.approx(found.value(theta), abs=1e-10)
+    assert slope == pytest.approx(_differences(found, theta), abs=1e-6)
+    weights = np.linspace(0.0, 2.0, marginal.structure.n_blocks)
+    some = found.with_weights(weights)
+    assert some.value(theta) == pytest.approx(weights @ found.parts(theta[None])[0], abs=1e-10)
+    assert some.value_and_gradient(theta)[1] == pytest.approx(_differences(some, theta), abs=1e-6)
+
+
+def test_three_rounds_have_their_maximum_and_their_height():
+    model, *data = _pupils()
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    theta = np.concatenate([[float(found.theta["level"])], np.log([float(found.theta[name]) for name in "abc"])])
+    assert found.log_likelihood == pytest.approx(_exact_pupils(theta, *data), abs=2e-5)
+    best = optimize.minimize(lambda t: -_exact_pupils(t, *data), theta, method="BFGS", options={"gtol": 1e-6})
+    assert found.log_likelihood == pytest.approx(-best.fun, abs=2e-5)
+    check = next(check for check in found.checks if check.code == "latents-integrated")
+    assert check.status == "ok"
+    assert "in 3 rounds" in check.message
+
+
+def _table(rows, columns, seed):
+    """Yes or no of people (rows) to items (columns)."""
+    rng = np.random.default_rng(seed)
+    row, column = np.repeat(np.arange(rows), columns), np.tile(np.arange(columns), rows)
+    y = rng.binomial(1, special.expit(0.3 + 1.5 * rng.normal(size=rows)[row] + 0.8 * rng.normal(size=columns)[column]))
+    with pm.Model() as model:
+        level, a, b = pm.Normal("level", 0.0, 2.0), pm.HalfNormal("a", 2.0), pm.HalfNormal("b", 2.0)
+        effects = pm.Normal("u", 0.0, a, shape=rows)[row] + pm.Normal("v", 0.0, b, shape=columns)[column]
+        pm.Bernoulli("y", logit_p=level + effects, observed=y)
+    return model, y.reshape(rows, columns)
+
+
+def _exact_table(theta, y, nodes=21):
+    """By nodes for every column, and for a row inside them."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    log_w, (level, a, b) = np.log(w / w.sum()), (theta[0], *np.exp(theta[1:]))
+    total = 0.0
+    here = np.array(np.meshgrid(*[np.arange(nodes)] * y.shape[1], indexing="ij")).reshape(y.shape[1], -1)
+    logit = level + a * X[:, None, None] + b * x[here]  # row, column, point
+    yes, no = special.log_expit(logit), special.log_expit(-logit)
+    patterns, counts = np.unique(y, axis=0, return_counts=True)
+    for pattern, count in zip(patterns, counts, strict=True):
+        height = np.where(pattern[:, None] == 1, yes, no).sum(axis=1)
+        total = total + count * special.logsumexp(height + LOG_W[:, None], axis=0)
+    return special.logsumexp(total + log_w[here].sum(axis=0))
+
+
+def test_a_table_with_more_columns_than_rounds_has_nodes_inside_draws_of_which_most_count():
+    model, y = _table(40, 4, 2)
+    marginal, theta = MarginalLikelihood(LogDensity(model)), np.array([0.2, 0.4, -0.3])
+    found = [marginal.with_draws(2000, seed) for seed in range(8)]
+    assert found[0].nest.levels == 1
+    errors = np.array([one.value(theta) for one in found]) - _exact_table(theta, y)
+    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(8) + 1e-3
+    assert errors.std() < 0.05
+    assert found[0].effective_draws(theta) > 0.5 * found[0].nest.draws
+    assert found[0].value_and_gradient(theta)[1] == pytest.approx(_differences(found[0], theta), abs=1e-5)
+
+
+def test_a_height_that_laplace_does_not_know_is_mended_or_said(monkeypatch):
+    model, y = _table(40, 4, 2)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    theta = np.array([float(found.theta["level"]), *np.log([float(found.theta[name]) for name in "ab"])])
+    assert found.log_likelihood == pytest.approx(_exact_table(theta, y), abs=0.05)
+    monkeypatch.setattr(refinement, "_CHEAP", 0)
+    monkeypatch.setattr(refinement, "_UPGRADE", 10.0)
+    rough = wb.Study(model, seed=1).likelihood.maximum()
+    theta = np.array([float(rough.theta["level"]), *np.log([float(rough.theta[name]) for name in "ab"])])
+    assert abs(rough.log_likelihood - _exact_table(theta, y)) > 0.1
+    check = next(check for check in rough.checks if check.code == "latents-integrated")
+    assert check.status == "caution"
+    assert "AIC" in check.fix
