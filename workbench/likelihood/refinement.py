@@ -18,11 +18,12 @@ from workbench.errors import NumericalError
 from workbench.likelihood.integral import LARGER, LONG, ORDERS, corrected, corrected_otherwise
 from workbench.likelihood.marginal import MarginalLikelihood
 from workbench.numerics.climbs import Climb, distinct
-from workbench.numerics.curvature import curvature_at
+from workbench.numerics.curvature import curvature_at, mended
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 
 _STEPS = 30
 _LOST = 1.0  # nats below the best of these steps
+_FARTHEST = 2.0  # nats that one of them may promise
 _WAY_OUT = (
     "if one of them is a parameter, say so (parameters=[...]), and the rest may fall apart; or use draws: "
     "study.posterior.draws()"
@@ -159,16 +160,19 @@ def _enough_draws(finer: MarginalLikelihood, end: Climb, shift: float, change: f
 
 
 def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
-    """The maximum of the sampled integral, by steps with the information of the coarser one.
+    """The maximum of the finer integral, by steps with the information of the coarser one, mended on the way.
 
     Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
     """
-    x, covariance, first = end.z.copy(), end.curvature.covariance, -np.inf
+    x, covariance = end.z.copy(), end.curvature.covariance
+    value, gradient = finer.value_and_gradient(x)
+    first, edm = value, float(gradient @ covariance @ gradient) / 2
     for _ in range(_STEPS):
-        value, gradient = finer.value_and_gradient(x)
-        edm = float(gradient @ covariance @ gradient) / 2
         if edm < EDM_TOLERANCE:
             break
+        step, before = covariance @ gradient * min(1.0, np.sqrt(_FARTHEST / edm)), gradient
+        x = x + step
+        value, gradient = finer.value_and_gradient(x)
         first = max(first, value)
         if not value > first - _LOST:
             names = ", ".join(finer.density.latents)
@@ -176,7 +180,8 @@ def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
                 f"steps to the maximum of the integral over {names} by importance draws lead down: Laplace is too far "
                 "off there", names, _WAY_OUT,
             )  # fmt: skip
-        x = x + covariance @ gradient
+        covariance = mended(covariance, step, before - gradient)  # that of Laplace may be far off
+        edm = float(gradient @ covariance @ gradient) / 2
     bend = curvature_at(finer, x, step=LONG)
     return Climb(end.start, x, value, float(np.max(np.abs(gradient))), edm, bend)
 

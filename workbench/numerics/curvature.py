@@ -261,6 +261,27 @@ class Curvature:
             raise NumericalError("the information is not positive definite: there is no covariance", "curvature")
 
 
+def mended(covariance: NDArray[np.float64], step: Vector, change: Vector) -> NDArray[np.float64]:
+    """Inverse information that agrees with what a step has shown (the BFGS formula); as it was where that is no peak.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (d, d)
+    step : ndarray, shape (d,)
+    change : ndarray, shape (d,)
+        Of minus the gradient over the step.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+    """
+    bend = float(step @ change)
+    if not 0 < bend < np.inf:
+        return covariance
+    aside = np.eye(step.size) - np.outer(step, change) / bend
+    return aside @ covariance @ aside.T + np.outer(step, step) / bend
+
+
 def curvature_from(factor: NDArray[np.float64]) -> Curvature:
     """Information R'R and its verdict, from R alone.
 

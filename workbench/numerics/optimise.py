@@ -23,7 +23,7 @@ from scipy import optimize
 
 from workbench.errors import NumericalError
 from workbench.numerics.climbs import ALIKE, Climb, near
-from workbench.numerics.curvature import ALIGNED, Curvature, curvature_at, hessian
+from workbench.numerics.curvature import ALIGNED, Curvature, curvature_at, hessian, mended
 from workbench.numerics.objective import FunctionObjective, Objective, Vector
 
 EDM_TOLERANCE = 1e-10  # nats
@@ -81,12 +81,9 @@ def _slide(objective: Objective, here: _Here, covariance: NDArray[np.float64]) -
                 break
             z, before = z + step, gradient
             value, gradient = objective.value_and_gradient(z)
-            change = before - gradient
-            bend = float(step @ change)
-            if not np.isfinite(value) or not 0 < bend < np.inf:
+            if not np.isfinite(value) or not 0 < float(step @ (before - gradient)) < np.inf:
                 break
-            aside = np.eye(step.size) - np.outer(step, change) / bend
-            covariance = aside @ covariance @ aside.T + np.outer(step, step) / bend
+            covariance = mended(covariance, step, before - gradient)
     return here, edm
 
 
