@@ -128,3 +128,27 @@ def test_a_height_that_laplace_does_not_know_is_mended_or_said(monkeypatch):
     check = next(check for check in rough.checks if check.code == "latents-integrated")
     assert check.status == "caution"
     assert "AIC" in check.fix
+
+
+def test_an_outer_variance_of_nothing_is_zero_and_leaves_the_inner_effects_alone():
+    r = np.random.default_rng(2)
+    family = np.repeat(np.arange(160), 3)
+    x, outer, inner = r.normal(size=480), r.normal(0.0, 1.0, 40), r.normal(0.0, 3.0, 160)
+    y = r.binomial(1, special.expit(0.3 + 0.8 * x + outer[family // 4] + inner[family]))
+
+    def model(nested):
+        with pm.Model() as built:
+            a, b = pm.Normal("a", 0.0, 5.0), pm.Normal("b", 0.0, 5.0)
+            effect = pm.Normal("v", 0.0, pm.HalfNormal("s2", 3.0), shape=160)[family]
+            if nested:
+                effect = effect + pm.Normal("u", 0.0, pm.HalfNormal("s1", 3.0), shape=40)[family // 4]
+            pm.Bernoulli("y", logit_p=a + b * x + effect, observed=y)
+        return wb.Study(built, seed=1).likelihood.maximum()
+
+    found, alone = model(True), model(False)
+    assert found.at_edge == ("s1",)
+    assert float(found.theta["s1"]) == 0.0
+    # Nodes inside nodes are at most fifteen an axis, nodes of one axis as many as they need.
+    assert found.log_likelihood == pytest.approx(alone.log_likelihood, abs=0.05)
+    for name in ("a", "b", "s2"):
+        assert abs(float(found.theta[name] - alone.theta[name])) < 0.05 * float(alone.std_error[name])

@@ -98,10 +98,10 @@ def _towards(objective: Objective, end: Climb, i: int, side: float, start: float
     falls = np.where(np.isfinite(looks), here - looks, 0.0)
     none = max(_LEVEL * max(1.0, abs(here)), min(4.0 * _noise(objective, end.z, i, at), _LOWER))
     outwards = np.array(steps) * side > 0
-    # Level over a factor of e^20 it has come to its limit: a fall farther out is that of a density without digits.
-    *_, nearer, far, farthest = range(len(_INWARDS), 2 * len(_INWARDS))
-    if max(abs(here - looks[nearer]), abs(here - looks[far])) < none:
-        falls[farthest] = 0.0
+    # Level over a factor of a thousand it has come to its limit: falls farther out are those of lost digits.
+    *_, near, nearer, far, farthest = range(len(_INWARDS), 2 * len(_INWARDS))
+    if max(abs(here - looks[near]), abs(here - looks[nearer])) < none:
+        falls[[far, farthest]] = 0.0
     if np.max(falls[~outwards], initial=0.0) < _REAL or np.max(falls[outwards], initial=0.0) > _REAL:
         return None
     value, still = here, 0
