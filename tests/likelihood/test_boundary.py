@@ -106,3 +106,18 @@ def test_a_precision_that_a_probability_of_zero_leaves_open_is_at_no_edge():
     found = study.likelihood.profile()
     assert found.upper[0] == pytest.approx(1 - np.exp(-stats.chi2.ppf(0.95, 1) / 8), rel=1e-6)
     assert (found.lower[1], found.upper[1]) == (0.0, np.inf)
+
+
+def test_counts_without_overdispersion_put_it_at_zero_with_the_error_of_binomial_counts():
+    k = np.array([5, 5, 4, 5, 6, 5, 5, 4, 6, 5])
+    with pm.Model() as model:
+        mu, rho = pm.Beta("mu", 2.0, 2.0), pm.Uniform("rho", 0.0, 1.0)
+        size = 1 / rho - 1
+        pm.BetaBinomial("y", n=10, alpha=mu * size, beta=(1 - mu) * size, observed=k)
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.maximum()
+    assert found.at_edge == ("rho",)
+    assert found.theta["rho"].item() == 0.0
+    assert found.log_likelihood == pytest.approx(stats.binom.logpmf(k, 10, 0.5).sum(), abs=1e-9)
+    assert found.std_error["mu"].item() == pytest.approx(0.05, rel=1e-6)
+    assert study.likelihood.profile("rho").upper[0] == pytest.approx(0.0514, rel=1e-3)
