@@ -19,7 +19,7 @@ import numpy as np
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
 from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
-from workbench.likelihood.followed import GROWS, STRIDE, heights_along, places_outwards
+from workbench.likelihood.followed import GROWS, STRIDE, heights_along, heights_around, places_outwards
 from workbench.likelihood.holding import held, settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
@@ -88,14 +88,19 @@ class Tail:
     level: Vector | None = None
 
 
-def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]]) -> Tail | None:
-    """What the likelihood does along one coordinate; places on the way go to those that were seen."""
+def _tail(
+    problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]], around: bool = False
+) -> Tail | None:
+    """What the likelihood does along one coordinate; places on the way go to those that were seen.
+
+    It is followed from where the model starts, or around the end of the climb.
+    """
     position = problem.chart.labels.index(label)
     places, unit = places_outwards(problem, end, i, position)
     side = float(np.sign(end.z[i] - origin(problem)[i]))
     heights: list[float] = []
     points: list[Vector] = []
-    for height, x in heights_along(problem, i, places):
+    for height, x in heights_around(problem, end, i, position) if around else heights_along(problem, i, places):
         heights.append(height)
         points.append(x)
         seen += [(height, x)] if np.max(np.abs(x)) < _SOUND * max(1.0, float(np.max(np.abs(end.z)))) else []
@@ -114,6 +119,7 @@ def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[flo
             return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
         # Level from the first place on is a ridge, such as that of a product, and not the way to a limit.
         rose = height - min(heights) > _REAL and height - min(heights[1:]) > _NOTHING * size
+        rose &= not around or height > end.value + _NOTHING * size  # inwards the others may have lost their way
         if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and rose:
             ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
@@ -213,11 +219,14 @@ def look_far(problem: Problem, end: Climb) -> tuple[Tail | None, Vector | None]:
     higher : ndarray, shape (p,), or None
         A place on the way that is higher than the end of the climb and than any tail: no climb has found the way there.
     """
-    found, seen, start = list[Tail](), list[tuple[float, Vector]](), origin(problem)
-    for label, i in list(scalar_parameters(problem).items())[:_MOST]:
-        if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i])):
-            tail = _tail(problem, end, label, i, seen)
-            found += [] if tail is None else [tail]
+    seen, start = list[tuple[float, Vector]](), origin(problem)
+    scalars = list(scalar_parameters(problem).items())[:_MOST]
+    moved = [(label, i) for label, i in scalars if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i]))]
+    for around in (False, True):
+        tails = [_tail(problem, end, label, i, seen, around) for label, i in moved]
+        found = [tail for tail in tails if tail is not None]
+        if found or max((height for height, _ in seen), default=-np.inf) > end.value + _REAL:
+            break
     best = min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
     height, place = max(seen, key=lambda one: one[0], default=(-np.inf, None))
     unbounded = best is not None and not best.bounded
