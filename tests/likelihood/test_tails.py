@@ -335,3 +335,15 @@ def test_a_ridge_that_bends_is_no_peak_although_it_falls_away_on_straight_lines(
 
     best = optimize.minimize_scalar(spiked, bounds=(0.3, 3.0), method="bounded", options={"xatol": 1e-10})
     assert upper_bound(error) == pytest.approx(-best.fun, abs=1e-3)
+
+
+def test_a_threshold_whose_prior_ends_at_the_least_observation_has_no_bound_where_the_shape_is_below_one():
+    y = np.random.default_rng(2).weibull(0.8, size=30) * 2 + 1
+    with pm.Model() as model:
+        threshold = pm.Uniform("threshold", -5.0, float(y.min()))
+        shape, scale = pm.HalfNormal("shape", 3.0), pm.HalfNormal("scale", 3.0)
+        pm.Potential("waiting", pm.logp(pm.Weibull.dist(shape, scale), y - threshold).sum())
+    with pytest.raises(NoMaximumError) as refusal:
+        wb.Study(model, seed=1, potentials={"waiting": "likelihood"}).likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
+    assert "threshold" in refusal.value.what

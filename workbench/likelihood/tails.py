@@ -34,6 +34,7 @@ _NAMED = 5  # scalars that go to infinity, in a message
 _SOUND = 1e4  # times as far as the climb: farther out a height may be rounding
 _STAYS, _TWICE = 0.2, 2.0  # of its size, a scalar that goes nowhere; the factor by which a difference shrinks
 _SHRINKS = 0.75  # of a gain, from one place to the next
+_LONG = 6  # gains in a row that grow
 _ALIKE = 3  # gains in a row that say the same
 _MOST_OF = 0.6  # of the way of a climb that rounding stopped
 _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain is no more
@@ -114,7 +115,7 @@ def _tail(
         even = _even(np.diff(heights), unit)
         way = abs(end.z[i] - origin(problem)[i])
         arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
-        if even >= _ALIKE and arrived:
+        if (even >= _ALIKE or _growing(np.diff(heights), unit) >= _LONG) and arrived:
             limit = _limit(problem, end, i, position, side)
             return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
         # Level from the first place on is a ridge, such as that of a product, and not the way to a limit.
@@ -181,6 +182,19 @@ def _even(gains: Vector, unit: float) -> int:
     count = 0
     for gain in gains[::-1]:
         if not gain > _RISES * unit or abs(gain - gains[-1]) > _EVEN * gains[-1]:
+            break
+        count += 1
+    return count
+
+
+def _growing(gains: Vector, unit: float) -> int:
+    """How many of the last gains are real and none of them smaller than the one before.
+
+    So it is where another scalar adds to it: a Weibull's shape falls as its threshold comes near an observation.
+    """
+    count = 0
+    for gain, after in zip(gains[-2::-1], gains[:0:-1], strict=False):
+        if not _RISES * unit < gain <= after:
             break
         count += 1
     return count

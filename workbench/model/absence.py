@@ -29,6 +29,7 @@ from workbench.numerics.projection import is_parabola
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
+_REGAINED = 1e-6  # nats: what is less below is as high
 _THIN = 1e-5  # of the scaled information: what is that thin may be a ridge that bends
 _FOLLOWED = (0.01, 0.03, 0.1, 0.3, 1.0)  # standard deviations, so that the rest can follow
 _REAL = 0.02  # nats: a change smaller than this is called flat
@@ -273,7 +274,7 @@ def level_once_followed(objective: Objective, end: Climb) -> Vector | None:
     Returns
     -------
     ndarray, shape (d,), or None
-        A unit vector; None where it falls by a real amount one standard deviation away on both sides.
+        A unit vector; None where it falls, by however little, within one standard deviation on both sides.
     """
     if end.curvature.eigenvalues[0] > _THIN or not 1 < end.z.size <= _RIDGE:
         return None
@@ -296,7 +297,7 @@ def level_once_followed(objective: Objective, end: Climb) -> Vector | None:
                 break
             z = origin.copy()
             z[rest] = top.z
-            if top.value < end.value - _REAL:
+            if top.value < end.value - _REGAINED:
                 break
         else:
             return side * np.eye(z.size)[i]
@@ -317,7 +318,7 @@ def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
             top = climb(FunctionObjective(len(across), section), np.zeros(len(across))).value
         except NumericalError:
             return False
-        if top < end.value - 1e-6:
+        if top < end.value - _REGAINED:
             return False
     return True
 
