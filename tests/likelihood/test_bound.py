@@ -233,3 +233,13 @@ def test_a_ridge_that_a_walk_has_left_is_found_again():
         pm.BetaBinomial("y", n=n, alpha=mu * precision, beta=(1 - mu) * precision, observed=n)
 
     assert profile(build, "mu").lower[0] == pytest.approx(np.exp(-CUT / 2 / 6), rel=SOLVED)
+
+
+def test_a_simplex_that_the_data_do_not_determine_ends_at_zero_and_one():
+    def build():
+        pm.Dirichlet("share", np.ones(3))
+        pm.Normal("y", pm.Normal("mu", 0.0, 2.0), 1.0, observed=X6)
+
+    found = profile(build, "share[0]", "share[2]")
+    assert list(found.lower) == [0.0, 0.0]
+    assert list(found.upper) == [1.0, 1.0]

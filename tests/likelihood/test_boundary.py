@@ -129,3 +129,18 @@ def test_a_variance_of_slopes_along_a_covariate_in_the_thousands_is_zero():
     at = [float(found.theta[name]) for name in ("sd", "a", "b", "slope_sd", "s")]
     assert found.log_likelihood == pytest.approx(exact(*at), abs=1e-7)
     assert exact(*at) > exact(*at[:3], 1e-7, at[4])  # a tenth of a percent of the residuals
+
+
+def test_counts_without_overdispersion_put_it_at_zero_with_the_error_of_binomial_counts():
+    k = np.array([5, 5, 4, 5, 6, 5, 5, 4, 6, 5])
+    with pm.Model() as model:
+        mu, rho = pm.Beta("mu", 2.0, 2.0), pm.Uniform("rho", 0.0, 1.0)
+        size = 1 / rho - 1
+        pm.BetaBinomial("y", n=10, alpha=mu * size, beta=(1 - mu) * size, observed=k)
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.maximum()
+    assert found.at_edge == ("rho",)
+    assert found.theta["rho"].item() == 0.0
+    assert found.log_likelihood == pytest.approx(stats.binom.logpmf(k, 10, 0.5).sum(), abs=1e-9)
+    assert found.std_error["mu"].item() == pytest.approx(0.05, rel=1e-6)
+    assert study.likelihood.profile("rho").upper[0] == pytest.approx(0.0514, rel=1e-3)

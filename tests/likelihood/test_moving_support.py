@@ -67,3 +67,14 @@ def test_data_that_are_impossible_everywhere_are_still_refused_by_value():
         pm.Gamma("y", pm.HalfNormal("shape", 3.0), 1.0, observed=np.array([1.0, -2.0]))
     with pytest.raises(RefusalError, match=r"impossible under Gamma: row 1: -2.0"):
         wb.Study(model, seed=1)
+
+
+def test_a_correlation_of_two_columns_that_are_the_same_has_no_bound_and_moves_no_support():
+    y = np.random.default_rng(11).normal(size=12)
+    with pm.Model() as model:
+        rho = pm.Uniform("rho", -1.0, 1.0)
+        covariance = pm.math.stack([pm.math.stack([1.0, rho]), pm.math.stack([rho, 1.0])])
+        pm.MvNormal("y", np.zeros(2), cov=covariance, observed=np.column_stack([y, y]))
+    with pytest.raises(wb.NoMaximumError, match="rises without bound as rho -> 1") as refusal:
+        wb.Study(model, seed=1).likelihood.maximum()
+    assert refusal.value.kind == "unbounded"

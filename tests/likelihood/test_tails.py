@@ -294,3 +294,56 @@ def test_counts_above_zero_that_are_all_one_have_no_log_mean():
     assert upper_bound(error) == pytest.approx(0.0, abs=1e-9)
     upper = wb.Study(model, seed=1).likelihood.profile("rate").upper[0]
     assert 12 * (upper - np.exp(upper) - np.log(-np.expm1(-np.exp(upper)))) == pytest.approx(-CUT / 2, rel=1e-6)
+
+
+TIMES = np.linspace(0.1, 5.0, 25)
+
+
+def one_rate_as_two(seed):
+    y = 3 * np.exp(-TIMES) + 0.05 * np.random.default_rng(seed).normal(size=TIMES.size)  # of one rate alone
+    with pm.Model() as model:
+        a, k = pm.Normal("a", 0.0, 5.0, shape=2), pm.LogNormal("k", 0.0, 1.0, shape=2)
+        curve = a[0] * pm.math.exp(-k[0] * TIMES) + a[1] * pm.math.exp(-k[1] * TIMES)
+        pm.Normal("y", curve, pm.HalfNormal("s", 1.0), observed=y)
+    return model, y
+
+
+def log_likelihood_of(columns, y):
+    rest = columns @ np.linalg.lstsq(columns, y)[0] - y
+    return -y.size / 2 * (np.log(2 * np.pi * np.mean(rest**2)) + 1)
+
+
+def test_two_rates_that_become_the_same_are_followed_from_where_the_climb_ended():
+    model, y = one_rate_as_two(10)
+    error = refused(model)
+    assert "a[0] -> infinity and a[1] -> -infinity, while k[0] and k[1] become the same" in error.what
+
+    def confluent(k):
+        return -log_likelihood_of(np.column_stack([np.exp(-k * TIMES), TIMES * np.exp(-k * TIMES)]), y)
+
+    best = optimize.minimize_scalar(confluent, bounds=(0.5, 1.0), method="bounded", options={"xatol": 1e-10})
+    assert upper_bound(error) == pytest.approx(-best.fun, abs=1e-3)
+
+
+def test_a_ridge_that_bends_is_no_peak_although_it_falls_away_on_straight_lines():
+    # A curve that has died down before the second observation fits the first one: amplitude and rate grow together.
+    model, y = one_rate_as_two(13)
+    error, first = refused(model), np.eye(25)[0]
+
+    def spiked(k):
+        return -log_likelihood_of(np.column_stack([np.exp(-k * TIMES), first]), y)
+
+    best = optimize.minimize_scalar(spiked, bounds=(0.3, 3.0), method="bounded", options={"xatol": 1e-10})
+    assert upper_bound(error) == pytest.approx(-best.fun, abs=1e-3)
+
+
+def test_a_threshold_whose_prior_ends_at_the_least_observation_has_no_bound_where_the_shape_is_below_one():
+    y = np.random.default_rng(2).weibull(0.8, size=30) * 2 + 1
+    with pm.Model() as model:
+        threshold = pm.Uniform("threshold", -5.0, float(y.min()))
+        shape, scale = pm.HalfNormal("shape", 3.0), pm.HalfNormal("scale", 3.0)
+        pm.Potential("waiting", pm.logp(pm.Weibull.dist(shape, scale), y - threshold).sum())
+    with pytest.raises(NoMaximumError) as refusal:
+        wb.Study(model, seed=1, potentials={"waiting": "likelihood"}).likelihood.maximum()
+    assert refusal.value.kind == "unbounded"
+    assert "threshold" in refusal.value.what

@@ -81,3 +81,21 @@ def test_what_the_data_leave_of_a_number_of_trials_is_not_lost_beside_a_tiny_sha
     k = np.arange(10)  # the probability of 10 of 10 is the product of (alpha + k) / (alpha + beta + k)
     assert value == pytest.approx(6 * np.log1p(-beta / (1 + beta + k)).sum(), abs=1e-12)
     assert slope[1] == pytest.approx(-6 * (beta / (1 + beta + k)).sum(), abs=1e-10)
+
+
+@pytest.mark.parametrize("size", [1.0, 900.0, 1100.0, 1e6, 1e12, 1e20])
+def test_a_beta_binomial_is_the_product_of_its_urn_up_to_the_binomial_without_overdispersion(size):
+    k = np.array([5, 4, 6, 0, 10])
+    with pm.Model() as model:
+        alpha, beta = pm.HalfNormal("alpha", 1.0), pm.HalfNormal("beta", 1.0)
+        pm.BetaBinomial("y", n=10, alpha=alpha, beta=beta, observed=k)
+    a, b, drawn = size, 3.0 * size, np.arange(10)
+    urn = [
+        np.sum(np.log(a + drawn[:j])) + np.sum(np.log(b + drawn[: 10 - j])) - np.sum(np.log(a + b + drawn)) for j in k
+    ]
+    expected = np.sum(urn) + np.sum(np.log(special.comb(10, k)))
+    density, z = LogDensity(model), np.log([a, b])
+    assert density.objective(LIKELIHOOD).value(z) == pytest.approx(expected, abs=1e-9)
+    assert density.sums(z[None])[1][0] == pytest.approx(expected, abs=1e-9)
+    if size > 1e11:
+        assert expected == pytest.approx(stats.binom.logpmf(k, 10, 0.25).sum(), abs=1e-9)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters
+from workbench.model.absence import level_once_followed
 from workbench.numerics.climbs import Climb, level_directions
 from workbench.numerics.objective import Objective, Vector
 from workbench.numerics.optimise import EDM_TOLERANCE
@@ -137,7 +138,7 @@ def peaks_slightly(objective: Objective, end: Climb) -> bool:
     -------
     bool
     """
-    if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+    if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE or level_once_followed(objective, end) is not None:
         return False
     return all(_falls_beyond(objective, end, direction) for direction in level_directions(objective, end))
 

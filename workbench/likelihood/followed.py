@@ -8,7 +8,7 @@ so far behind that every outcome is impossible.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _FACTOR = 3.0  # from one place to the next, where z is the scalar itself
 _NEARER = (0.5, 0.25, 0.125, 0.0625)  # of the step to where numbers end
 _FALLS, _SLOWLY = 1.0, (0.25, 0.5, 0.75)  # nats from one place to the next; of the way
 GROWS = 1.2  # of a scalar, from one place to the next: it goes to infinity too
+_INWARDS = 4  # places inwards of the end of a climb, until it has fallen by a real amount
+_NEAR = 0.15  # of the way to the next place
 _BEHIND = 3  # places that show how the others move
 
 
@@ -47,16 +49,68 @@ def places_outwards(problem: Problem, end: Climb, i: int, position: int) -> tupl
     """
     start = float(origin(problem)[i])
     way = float(end.z[i] - start)
-    side, points = float(np.sign(way)) or 1.0, np.tile(end.z, (2, 1))
-    points[:, i] = start, start + side
-    if abs(np.diff(problem.chart.scalars(points)[:, position])[0] - side) < 1e-9:  # z is the scalar itself
+    side = float(np.sign(way)) or 1.0
+    if _is_scalar(problem, end, i, position):
         first = max(1.0, abs(start))
         return (start + side * first * k for k in (0.0, *_FACTOR ** np.arange(1, _STRIDES))), float(np.log(_FACTOR))
     stride = max(STRIDE, abs(way) / _STRIDES)
     return (start + side * stride * k for k in range(2 * _STRIDES)), stride
 
 
-def heights_along(problem: Problem, i: int, places: Iterator[float]) -> Iterator[tuple[float, Vector]]:
+def _is_scalar(problem: Problem, end: Climb, i: int, position: int) -> bool:
+    """Whether a coordinate is the scalar itself, and no logarithm or logit of it."""
+    points, start = np.tile(end.z, (2, 1)), float(origin(problem)[i])
+    points[:, i] = start, start + 1.0
+    return bool(abs(np.diff(problem.chart.scalars(points)[:, position])[0] - 1.0) < 1e-9)
+
+
+def heights_around(problem: Problem, end: Climb, i: int, position: int) -> Iterator[tuple[float, Vector]]:
+    """The same at places around the end of a climb, from inwards of it to far out, sought from there both ways.
+
+    From the start of the model the others may be led to another place, as those of a sum of two exponentials are.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+    i : int
+        The coordinate.
+    position : int
+        Of its scalar among the labels.
+
+    Yields
+    ------
+    height : float
+        Nats.
+    x : ndarray, shape (p,)
+    """
+    here, side = float(end.z[i]), float(np.sign(end.z[i] - origin(problem)[i])) or 1.0
+    steps = np.arange(1, _STRIDES)
+    if _is_scalar(problem, end, i, position):
+        inwards, outwards = here / _FACTOR**steps, here * _FACTOR**steps
+    else:
+        inwards, outwards = here - side * STRIDE * steps, here + side * STRIDE * steps
+    behind = list(heights_along(problem, i, iter(inwards[:_INWARDS]), _first_steps(problem, end, i, inwards[0])))
+    yield from behind[::-1]
+    yield end.value, end.z
+    yield from heights_along(problem, i, iter(outwards), _first_steps(problem, end, i, outwards[0]))
+
+
+def _first_steps(problem: Problem, end: Climb, i: int, towards: float) -> list[Vector]:
+    """The end of a climb and a place near it on the way, where the curvature says that the others are."""
+    information, rest = end.curvature.information, np.setdiff1d(np.arange(end.z.size), [i])
+    near, move = end.z.copy(), _NEAR * (towards - end.z[i])
+    near[i] += move
+    near[rest] -= move * np.linalg.lstsq(information[np.ix_(rest, rest)], information[rest, i])[0]
+    try:
+        return [end.z, settle(problem.objective, near, [i]).x]
+    except NumericalError:
+        return [end.z]
+
+
+def heights_along(
+    problem: Problem, i: int, places: Iterator[float], before: Sequence[Vector] = ()
+) -> Iterator[tuple[float, Vector]]:
     """The likelihood with a coordinate at these places and the others at their best, as far as it can be followed.
 
     Parameters
@@ -65,6 +119,8 @@ def heights_along(problem: Problem, i: int, places: Iterator[float]) -> Iterator
     i : int
         The coordinate.
     places : iterator of float
+    before : sequence of ndarray, shape (p,)
+        Points on the way to the first place; by default where the model starts.
 
     Yields
     ------
@@ -72,21 +128,24 @@ def heights_along(problem: Problem, i: int, places: Iterator[float]) -> Iterator
         Nats.
     x : ndarray, shape (p,)
     """
-    visited: list[Vector] = []
+    visited, first = list(before), len(before)
+    start = origin(problem)
     height, lost = -np.inf, False
     for place in places:
         try:
-            best = _settled_at(problem, visited, i, place)
+            best = _settled_at(problem, visited or [start], i, place)
             if best.value < height - _FALLS and not lost:  # the others may have lost their way: go there slowly, once
                 lost, last = True, visited[-1][i]
                 for share in _SLOWLY:
-                    visited.append(_settled_at(problem, visited, i, last + share * (place - last)).x)
-                best = _settled_at(problem, visited, i, place)
+                    visited.append(_settled_at(problem, visited or [start], i, last + share * (place - last)).x)
+                best = _settled_at(problem, visited or [start], i, place)
         except NumericalError:
-            for share in _NEARER if len(visited) > 1 else ():  # before numbers end a probability may come near to 1
+            for share in (
+                _NEARER if len(visited) > first + 1 else ()
+            ):  # before numbers end a probability may come near to 1
                 with contextlib.suppress(NumericalError):
                     near = visited[-1][i] + share * (place - visited[-1][i])
-                    best = _settled_at(problem, visited, i, near)
+                    best = _settled_at(problem, visited or [start], i, near)
                     yield best.value, best.x
                     return
             return
@@ -97,14 +156,14 @@ def heights_along(problem: Problem, i: int, places: Iterator[float]) -> Iterator
 
 def _settled_at(problem: Problem, visited: list[Vector], i: int, place: float) -> Settled:
     """The others at their best with a coordinate at a place, sought from where they are expected."""
-    return settle(problem.objective, _ahead(problem, visited[-_BEHIND:] or [origin(problem)], i, place), [i])
+    return settle(problem.objective, _ahead(problem, visited[-_BEHIND:], i, place), [i])
 
 
 def _ahead(problem: Problem, visited: list[Vector], i: int, place: float) -> Vector:
     """Where to seek the others with a coordinate at a place: where they were, or farther on if that is better."""
     here = np.arange(visited[-1].size) == i
     ways = [np.where(here, place, visited[-1])]
-    if len(visited) > 1 and visited[-2][i] * place > 0:
+    if len(visited) > 1 and visited[-2][i] * place > 0 and visited[-2][i] != visited[-1][i]:
         ways.append(_hyperbola(visited[-2], visited[-1], i, place))
         cuts = multiplied(problem, visited[-1], place / visited[-1][i], real=False)
         ways.append(np.where(cuts == visited[-1], ways[-1], cuts))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.boundary import edge_value
 from workbench.likelihood.holding import settle, value_with
 from workbench.likelihood.problem import Problem, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
@@ -24,6 +25,7 @@ _STEPS = tuple(np.geomspace(1e-8, 30.0, 40))  # of z, uphill from where a climb 
 _REAL = 1e-3  # nats a unit of z: less than this is no slope
 _NEAR = (1e-4, 1e-6, 1e-8)  # of the length of z, from the jump: a pole rises by the same from each to the next
 _EVEN = 0.2  # of such a rise
+_AT_EDGE = 1e-12  # of max(1, its size)
 _ROUNDS = 4  # over all coordinates: one may free another
 
 
@@ -77,6 +79,17 @@ def _last_possible(objective: Objective, x: Vector, i: int, side: float) -> floa
             outside = middle
         else:
             inside = middle
+
+
+def _is_own_edge(problem: Problem, x: Vector, label: str, i: int, at: float) -> bool:
+    """Whether a scalar has come to the edge of its own support at a jump, as a correlation that rounds to 1.
+
+    Numbers end there, and not the support of the data: the likelihood may rise without bound on the way.
+    """
+    position = problem.chart.labels.index(label)
+    edge = edge_value(problem, x, i, float(np.sign(at - x[i])), position)
+    here = problem.chart.scalars(np.where(np.arange(x.size) == i, at, x)[None])[0, position]
+    return edge is not None and abs(here - edge) < _AT_EDGE * max(1.0, abs(edge))
 
 
 def has_pole(objective: Objective, x: Vector, i: int, side: float) -> bool:
@@ -143,7 +156,7 @@ def find_jump(problem: Problem, end: Climb) -> Jump | None:
             except NumericalError:
                 return None
             at = _last_possible(objective, x, i, np.sign(slope)) if abs(slope) > _REAL else None
-            if at is not None:
+            if at is not None and not _is_own_edge(problem, x, label, i, at):
                 x[i], fixed[label], sides[label] = at, i, float(np.sign(slope))
         if np.array_equal(x, before):
             break

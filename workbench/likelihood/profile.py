@@ -24,6 +24,7 @@ from scipy import stats
 from workbench.check import Check
 from workbench.errors import InputError, NumericalError
 from workbench.likelihood.bound import MISSED, refit, solve_bound
+from workbench.likelihood.face import cells_at_zero
 from workbench.likelihood.followed import rays
 from workbench.likelihood.problem import Problem, origin, scalar_parameters
 from workbench.likelihood.quantity import FAR, Quantity, edges_of, is_number, resolve
@@ -276,7 +277,7 @@ def _walk(problem: Problem, sections: Sections, quantity: Quantity, summit: Summ
                 break
             passed = not (model - here) * side > 0  # where the model starts
             if tiny and passed and _stays(summit, zeta[-1]):
-                return _open(quantity, x, zeta, quantity.edge(x[-1], side))
+                return _open(quantity, x, zeta, _limit(problem, quantity, x[-1], side))
             if tiny:
                 return _open(quantity, x, zeta, _end(quantity, x[-1], side))
             step *= 0.25 if not np.isfinite(height) else max(0.1, 1.5 * stride / jump)
@@ -291,11 +292,11 @@ def _walk(problem: Problem, sections: Sections, quantity: Quantity, summit: Summ
         if _levelled(jumps, height, _BEYOND * target if crossed else target) or _far(quantity, summit, here):
             if crossed:
                 break
-            return _open(quantity, x, zeta, quantity.edge(found, side))
+            return _open(quantity, x, zeta, _limit(problem, quantity, found, side))
         step *= min(2.0, max(0.2, stride / max(jump, 1e-300)))
     else:
         if _stays(summit, zeta[-1]):
-            return _open(quantity, x, zeta, quantity.edge(x[-1], side))
+            return _open(quantity, x, zeta, _limit(problem, quantity, x[-1], side))
         raise NumericalError(f"the profile of {quantity.name} does not end", quantity.name, "rescale the data")
     after = int(np.argmax(np.array(zeta) >= target))
     spare = (origin(problem), *rays(problem, quantity, x[after - 1], path[after])) if summit.checks else ()
@@ -303,6 +304,11 @@ def _walk(problem: Problem, sections: Sections, quantity: Quantity, summit: Summ
     bound, deviance = solve_bound(sections, summit, target, (path[after - 1], path[after]), ends, spare)
     values = quantity.along(np.array([*x[:after], bound, *x[after:]]))
     return _Side(np.delete(values, after).tolist(), zeta, float(values[after]), deviance)
+
+
+def _limit(problem: Problem, quantity: Quantity, x: Vector, side: float) -> float:
+    """The end of the range of a scalar on one side; a category of a simplex has no path of its own, but has ends."""
+    return float(side > 0) if cells_at_zero(problem, x, [quantity.name]) else quantity.edge(x, side)
 
 
 def _stays(summit: Summit, height: float) -> bool:

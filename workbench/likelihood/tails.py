@@ -19,7 +19,7 @@ import numpy as np
 from workbench.errors import NoMaximumError, NumericalError
 from workbench.likelihood.boundary import edge_value
 from workbench.likelihood.covariance_factor import factor_diagonals, lost_rank
-from workbench.likelihood.followed import GROWS, STRIDE, heights_along, places_outwards
+from workbench.likelihood.followed import GROWS, STRIDE, heights_along, heights_around, places_outwards
 from workbench.likelihood.holding import held, settle, value_with
 from workbench.likelihood.problem import Problem, origin, scalar_parameters, scalars_in_words
 from workbench.numerics.climbs import Climb
@@ -34,6 +34,7 @@ _NAMED = 5  # scalars that go to infinity, in a message
 _SOUND = 1e4  # times as far as the climb: farther out a height may be rounding
 _STAYS, _TWICE = 0.2, 2.0  # of its size, a scalar that goes nowhere; the factor by which a difference shrinks
 _SHRINKS = 0.75  # of a gain, from one place to the next
+_LONG = 6  # gains in a row that grow
 _ALIKE = 3  # gains in a row that say the same
 _MOST_OF = 0.6  # of the way of a climb that rounding stopped
 _SETTLED = 1e-6  # of the log likelihood, or nats below 1: what is left to gain is no more
@@ -88,14 +89,19 @@ class Tail:
     level: Vector | None = None
 
 
-def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]]) -> Tail | None:
-    """What the likelihood does along one coordinate; places on the way go to those that were seen."""
+def _tail(
+    problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[float, Vector]], around: bool = False
+) -> Tail | None:
+    """What the likelihood does along one coordinate; places on the way go to those that were seen.
+
+    It is followed from where the model starts, or around the end of the climb.
+    """
     position = problem.chart.labels.index(label)
     places, unit = places_outwards(problem, end, i, position)
     side = float(np.sign(end.z[i] - origin(problem)[i]))
     heights: list[float] = []
     points: list[Vector] = []
-    for height, x in heights_along(problem, i, places):
+    for height, x in heights_around(problem, end, i, position) if around else heights_along(problem, i, places):
         heights.append(height)
         points.append(x)
         seen += [(height, x)] if np.max(np.abs(x)) < _SOUND * max(1.0, float(np.max(np.abs(end.z)))) else []
@@ -109,11 +115,12 @@ def _tail(problem: Problem, end: Climb, label: str, i: int, seen: list[tuple[flo
         even = _even(np.diff(heights), unit)
         way = abs(end.z[i] - origin(problem)[i])
         arrived = height > end.value - _REAL or (even > _ALIKE and even * unit > _MOST_OF * way)
-        if even >= _ALIKE and arrived:
+        if (even >= _ALIKE or _growing(np.diff(heights), unit) >= _LONG) and arrived:
             limit = _limit(problem, end, i, position, side)
             return Tail(label, i, side, limit, False, height, x, False, _along(problem, points, label))
         # Level from the first place on is a ridge, such as that of a product, and not the way to a limit.
         rose = height - min(heights) > _REAL and height - min(heights[1:]) > _NOTHING * size
+        rose &= not around or height > end.value + _NOTHING * size  # inwards the others may have lost their way
         if gains[-1] < _SETTLED * size and _shrink(gains, _NOTHING * size) and rose:
             ratio = max(gains[-1], 0.0) / gains[-2] if gains[-2] > _NOTHING * size else 0.0
             ahead = ratio / (1.0 - ratio)  # the sum of all gains to come, in units of the last one
@@ -180,6 +187,19 @@ def _even(gains: Vector, unit: float) -> int:
     return count
 
 
+def _growing(gains: Vector, unit: float) -> int:
+    """How many of the last gains are real and none of them smaller than the one before.
+
+    So it is where another scalar adds to it: a Weibull's shape falls as its threshold comes near an observation.
+    """
+    count = 0
+    for gain, after in zip(gains[-2::-1], gains[:0:-1], strict=False):
+        if not _RISES * unit < gain <= after:
+            break
+        count += 1
+    return count
+
+
 def _shrink(gains: Vector, nothing: float) -> bool:
     """Whether gains shrink by a factor from one to the next, or are no more than rounding."""
     pairs = zip(gains, gains[1:], strict=False)
@@ -213,11 +233,14 @@ def look_far(problem: Problem, end: Climb) -> tuple[Tail | None, Vector | None]:
     higher : ndarray, shape (p,), or None
         A place on the way that is higher than the end of the climb and than any tail: no climb has found the way there.
     """
-    found, seen, start = list[Tail](), list[tuple[float, Vector]](), origin(problem)
-    for label, i in list(scalar_parameters(problem).items())[:_MOST]:
-        if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i])):
-            tail = _tail(problem, end, label, i, seen)
-            found += [] if tail is None else [tail]
+    seen, start = list[tuple[float, Vector]](), origin(problem)
+    scalars = list(scalar_parameters(problem).items())[:_MOST]
+    moved = [(label, i) for label, i in scalars if abs(end.z[i] - start[i]) > _MOVED * max(1.0, abs(start[i]))]
+    for around in (False, True):
+        tails = [_tail(problem, end, label, i, seen, around) for label, i in moved]
+        found = [tail for tail in tails if tail is not None]
+        if found or max((height for height, _ in seen), default=-np.inf) > end.value + _REAL:
+            break
     best = min(found, key=lambda tail: (tail.bounded, not tail.settled, "infinity" not in tail.limit), default=None)
     height, place = max(seen, key=lambda one: one[0], default=(-np.inf, None))
     unbounded = best is not None and not best.bounded

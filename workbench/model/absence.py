@@ -29,6 +29,9 @@ from workbench.numerics.projection import is_parabola
 _STEPS = (0.3, 1.0, 3.0, 10.0, 30.0)  # along the direction, in units of z
 _EDGE = 20.0  # |z| of a log or logit scale: within 2e-9 of the edge
 _RIDGE = 60  # coordinates up to which a ridge is followed around bends
+_REGAINED = 1e-6  # nats: what is less below is as high
+_THIN = 1e-5  # of the scaled information: what is that thin may be a ridge that bends
+_FOLLOWED = (0.01, 0.03, 0.1, 0.3, 1.0)  # standard deviations, so that the rest can follow
 _REAL = 0.02  # nats: a change smaller than this is called flat
 _SIGNED = 4  # scalars in a message
 _FAR_ALONG = (50.0, 100.0)  # of a direction, in units of z: a scalar that is the same at both has come to an edge
@@ -256,6 +259,51 @@ def _towards_infinity(objective: Objective, climbs: list[Climb]) -> Vector | Non
     return None
 
 
+def level_once_followed(objective: Objective, end: Climb) -> Vector | None:
+    """The direction of a coordinate along which log f stays level once the rest has followed, from a seeming peak.
+
+    A ridge that bends falls away on both sides of every straight line, and what is measured of its curvature is that of
+    the bend: an amplitude and a rate that grow together, of a curve that has died down before the second observation.
+
+    Parameters
+    ----------
+    objective : Objective
+    end : Climb
+        A peak, by its curvature.
+
+    Returns
+    -------
+    ndarray, shape (d,), or None
+        A unit vector; None where it falls, by however little, within one standard deviation on both sides.
+    """
+    if end.curvature.eigenvalues[0] > _THIN or not 1 < end.z.size <= _RIDGE:
+        return None
+    i = int(np.argmax(np.abs(end.curvature.weakest)))
+    deviation, rest = float(np.sqrt(end.curvature.covariance[i, i])), np.setdiff1d(np.arange(end.z.size), [i])
+    for side in (1.0, -1.0):
+        z = end.z
+        for share in _FOLLOWED:
+            origin = np.where(np.arange(z.size) == i, end.z[i] + side * share * deviation, z)
+
+            def section(others: Vector, origin: Vector = origin) -> tuple[float, Vector]:
+                point = origin.copy()
+                point[rest] = others
+                value, gradient = objective.value_and_gradient(point)
+                return value, gradient[rest]
+
+            try:
+                top = climb(FunctionObjective(rest.size, section), origin[rest])
+            except NumericalError:
+                break
+            z = origin.copy()
+            z[rest] = top.z
+            if top.value < end.value - _REGAINED:
+                break
+        else:
+            return side * np.eye(z.size)[i]
+    return None
+
+
 def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
     """Whether log f regains its height a step along a direction once the rest has followed: a ridge, maybe curved."""
     across = np.linalg.svd(direction[None])[2][1:]
@@ -270,7 +318,7 @@ def _returns(objective: Objective, end: Climb, direction: Vector) -> bool:
             top = climb(FunctionObjective(len(across), section), np.zeros(len(across))).value
         except NumericalError:
             return False
-        if top < end.value - 1e-6:
+        if top < end.value - _REGAINED:
             return False
     return True
 

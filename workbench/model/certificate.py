@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.check import Check, Status, worst_status
-from workbench.model.absence import Missing, what_is_there
+from workbench.model.absence import Missing, level_once_followed, what_is_there
 from workbench.model.agreement import RESCALE, starts_agree
 from workbench.model.chart import Chart
 from workbench.numerics.climbs import Climb, falls_away
@@ -96,6 +96,8 @@ def certify(objective: Objective, chart: Chart, climbs: list[Climb]) -> tuple[Ce
     """
     best = climbs[0]
     falls, direction = falls_away(objective, best)
+    ridge = level_once_followed(objective, best) if falls else None
+    falls, direction = (falls, direction) if ridge is None else (False, ridge)
     checks = []
     missing = None if falls else what_is_there(objective, chart, climbs, direction)
     smallest = float(best.curvature.eigenvalues[0])

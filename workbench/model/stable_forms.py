@@ -50,15 +50,43 @@ def _gap(x: Variable, y: Variable) -> Variable:
     return x - y
 
 
-def _subtracted(first: Variable, second: Variable) -> Variable:
-    """Log Gamma(x) - log Gamma(y) from the two, by the series where both are large."""
+def _subtracted(first: Variable, second: Variable, gap: Variable | None = None) -> Variable:
+    """Log Gamma(x) - log Gamma(y) from the two, by the series where both are large; x - y may be known better."""
     x, y = first.owner.inputs[0], second.owner.inputs[0]
     # What is not chosen has to be a number too, or its gradient would spoil that of the other.
     u, v = pt.maximum(x, _LARGE), pt.maximum(y, _LARGE)
-    d = _gap(x, y)
+    d = _gap(x, y) if gap is None else gap
     rest = [1.0 / (12.0 * w) - 1.0 / (360.0 * w**3) for w in (u, v)]
     series = (v - 0.5) * pt.log1p(d / v) + d * pt.log(u) - d + rest[0] - rest[1]
     return pt.switch(pt.and_(x > _LARGE, y > _LARGE), series, first - second)
+
+
+def _log_beta(variable: Variable) -> list[Variable] | None:
+    """The log Gammas of x, y and x + y in log Beta(x, y) = log Gamma(x) + log Gamma(y) - log Gamma(x + y); or None."""
+    if not _made_by(variable, ps.Sub) or not _made_by(variable.owner.inputs[0], ps.Add):
+        return None
+    parts = [*variable.owner.inputs[0].owner.inputs, variable.owner.inputs[1]]
+    if len(parts) != 3 or not all(_made_by(part, ps.GammaLn) for part in parts):
+        return None
+    (x,), (y,), (both,) = (part.owner.inputs for part in parts)
+    return parts if _made_by(both, ps.Add) and equal_computations([both], [x + y]) else None
+
+
+def _log_betas_apart(node: Apply) -> Variable | None:
+    """Log Beta(x + k, y + m) - log Beta(x, y), and what is added to it, as three differences of log Gammas; or None.
+
+    Of two that are large nothing is left of their difference: a beta-binomial at the limit of no overdispersion.
+    """
+    below = _log_beta(node.inputs[1])
+    first = list(node.inputs[0].owner.inputs) if _made_by(node.inputs[0], ps.Add) else [node.inputs[0]]
+    place = next((k for k, addend in enumerate(first) if _log_beta(addend) is not None), None)
+    if below is None or place is None:
+        return None
+    above = _log_beta(first[place])
+    assert above is not None
+    gaps = [_gap(above[k].owner.inputs[0], below[k].owner.inputs[0]) for k in (0, 1)]
+    x, y, both = (_subtracted(a, b, d) for a, b, d in zip(above, below, (*gaps, gaps[0] + gaps[1]), strict=True))
+    return sum(first[:place] + first[place + 1 :], x + y - both)
 
 
 def in_stable_forms(graphs: Sequence[Variable]) -> list[Variable]:
@@ -79,6 +107,8 @@ def in_stable_forms(graphs: Sequence[Variable]) -> list[Variable]:
         joined = inputs[0].owner
         if isinstance(node.op.scalar_op, ps.Log) and joined is not None and isinstance(joined.op, Join | MakeVector):
             return joined.op(*(pt.log(part) for part in joined.inputs))
+        if isinstance(node.op.scalar_op, ps.Sub) and (apart := _log_betas_apart(node)) is not None:
+            return apart
         if isinstance(node.op.scalar_op, ps.Sub) and _made_by(inputs[1], ps.GammaLn):
             first = list(inputs[0].owner.inputs) if _made_by(inputs[0], ps.Add) else [inputs[0]]
             place = next((k for k, addend in enumerate(first) if _made_by(addend, ps.GammaLn)), None)
