@@ -152,3 +152,53 @@ def test_an_outer_variance_of_nothing_is_zero_and_leaves_the_inner_effects_alone
     assert found.log_likelihood == pytest.approx(alone.log_likelihood, abs=0.05)
     for name in ("a", "b", "s2"):
         assert abs(float(found.theta[name] - alone.theta[name])) < 0.05 * float(alone.std_error[name])
+
+
+def _correlated(groups, size, seed):
+    """Yes or no with a level and two slopes a group that are correlated."""
+    rng, group = np.random.default_rng(seed), np.repeat(np.arange(groups), size)
+    z = np.column_stack([np.ones(group.size), rng.normal(size=(group.size, 2))])
+    root = np.array([[0.9, 0.0, 0.0], [0.3, 0.8, 0.0], [-0.2, 0.2, 0.7]])
+    effects = rng.normal(size=(groups, 3)) @ root.T
+    y = rng.binomial(1, special.expit(z @ [0.3, 0.5, -0.4] + np.sum(z * effects[group], axis=1)))
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 5.0, shape=3)
+        factor, _, _ = pm.LKJCholeskyCov("factor", n=3, eta=1.5, sd_dist=pm.HalfNormal.dist(2.0, shape=3))
+        u = pm.MvNormal("u", np.zeros(3), chol=factor, shape=(groups, 3))
+        pm.Bernoulli("y", logit_p=pm.math.dot(z, b) + (u[group] * z).sum(axis=1), observed=y)
+    return model, y, z, group
+
+
+def _exact_correlated(theta, y, z, group, nodes=15):
+    """By nodes on a product grid around the mode of every group."""
+    x, w = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = np.stack(np.meshgrid(x, x, x, indexing="ij"), axis=-1).reshape(-1, 3)
+    log_w = np.log(np.einsum("i,j,k->ijk", w, w, w).ravel()) - 1.5 * np.log(2 * np.pi)
+    root, total = np.zeros((3, 3)), 0.0
+    root[np.tril_indices(3)] = theta[3:]
+    root[np.diag_indices(3)] = np.exp(np.diag(root))
+    for g in range(group.max() + 1):
+        own, rows, at = y[group == g], z[group == g], np.zeros(3)
+        scaled = rows @ root
+        for _ in range(30):
+            p = special.expit(rows @ theta[:3] + scaled @ at)
+            information = scaled.T @ (scaled * (p * (1 - p))[:, None]) + np.eye(3)
+            at = at + np.linalg.solve(information, scaled.T @ (own - p) - at)
+        spread = np.linalg.inv(np.linalg.cholesky(information)).T
+        effects = at + grid @ spread.T
+        logit = rows @ theta[:3] + effects @ scaled.T
+        heights = special.log_expit(logit * (2 * own - 1)).sum(axis=1) + (grid**2 - effects**2).sum(axis=1) / 2
+        total += special.logsumexp(heights + log_w) + np.log(np.linalg.det(spread))
+    return total
+
+
+@pytest.mark.deep
+def test_three_correlated_effects_of_yes_or_no_have_their_height_and_their_maximum_inside():
+    model, *data = _correlated(30, 20, 1)
+    study = wb.Study(model, seed=1)
+    found = study.likelihood.maximum()
+    assert not found.at_edge
+    x = found.z[study.problem.chart.coordinates]
+    assert found.log_likelihood == pytest.approx(_exact_correlated(x, *data), abs=1e-4)
+    rise = [_exact_correlated(x + e, *data) - _exact_correlated(x - e, *data) for e in 0.01 * np.eye(9)]
+    assert np.max(np.abs(rise)) / 0.02 < 2e-3  # nats for a change by one of a logarithm or a coefficient

@@ -140,3 +140,48 @@ def test_presence_of_bacteria_has_its_deviance_to_six_digits():
     mean, sign = x @ found.theta["b"].values, 2 * y - 1
     exact = _by_grid(lambda e: special.log_expit(sign * (mean + e)), child, float(found.theta["scale"]))
     assert -2 * found.log_likelihood == pytest.approx(-2 * exact, abs=1e-6)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("centred", [True, False])
+def test_pixel_slopes_of_dogs_and_levels_of_their_sides_have_the_density_of_their_sums(centred):
+    # Pinheiro and Bates (2000), 1.5, by maximum likelihood: pixel ~ day + day^2, random = list(Dog = ~day, Side = ~1).
+    table = _table("nlme", "Pixel")
+    dog, y, day = _codes(table["Dog"]), table["pixel"].to_numpy(float), table["day"].to_numpy(float)
+    side = _codes(table["Dog"].astype(str) + table["Side"].astype(str))
+    x = np.column_stack([np.ones(y.size), day, day**2])
+    with pm.Model() as model:
+        b, scale = pm.Normal("b", 0.0, [1000.0, 10.0, 10.0], shape=3), pm.HalfNormal("scale", 30.0)
+        factor, _, _ = pm.LKJCholeskyCov("factor", n=2, eta=1.0, sd_dist=pm.HalfNormal.dist(30.0, shape=2))
+        if centred:
+            u = pm.MvNormal("u", np.zeros(2), chol=factor, shape=(10, 2))
+        else:
+            u = pm.math.dot(pm.Normal("eta", 0.0, 1.0, shape=(10, 2)), factor.T)
+        effects = u[dog, 0] + u[dog, 1] * day + _effect("v", scale, 20, centred)[side]
+        pm.Normal("y", pm.math.dot(x, b) + effects, pm.HalfNormal("sigma", 30.0), observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert -2 * found.log_likelihood == pytest.approx(827.2581908247, abs=1e-6)
+    assert float(found.theta["scale"]) == pytest.approx(np.exp(2.82370981), rel=1e-6)
+    assert float(found.theta["sigma"]) == pytest.approx(np.exp(2.18868976), rel=1e-6)
+    root, z = np.zeros((2, 2)), np.column_stack([np.ones(y.size), day])
+    root[np.tril_indices(2)] = found.theta["factor"].values
+    covariance = (z @ root @ root.T @ z.T) * _same(dog) + float(found.theta["scale"]) ** 2 * _same(side)
+    covariance += float(found.theta["sigma"]) ** 2 * np.eye(y.size)
+    exact = stats.multivariate_normal(x @ found.theta["b"].values, covariance).logpdf(y)
+    assert found.log_likelihood == pytest.approx(exact, rel=1e-10)
+
+
+def test_oxide_on_wafers_in_lots_has_the_density_of_its_sums():
+    # Pinheiro and Bates (2000), 4.2.3, by maximum likelihood: a lot, a wafer within it, three sites.
+    table = _table("nlme", "Oxide")
+    y, lot = table["Thickness"].to_numpy(float), _codes(table["Lot"])
+    wafer = _codes(table["Lot"].astype(str) + "/" + table["Wafer"].astype(str))
+    lot_of = np.array([lot[wafer == k][0] for k in range(24)])
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 2000.0, 100.0)
+        a, d, s = (pm.HalfNormal(name, 30.0) for name in ("a", "d", "s"))
+        level = pm.Normal("level", pm.Normal("lot", mu, a, shape=8)[lot_of], d, shape=24)
+        pm.Normal("y", level[wafer], s, observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    assert -2 * found.log_likelihood == pytest.approx(458.6769081464, abs=1e-6)
+    assert found.estimate == pytest.approx([y.mean(), 10.58299622, 5.98880116, 3.54534119], rel=1e-6)

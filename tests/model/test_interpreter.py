@@ -8,6 +8,7 @@ from pytensor.compile.mode import Mode
 from pytensor.conditional.op import ifelse
 from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.utils import MissingInputError
+from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 
 from tests import models_zoo
 from workbench.model import compiled
@@ -145,3 +146,34 @@ def test_a_function_of_many_points_takes_none_at_all():
     points = pt.TensorType("float64", shape=(None, 3))("Z")
     (graph,) = vectorize_graph([pt.exp(z).sum()], {z: points})
     assert Interpreter([points], [graph])(np.ones((0, 3)))[0].shape == (0,)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("columns", [0, 2])
+def test_many_small_triangular_systems_are_solved_at_once_as_one_by_one(lower, unit, columns):
+    rng = np.random.default_rng(1)
+    left, right = (
+        pt.tensor4("left", shape=(None, 1, None, None)),
+        pt.TensorType("float64", (None,) * (4 if columns else 3))(),
+    )
+    solved = pt.linalg.solve_triangular(left, right, lower=lower, unit_diagonal=unit, b_ndim=2 if columns else 1)
+    a = rng.normal(size=(30, 1, 3, 3)) + 2.0 * np.eye(3)
+    b = rng.normal(size=(30, 5, 3, columns) if columns else (30, 5, 3))
+    a[4, 0, 1, 1] = 0.0
+    once = Interpreter([left, right], [solved])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        (found,) = once(a, b)
+        few = np.concatenate([once(a[k : k + 1], b[k : k + 1])[0] for k in range(30)])  # one by one
+    assert found == pytest.approx(few, rel=1e-12, nan_ok=True)
+    assert np.isnan(found[4]).all() == (not unit)
+    with pytest.raises(ValueError, match="[Ii]ncompatible|broadcast"):
+        once(a[:1], b)
+
+
+def test_many_small_systems_need_no_call_of_lapack_each(monkeypatch):
+    left, right = pt.tensor3("left"), pt.matrix("right")
+    once = Interpreter([left, right], [pt.linalg.solve_triangular(left, right, lower=True, b_ndim=1)])
+    monkeypatch.setattr(SolveTriangular, "perform", lambda *_: pytest.fail("one by one"))
+    (found,) = once(np.tile(2.0 * np.eye(3), (40, 1, 1)), np.ones((40, 3)))
+    assert np.all(found == 0.5)

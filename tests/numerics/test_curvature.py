@@ -197,3 +197,15 @@ def test_a_bent_ridge_that_is_flat_is_no_peak():
 
     assert not curvature_at(FunctionObjective(2, product), np.array([1.0, 1.3])).is_peak
     assert not curvature_at(FunctionObjective(2, product), np.array([0.01, 130.0])).is_peak
+
+
+def test_the_weakest_direction_is_one_of_length_one_however_wide_it_is():
+    a, b, c = 1.0, 1e-310, 0.5e-155
+    objective = FunctionObjective(
+        2,
+        lambda z: (
+            -0.5 * (a * z[0] ** 2 + b * z[1] ** 2) - c * z[0] * z[1],
+            -np.array([a * z[0] + c * z[1], c * z[0] + b * z[1]]),
+        ),
+    )
+    assert np.abs(curvature_at(objective, np.zeros(2)).weakest) == pytest.approx([0.0, 1.0], abs=1e-12)

@@ -53,7 +53,9 @@ def _integrals(marginal: MarginalLikelihood) -> list[MarginalLikelihood]:
     """What a maximum may have been sought with, the coarsest first."""
     if marginal.all_by_nodes:
         return [marginal.with_order(order) for order in ORDERS]
-    return [marginal.with_order(LARGER), corrected(marginal)]
+    replaced = corrected(marginal)
+    by_nodes = replaced.nest is not None and replaced.nest.by_nodes
+    return [marginal.with_order(LARGER), replaced, *([corrected_otherwise(marginal)] if by_nodes else [])]
 
 
 def corrected(marginal: MarginalLikelihood) -> MarginalLikelihood:

@@ -32,6 +32,7 @@ _LEAST_EFFECTIVE = 20  # draws behind an average over a block: its error is then
 _UPGRADE = 0.1  # standard errors by which Laplace may be wrong before it is replaced
 _KNOWN = 0.05  # nats by which it may: a deviance, an AIC or a BIC is then known to a tenth
 _CHEAP = 10_000_000  # terms at all points: a second for a gradient; for less the height is mended too
+_SEEN = 5e-5  # nats that more nodes inside nodes may change before they are taken: a deviance is right to 1e-4
 _SHIFT = 1e-4  # standard errors that the next order may still move the maximum
 _CLOSE = 2e-7  # nats that the next order may still change: a deviance is then right to 1e-6
 _EXACT = 1e-7  # nats: twice as many nodes give the same, to the rounding of a near-singular covariance
@@ -103,8 +104,7 @@ def _by_laplace(marginal: MarginalLikelihood, climbs: list[Climb]) -> _Found:
     wrong = shift > _UPGRADE or (cheap and change > (_CLOSE if exact else _KNOWN))
     peak = climbs[0].curvature.is_peak
     if wrong and peak and _enough_draws(finer, climbs[0], shift, change):
-        labels, end = distinct(climbs), _follow(finer, climbs[0])
-        climbs = [replace(end, start=other.start) for other, k in zip(climbs, labels, strict=True) if k == labels[0]]
+        climbs = _followed(finer, climbs)
     elif wrong and exact:
         climbs = _refined(finer, climbs)
     else:
@@ -113,7 +113,17 @@ def _by_laplace(marginal: MarginalLikelihood, climbs: list[Climb]) -> _Found:
             climbs[0] = replace(climbs[0], curvature=bend) if bend.is_peak else climbs[0]
         return laplace, finer, climbs, (shift, change)
     other = corrected_otherwise(marginal)
-    return finer, other, climbs, _moved_by(other, climbs[0])
+    moved = _moved_by(other, climbs[0])
+    if exact and cheap and moved[1] > _SEEN and climbs[0].curvature.is_peak:
+        climbs = _followed(other, climbs)
+        return other, finer, climbs, _moved_by(finer, climbs[0])
+    return finer, other, climbs, moved
+
+
+def _followed(finer: MarginalLikelihood, climbs: list[Climb]) -> list[Climb]:
+    """The highest of the climbs, and all that ended there, taken to the maximum of a finer integral."""
+    labels, end = distinct(climbs), _follow(finer, climbs[0])
+    return [replace(end, start=other.start) for other, k in zip(climbs, labels, strict=True) if k == labels[0]]
 
 
 def _refined(fine: MarginalLikelihood, climbs: list[Climb]) -> list[Climb]:
@@ -162,7 +172,7 @@ def _enough_draws(finer: MarginalLikelihood, end: Climb, shift: float, change: f
 def _follow(finer: MarginalLikelihood, end: Climb) -> Climb:
     """The maximum of the finer integral, by steps with the information of the coarser one, mended on the way.
 
-    Its gradient is that of the exact integral up to the noise of the draws, so it is the gradient that has to vanish.
+    Its value with draws is noisy from one seed to another; where its gradient vanishes both are as good as they get.
     """
     x, covariance = end.z.copy(), end.curvature.covariance
     value, gradient = finer.value_and_gradient(x)

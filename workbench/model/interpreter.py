@@ -19,9 +19,12 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.traversal import toposort
 from pytensor.graph.utils import MissingInputError
+from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 
 _PAIRWISE: dict[type, Callable[[Any, Any], Any]] = {ps.Add: np.add, ps.Mul: np.multiply}
+_SMALL, _MANY = 16, 16  # rows of a triangular system, and systems: LAPACK is called once for each
 
 Cell = list[Any]  # of length 1: an array, or None before it is computed and after its last use
 Step = Callable[[], Any]
@@ -86,6 +89,35 @@ def _one_after_the_other(node: Apply, sources: Sequence[Cell], target: Cell) -> 
     return step
 
 
+def _row_by_row(node: Apply, sources: Sequence[Cell], target: Cell, one_by_one: Step) -> Step:
+    """A step that solves many small triangular systems at once, such as those of the rows of a MvNormal."""
+    op, axes = node.op.core_op, node.inputs[0].type.ndim - 2
+    # An axis of length 1 that the type does not know of must not be stretched: it is a mistake in the data.
+    loose = [[size == 1 for size in variable.type.shape[:axes]] for variable in node.inputs]
+
+    def step() -> None:
+        a, b = sources[0][0], sources[1][0]
+        b = b[..., None] if op.b_ndim == 1 else b
+        size, shapes = a.shape[-1], (a.shape[:-2], b.shape[:-2])
+        fits = a.shape[-2] == size == b.shape[-2] and all(
+            here == there or first or second for here, there, first, second in zip(*shapes, *loose, strict=True)
+        )
+        if not fits or size > _SMALL or np.prod(b.shape[:-2]) < _MANY:
+            one_by_one()
+            return
+        x = np.empty((*np.broadcast_shapes(*shapes), *b.shape[-2:]))
+        for k in range(size) if op.lower else reversed(range(size)):
+            done = slice(k) if op.lower else slice(k + 1, size)
+            left = b[..., k, :] - (a[..., k, done, None] * x[..., done, :]).sum(axis=-2)
+            x[..., k, :] = left if op.unit_diagonal else left / a[..., k, k, None]
+        if not op.unit_diagonal:
+            singular = np.any(np.diagonal(a, axis1=-2, axis2=-1) == 0.0, axis=-1)  # NaN, as LAPACK has it
+            x = np.where(singular[..., None, None], np.nan, x) if singular.any() else x
+        target[0] = x[..., 0] if op.b_ndim == 1 else x
+
+    return step
+
+
 def _step(node: Apply, cells: dict[Variable, Cell], computed: dict[Variable, list[bool]]) -> Step:
     """One operation as a step."""
     own = node.clone()  # what preparing notes on it is not for the user's graph
@@ -96,7 +128,11 @@ def _step(node: Apply, cells: dict[Variable, Cell], computed: dict[Variable, lis
         return _elementwise(own, [cells[variable] for variable in own.inputs], cells[own.outputs[0]])
     if isinstance(own.op, Elemwise) and arrays > 32 and type(own.op.scalar_op) in _PAIRWISE:
         return _one_after_the_other(own, [cells[variable] for variable in own.inputs], cells[own.outputs[0]])
-    return own.op.make_thunk(own, cells, computed, [], "py")
+    thunk = own.op.make_thunk(own, cells, computed, [], "py")
+    solves = isinstance(own.op, Blockwise) and isinstance(own.op.core_op, SolveTriangular)
+    if solves and all(variable.type.dtype == "float64" for variable in own.inputs):
+        return _row_by_row(own, [cells[variable] for variable in own.inputs], cells[own.outputs[0]], thunk)
+    return thunk
 
 
 def _owner(array: NDArray) -> int:

@@ -336,7 +336,8 @@ def _judged(information: NDArray[np.float64], flat: float) -> tuple[Curvature, N
         raise NumericalError("the curvature is too large for a number", "curvature", "look at the model there")
     eigenvalues, vectors = np.linalg.eigh(scaled)
     axes = vectors / scale[:, None]
-    weakest = axes[:, 0] / np.linalg.norm(axes[:, 0])
+    weakest = axes[:, 0] / np.max(np.abs(axes[:, 0]))  # first, or its square may be too large for a number
+    weakest = weakest / np.linalg.norm(weakest)
     is_peak = bool(np.all(diagonal > 0) and eigenvalues[0] > flat)
     return Curvature(information, eigenvalues, weakest, is_peak), axes
 
