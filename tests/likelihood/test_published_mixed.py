@@ -185,3 +185,38 @@ def test_oxide_on_wafers_in_lots_has_the_density_of_its_sums():
     found = wb.Study(model, seed=1).likelihood.maximum()
     assert -2 * found.log_likelihood == pytest.approx(458.6769081464, abs=1e-6)
     assert found.estimate == pytest.approx([y.mean(), 10.58299622, 5.98880116, 3.54534119], rel=1e-6)
+
+
+@pytest.mark.deep  # minutes: 2,159 children of 1,595 mothers in 161 communities
+def test_immunisation_in_guatemala_where_laplace_is_thirty_nats_off():
+    # Rodriguez and Goldman (2001), doi:10.1111/1467-985X.00206, by 12 nodes in each of two rounds that do not adapt.
+    d = _table("mlmRev", "guImmun")
+    mother, community = _codes(d["mom"]), _codes(d["comm"])
+
+    def which(column, *levels):
+        return [(d[column].astype(str) == level).to_numpy(dtype=float) for level in levels]
+
+    columns = [
+        *which("kid2p", "Y"), *which("mom25p", "Y"), *which("ord", "23", "46", "7p"), *which("ethn", "N", "S"),
+        *which("momEd", "P", "S"), *which("husEd", "P", "S", "U"), *which("momWork", "Y"), *which("rural", "Y"),
+        d["pcInd81"].to_numpy(dtype=float),
+    ]  # fmt: skip
+    published = [
+        -1.233400, 1.716657, -0.215995, -0.260719, 0.179374, 0.431083, -0.172474, -0.083649, 0.433026, 0.420005,
+        0.539349, 0.505110, -0.007241, 0.390044, -0.888257, -1.149777,
+    ]  # fmt: skip
+    with pm.Model() as model:
+        b = pm.Normal("b", 0.0, 5.0, shape=16)
+        inner, outer = pm.HalfNormal("inner", 3.0), pm.HalfNormal("outer", 3.0)
+        effect = pm.Normal("u", 0.0, outer, shape=161)[community] + pm.Normal("v", 0.0, inner, shape=1595)[mother]
+        design = np.stack([np.ones(len(d)), *columns], axis=1)
+        pm.Bernoulli("y", logit_p=design @ b + effect, observed=(d["immun"] == "Y").to_numpy(dtype=int))
+    found = wb.Study(model, seed=1).likelihood.maximum()
+    error = found.std_error["b"].to_numpy()
+    # Nodes that do not adapt leave up to a hundredth of a standard error.
+    assert np.max(np.abs(found.theta["b"].to_numpy() - published) / error) < 0.02
+    assert [float(found.theta[name]) for name in ("inner", "outer")] == pytest.approx(
+        [np.exp(0.839785), np.exp(0.024317)], rel=5e-3
+    )
+    assert found.log_likelihood == pytest.approx(-1323.962, abs=0.03)
+    assert error[[0, 15]] == pytest.approx([0.4832, 0.5004], rel=0.02)
