@@ -26,7 +26,8 @@ from workbench.numerics.objective import Objective, Vector
 # Below this smallest eigenvalue of the unit-diagonal information a direction counts as flat: the differences above
 # leave noise near 1e-11, so an error bar along it would be made of noise.
 FLAT = 1e-8
-ALIGNED = 1e-6  # below it the information is measured again along its axes
+ALIGNED = 1e-6  # below it a direction is so weak that rounding in the others may hide it
+_MIXED = 1e-4  # below it the information is measured again along its axes: an error loses as many digits as it is weak
 FLAT_ALONG_AXES = 1e-12  # what counts as flat then: the noise is no longer that of the steepest axis
 _GUESS = 1e-9
 _LOOKS = 6
@@ -314,7 +315,7 @@ def curvature_at(
     """
     information = -hessian(objective, z, scale, gradient, step)
     found, axes = _judged(information, FLAT)
-    if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < ALIGNED:
+    if np.all(np.diag(information) > 0) and found.eigenvalues.min(initial=1.0) < _MIXED:
         try:
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is no width
                 refined = _along_axes(objective, z, axes, found.eigenvalues)
@@ -366,7 +367,7 @@ def _along_axes(
     """
     slopes = _Slopes(objective, z)
     bends = np.array(eigenvalues)
-    for k in np.flatnonzero(bends < ALIGNED):
+    for k in np.flatnonzero(bends < _MIXED):
         bends[k], guess = np.nan, max(bends[k], _GUESS)
         for _ in range(_LOOKS):
             step = STEP / np.sqrt(guess) * axes[:, k]
@@ -378,11 +379,11 @@ def _along_axes(
                 break
             guess = bend
     widths = axes / np.sqrt(bends)
-    for k in np.flatnonzero(eigenvalues < ALIGNED):  # towards an edge or infinity it bends, but is no parabola
+    for k in np.flatnonzero(eigenvalues < _MIXED):  # towards an edge or infinity it bends, but is no parabola
         fall = np.nan if np.isnan(bends[k]) else _fall(objective, z, widths[:, k])
         if not fall > _FALLS or (fall > _BENT and not _holds(slopes, widths[:, k])):
             return None
-    points = np.where(eigenvalues < ALIGNED, 8, 4)
+    points = np.where(eigenvalues < _MIXED, 8, 4)
     rows = np.stack([slopes.along(STEP * width, n) / STEP for width, n in zip(widths.T, points, strict=True)])
     if not np.all(np.isfinite(rows)):
         return None
