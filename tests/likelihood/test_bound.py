@@ -7,7 +7,7 @@ from scipy import optimize, stats
 
 import workbench as wb
 from workbench import intervals
-from workbench.errors import NoMaximumError, RefusalError
+from workbench.errors import NoMaximumError, NumericalError, RefusalError
 from workbench.likelihood import maximum
 from workbench.likelihood.bound import solve_bound
 from workbench.likelihood.holding import scatter
@@ -243,3 +243,16 @@ def test_a_simplex_that_the_data_do_not_determine_ends_at_zero_and_one():
     found = profile(build, "share[0]", "share[2]")
     assert list(found.lower) == [0.0, 0.0]
     assert list(found.upper) == [1.0, 1.0]
+
+
+def test_no_bound_is_given_where_numbers_end_before_the_others_have_followed():
+    x = np.linspace(-2.0, 2.0, 16)
+
+    def build():
+        b = pm.Normal("b", 0.0, 2.0, shape=2)
+        # Of any b[0] the outcomes can be separated, but exp(b[0] + b[1] * 2) has no number beyond e^709.
+        chance = 1 - pm.math.exp(-pm.math.exp(b[0] + b[1] * x))
+        pm.Bernoulli("y", p=chance, observed=(x > 0.1).astype(int))
+
+    with pytest.raises(NumericalError, match=r"refits of the profile of b\[0\] end near .* although .* still rises"):
+        profile(build, "b[0]")

@@ -108,6 +108,12 @@ def solve_bound(
 
     root = optimize.brentq(gap, *bracket, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=100, disp=False)
     found, height = refit(sections, summit, root, near(root), every)
+    if every and np.isfinite(height) and sections.rises(np.array([root]), found):
+        name, where = sections.quantities[0].name, float(sections.quantities[0](found)[0])
+        what = (
+            f"the refits of the profile of {name} end near {where:.6g} although the likelihood still rises: numbers end"
+        )
+        raise NumericalError(what, name, _OPEN)
     if abs(height**2 - target**2) > MISSED:
         inside, outside = _beside(sections, summit, target, known)
         if _steps(sections, inside, outside) or (every and _drops(sections, summit, target, inside, outside, spare)):

@@ -34,6 +34,7 @@ _SLOPE = 1e-6  # nats a standard deviation, along a direction that is left alone
 _OUTWARDS = (4.0, 6.0, 8.0, 10.0, 12.0, 14.0)  # of z, towards an edge
 _SAME = 1e-10  # nats, relative to the log likelihood where that is large: no change
 _FAR_OUT = 1e-5  # nats, relative likewise: what rounding may leave where a scalar stands for infinity
+_STEEP = 0.1  # nats a unit of scale: no maximum is that steep
 _LOSES = 1.0  # nats: no limit is reached by this
 _INWARDS = tuple(np.arange(1.0, 41.0))  # of z, from the edge back inside
 _SHARES = (1e-6, 1e-3, 0.05)  # of a category whose probability is 0, to see whether more is better
@@ -97,6 +98,23 @@ class Sections:
             if self.inside is not None and self.inside.cells:
                 found, value = self._enter(self.inside, held, found, value)
         return found, value
+
+    def rises(self, held: Vector, x: Vector) -> bool:
+        """Whether a maximum of a section is none: the likelihood still has a slope there, as where numbers end.
+
+        Parameters
+        ----------
+        held : ndarray, shape (q,)
+        x : ndarray, shape (p,)
+            As `peak` found it.
+
+        Returns
+        -------
+        bool
+        """
+        section = self._section(np.asarray(held, float), x)
+        slopes = section.value_and_gradient(x[section.free])[1]
+        return bool(np.max(np.abs(slopes) * self.scale[section.free], initial=0.0) > _STEEP)
 
     def _enter(self, inside: Inside, held: Vector, x: Vector, value: float) -> tuple[Vector, float]:
         """The maximum with more in a category whose probability is 0; as it was where that does not pay."""
