@@ -18,6 +18,7 @@ from workbench.errors import NumericalError
 from workbench.model.chart import Chart
 from workbench.model.density import LogDensity
 from workbench.numerics.climbs import Climb, near
+from workbench.numerics.curvature import curvature_from
 from workbench.numerics.objective import Objective
 from workbench.numerics.optimise import EDM_TOLERANCE, climb
 from workbench.numerics.turn import Turn
@@ -25,6 +26,7 @@ from workbench.numerics.turn import Turn
 _LONGEST = 12  # elements: more are groups of data, which nobody can exchange
 _TOGETHER = 4  # vectors of one length of which every choice is tried
 _AS_HIGH = 1e-9  # of log f, or nats below 1
+_NOISE = 4.0  # times the standard errors that rounding leaves open, in nats
 _PAIRS = 3  # coordinates that change places with as many others at once: a peak has a height, a place and a width
 _IMAGES = 20_000  # that are looked at
 _WORK = 5_000_000  # log densities of single observations that they may cost
@@ -114,7 +116,7 @@ def in_the_order_of_the_prior(
     """
     for _ in range(_TURNS):
         end = climbs[0]
-        if not end.curvature.is_peak or not end.edm < EDM_TOLERANCE:
+        if not end.curvature.is_peak or not (end.edm < EDM_TOLERANCE or end.curvature.factor is not None):
             break
         better = _preferred(density, objective, chart, end)
         if better is None:
@@ -125,23 +127,27 @@ def in_the_order_of_the_prior(
 
 def _preferred(density: LogDensity, objective: Objective, chart: Chart, end: Climb) -> Climb | None:
     """The peak at the most preferred image of a peak; None where that is the peak itself."""
-    same = _AS_HIGH * max(1.0, abs(end.value))
-    images = []
-    for count, image in enumerate(_exchanges(end.z)):
+    same = _AS_HIGH * max(1.0, abs(end.value)) + _NOISE * np.sqrt(2 * end.edm)
+    orders = [np.arange(end.z.size)]
+    for count, order in enumerate(_exchanges(end.z.size)):
         if count == min(_IMAGES, _WORK // density.work):
             break
         with contextlib.suppress(NumericalError):
+            image = end.z[order]
             if abs(objective.value(image) - end.value) < same and not near(image - end.z, end):
-                images.append(image)
-    if not images:
+                orders.append(order)
+    if len(orders) == 1:
         return None
-    points = np.stack([end.z, *images])
+    points = end.z[np.array(orders)]
     prior = np.round(density.sums(chart.z(points))[0], 9)
     start = chart.space.start[chart.coordinates]
     away = np.sum(((points - start) / np.maximum(np.abs(start), 1.0)) ** 2, axis=1)
     best = int(np.lexsort((np.round(away, 9), -prior))[0])
     if best == 0:
         return None
+    if end.curvature.factor is not None:  # a climb would not have the digits
+        bend = curvature_from(end.curvature.factor[:, orders[best]])
+        return replace(end, z=points[best], value=objective.value(points[best]), curvature=bend)
     with contextlib.suppress(NumericalError):
         found = climb(objective, points[best])
         if near(found.z - points[best], found) and abs(found.value - end.value) < same:
@@ -149,8 +155,9 @@ def _preferred(density: LogDensity, objective: Objective, chart: Chart, end: Cli
     return None
 
 
-def _exchanges(z: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """Points with one, two or three coordinates in the place of as many others; those next to each other first."""
+def _exchanges(dimension: int) -> Iterator[NDArray[np.int64]]:
+    """Orders with one, two or three coordinates in the place of as many others; those next to each other first."""
+    z = np.arange(dimension)
     for size in range(_PAIRS, 0, -1):
         for i in range(z.size - size):
             for j in range(i + size, z.size - size + 1):
