@@ -202,3 +202,30 @@ def test_three_correlated_effects_of_yes_or_no_have_their_height_and_their_maxim
     assert found.log_likelihood == pytest.approx(_exact_correlated(x, *data), abs=1e-4)
     rise = [_exact_correlated(x + e, *data) - _exact_correlated(x - e, *data) for e in 0.01 * np.eye(9)]
     assert np.max(np.abs(rise)) / 0.02 < 2e-3  # nats for a change by one of a logarithm or a coefficient
+
+
+def test_a_middle_variance_of_nothing_is_zero_where_its_effects_are_centred_on_others():
+    # As b goes to 0 the differences of rooms and schools lose their digits before the likelihood has quite settled.
+    rng = np.random.default_rng(3)
+    school_of_class = np.repeat(np.arange(6), [1, 2, 3, 2, 1, 3])
+    of_class = np.repeat(np.arange(12), rng.integers(1, 4, size=12))
+    school, room = 0.5 * rng.normal(size=6), 0.6 * rng.normal(size=12)
+    n = of_class.size
+    y = rng.poisson(np.exp(0.6 + school[school_of_class][of_class] + room[of_class] + 0.5 * rng.normal(size=n)))
+
+    def model(rooms):
+        with pm.Model() as built:
+            level, a, c = pm.Normal("level", 0.0, 2.0), pm.HalfNormal("a", 1.0), pm.HalfNormal("c", 1.0)
+            place = pm.Normal("school", 0.0, a, shape=6)[school_of_class]
+            if rooms:
+                place = pm.Normal("room", place, pm.HalfNormal("b", 1.0), shape=12)
+            own = c * pm.Normal("own", 0.0, 1.0, shape=n)
+            pm.Poisson("y", pm.math.exp(level + place[of_class] + own), observed=y)
+        return wb.Study(built, seed=1).likelihood.maximum()
+
+    found, without = model(True), model(False)
+    assert found.at_edge == ("b",)
+    assert found.log_likelihood == pytest.approx(without.log_likelihood, abs=1e-4)
+    for name in ("level", "a", "c"):
+        assert float(found.theta[name]) == pytest.approx(float(without.theta[name]), abs=1e-3)
+        assert float(found.std_error[name]) == pytest.approx(float(without.std_error[name]), rel=1e-2)

@@ -103,18 +103,38 @@ def _towards(objective: Objective, end: Climb, i: int, side: float, start: float
     *_, near, nearer, far, farthest = range(len(_INWARDS), 2 * len(_INWARDS))
     if max(abs(here - looks[near]), abs(here - looks[nearer])) < none:
         falls[[far, farthest]] = 0.0
-    if np.max(falls[~outwards], initial=0.0) < _REAL or np.max(falls[outwards], initial=0.0) > _REAL:
+    if np.max(falls[~outwards], initial=0.0) < _REAL:
         return None
+    limit = _all_but_there(looks, here, none, at, side)
+    if np.max(falls[outwards], initial=0.0) > _REAL:
+        return limit
     value, still = here, 0
     while abs(at) < _FAR:
         further = value_with(objective, end.z, i, at + side * _STRIDE)
         if further < value - none:
-            return at if still else None
+            return at if still else limit
         still = still + 1 if further - value < none else 0
         at, value = at + side * _STRIDE, max(value, further)
         if still == 2:
             return at
     return None
+
+
+def _all_but_there(looks: Vector, here: float, none: float, at: float, side: float) -> float | None:
+    """Where what gains less and less has come within `none` of its limit; None if it has not.
+
+    The digits of a near-singular density may end there, so that nothing farther out can be seen.
+    """
+    _, one, three = here - looks[:3]  # inwards
+    last, before = max(one, 0.0), three - one  # gains of one step, and of the two before it
+    if not before > 0:
+        return None
+    ratio = 2.0 / (
+        np.sqrt(1.0 + 4.0 * before / max(last, 1e-3 * before)) - 1.0
+    )  # before = last / ratio (1 + 1 / ratio)
+    if not ratio < 0.5 or not last * ratio / (1.0 - ratio) < none:
+        return None
+    return at if abs(looks[len(_INWARDS)] - here) < none else at - side
 
 
 def _noise(objective: Objective, z: Vector, i: int, at: float) -> float:
