@@ -127,11 +127,10 @@ def _all_but_there(looks: Vector, here: float, none: float, at: float, side: flo
     """
     _, one, three = here - looks[:3]  # inwards
     last, before = max(one, 0.0), three - one  # gains of one step, and of the two before it
-    if not before > 0:
+    if not 0 < before < np.inf:
         return None
-    ratio = 2.0 / (
-        np.sqrt(1.0 + 4.0 * before / max(last, 1e-3 * before)) - 1.0
-    )  # before = last / ratio (1 + 1 / ratio)
+    # With the same ratio from step to step these two are last / ratio and last / ratio^2.
+    ratio = 2.0 / (np.sqrt(1.0 + 4.0 * before / max(last, 1e-3 * before)) - 1.0)
     if not ratio < 0.5 or not last * ratio / (1.0 - ratio) < none:
         return None
     return at if abs(looks[len(_INWARDS)] - here) < none else at - side
