@@ -325,9 +325,11 @@ def test_two_rates_that_become_the_same_are_followed_from_where_the_climb_ended(
     assert upper_bound(error) == pytest.approx(-best.fun, abs=1e-3)
 
 
-def test_a_ridge_that_bends_is_no_peak_although_it_falls_away_on_straight_lines():
+@pytest.mark.parametrize("seed", [13, 19])
+def test_a_ridge_that_bends_is_no_peak_nor_is_one_behind_a_valley(seed):
     # A curve that has died down before the second observation fits the first one: amplitude and rate grow together.
-    model, y = one_rate_as_two(13)
+    # With seed 13 the ridge falls away on straight lines; with 19 all climbs end at a peak that is 0.4 nats lower.
+    model, y = one_rate_as_two(seed)
     error, first = refused(model), np.eye(25)[0]
 
     def spiked(k):

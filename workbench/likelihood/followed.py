@@ -50,15 +50,29 @@ def places_outwards(problem: Problem, end: Climb, i: int, position: int) -> tupl
     start = float(origin(problem)[i])
     way = float(end.z[i] - start)
     side = float(np.sign(way)) or 1.0
-    if _is_scalar(problem, end, i, position):
+    if is_scalar(problem, end, i, position):
         first = max(1.0, abs(start))
         return (start + side * first * k for k in (0.0, *_FACTOR ** np.arange(1, _STRIDES))), float(np.log(_FACTOR))
     stride = max(STRIDE, abs(way) / _STRIDES)
     return (start + side * stride * k for k in range(2 * _STRIDES)), stride
 
 
-def _is_scalar(problem: Problem, end: Climb, i: int, position: int) -> bool:
-    """Whether a coordinate is the scalar itself, and no logarithm or logit of it."""
+def is_scalar(problem: Problem, end: Climb, i: int, position: int) -> bool:
+    """Whether a coordinate is the scalar itself, and no logarithm or logit of it.
+
+    Parameters
+    ----------
+    problem : Problem
+    end : Climb
+    i : int
+        The coordinate.
+    position : int
+        Of its scalar among the labels.
+
+    Returns
+    -------
+    bool
+    """
     points, start = np.tile(end.z, (2, 1)), float(origin(problem)[i])
     points[:, i] = start, start + 1.0
     return bool(abs(np.diff(problem.chart.scalars(points)[:, position])[0] - 1.0) < 1e-9)
@@ -86,7 +100,7 @@ def heights_around(problem: Problem, end: Climb, i: int, position: int) -> Itera
     """
     here, side = float(end.z[i]), float(np.sign(end.z[i] - origin(problem)[i])) or 1.0
     steps = np.arange(1, _STRIDES)
-    if _is_scalar(problem, end, i, position):
+    if is_scalar(problem, end, i, position):
         inwards, outwards = here / _FACTOR**steps, here * _FACTOR**steps
     else:
         inwards, outwards = here - side * STRIDE * steps, here + side * STRIDE * steps

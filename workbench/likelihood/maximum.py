@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.check import Check
 from workbench.errors import NoMaximumError, NumericalError
+from workbench.likelihood.beyond import higher_beyond
 from workbench.likelihood.boundary import Edge, peaks_slightly, refuse_empty_edge, settle_at_edge
 from workbench.likelihood.certainty import refuse_certain
 from workbench.likelihood.corner import is_rounding, refuse_corner, refuse_rounding
@@ -111,7 +112,19 @@ def maximise_likelihood(
             spike = threshold.spike
         if spike is not None:
             refuse_spike(problem, peak, spike)
+        climbs = _with_beyond(problem, climbs, peak) if persistent and peak is climbs[0] else climbs
     return _described(problem, climbs, level, (threshold.check,) if threshold is not None else ())
+
+
+def _with_beyond(problem: Problem, climbs: list[Climb], peak: Climb) -> list[Climb]:
+    """The climbs, with one before them from a place behind a valley that is higher than the peak, if there is one."""
+    place = higher_beyond(problem, peak)
+    if place is None:
+        return climbs
+    with contextlib.suppress(NumericalError):
+        found = climb_all(problem.objective, place[None], "MLE")
+        return [*found, *climbs] if found[0].value > peak.value and not is_rounding(problem, found[0]) else climbs
+    return climbs
 
 
 def _all_agree(climbs: list[Climb]) -> bool:
