@@ -199,7 +199,8 @@ def test_a_correlation_goes_to_the_edge_on_its_own_side_and_not_to_the_other(pro
     assert found.log_likelihood == pytest.approx(height, abs=1e-5)
 
 
-def test_effects_of_few_groups_lose_the_rank_of_their_covariance_where_laplace_ends():
+@pytest.mark.deep  # a minute: nodes in three rounds for thirty groups, followed to where the covariance has no inverse
+def test_effects_of_few_groups_lose_the_rank_of_their_covariance_where_laplace_would_end_elsewhere():
     generator = np.random.default_rng(3)
     group = np.repeat(np.arange(30), 6)
     x1, x2 = generator.standard_normal((2, 180))
@@ -219,4 +220,4 @@ def test_effects_of_few_groups_lose_the_rank_of_their_covariance_where_laplace_e
     assert refusal.value.kind == "edge"
     assert "the covariance of factor has no inverse: element 2 = " in refusal.value.what
     # Tensor Gauss-Hermite around each group's mode has it there too: -114.66 nats, of which Laplace misses 0.86.
-    assert "importance draws move the log likelihood by" in refusal.value.what
+    assert "its highest point, -114.66" in refusal.value.what
